@@ -1,0 +1,57 @@
+/**
+ * A string of bytes: every char code is one byte, 0 to 255.
+ *
+ * File names, link targets, xattr keys and values are bytes, not text. Held like this they compare and sort as bytes
+ * with `<`, serve as keys of a `Map`, and cost one byte of memory for each byte. Text becomes one only by
+ * {@link fromText}, and is shown to people only by {@link toText}.
+ */
+export type ByteString = string & { readonly __bytes: true };
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8");
+
+/** Pieces longer than this would overflow the stack when spread as arguments. */
+const spreadLimit = 4096;
+
+/** The bytes of `text` in UTF-8. For plain ASCII that is the text itself. */
+export function fromText(text: string): ByteString {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return fromBytes(encoder.encode(text));
+  }
+  return text as ByteString;
+}
+
+/** The bytes `start` to `end` of `bytes`, copied. O(length). */
+export function fromBytes(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
+  if (end - start <= spreadLimit) {
+    return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]) as ByteString;
+  }
+  let result = "";
+  for (let at = start; at < end; at += spreadLimit) result += fromBytes(bytes, at, Math.min(end, at + spreadLimit));
+  return result as ByteString;
+}
+
+/** A fresh array that holds the bytes of `string`. */
+export function toBytes(string: ByteString): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(string.length);
+  writeBytes(string, bytes, 0);
+  return bytes;
+}
+
+/** Writes the bytes of `string` to `target` from `offset` on; the caller has made the room. */
+export function writeBytes(string: ByteString, target: Uint8Array, offset: number): void {
+  for (let i = 0; i < string.length; i++) target[offset + i] = string.charCodeAt(i);
+}
+
+/** `string` as text for a person: bytes that are not UTF-8 appear as U+FFFD. Never to be used as a name again. */
+export function toText(string: ByteString): string {
+  for (let i = 0; i < string.length; i++) {
+    if (string.charCodeAt(i) > 0x7f) return decoder.decode(toBytes(string));
+  }
+  return string;
+}
+
+/** Byte order: negative, zero or positive as `a` sorts before, with or after `b`; a proper prefix sorts first. */
+export function compareBytes(a: ByteString, b: ByteString): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

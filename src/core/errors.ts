@@ -1,0 +1,57 @@
+/**
+ * The closed set of error codes. A code exists only because some caller acts on it; each has one exit status
+ * (`docs/reference/exit-status.md`).
+ */
+export type ErrorCode =
+  | "usage"
+  | "not-found"
+  | "already-exists"
+  | "bad-format"
+  | "limit-exceeded"
+  | "digest-mismatch"
+  | "damaged"
+  | "not-bootable"
+  | "unsupported"
+  | "permission-denied"
+  | "no-space"
+  | "busy"
+  | "network"
+  | "unauthorized"
+  | "system"
+  | "interrupted";
+
+/** What an error can carry besides its text: small values that a caller or `--json` may want. */
+export type ErrorFacts = Readonly<Record<string, string | number | bigint | boolean>>;
+
+/**
+ * Something outside osdeploy is wrong: input, a file, a registry, the machine.
+ *
+ * The message says what was being done, to what, and why not: `Cannot VERB OBJECT: STATE`. A broken invariant of
+ * osdeploy itself is not one of these: see {@link assert}.
+ */
+export class OsdeployError extends Error {
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, message: string, options: { facts?: ErrorFacts; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "OsdeployError";
+    this.code = code;
+    this.facts = options.facts ?? {};
+  }
+}
+
+/**
+ * States what is always true here. `sentence` is that truth in words; it is only read when it turned out false, which
+ * is a bug of osdeploy.
+ *
+ * @throws Error (not an `OsdeployError`) when `condition` is false.
+ */
+export function assert(condition: boolean, sentence: string): asserts condition {
+  if (!condition) throw new Error(`This should always be true, and is not: ${sentence}`);
+}
+
+/** Marks the branch that no value can reach; the compiler refuses it as long as a union member is not handled. */
+export function unreachable(value: never): never {
+  throw new Error(`No branch for ${JSON.stringify(value)}`);
+}

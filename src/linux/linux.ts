@@ -1,0 +1,141 @@
+import type { ByteString } from "../core/bytes/byte-string.ts";
+import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
+
+/** A path as the kernel takes it: bytes without NUL. Relative paths start at the working directory. */
+export type Path = ByteString;
+
+/** An open file. Belongs to the process, so workers can be handed the number; who opened it closes it. */
+export type Fd = number & { readonly __fd: true };
+
+export type FileKind = "regular" | "directory" | "symlink" | "character-device" | "block-device" | "fifo" | "socket";
+
+/** What `lstat` tells. */
+export interface FileStat {
+  readonly kind: FileKind;
+  /** The low twelve bits of the mode. */
+  readonly permissions: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly nlink: number;
+  /** The device number as the kernel encodes it in 32 bits; 0 for what is no device. */
+  readonly rdev: number;
+  readonly sizeBytes: number;
+  readonly mtimeSeconds: bigint;
+  readonly mtimeNanoseconds: number;
+  /** Which file this is: equal for two names of one inode, different for all others. */
+  readonly identity: string;
+}
+
+export interface FileSystemSpace {
+  readonly totalBytes: number;
+  /** What an unprivileged process may still use. */
+  readonly availableBytes: number;
+  readonly availableInodes: number;
+  readonly readOnly: boolean;
+  /** `statfs.f_type`, for example 0xef53 for ext4. */
+  readonly type: number;
+}
+
+export type OpenMode =
+  /** An existing file, for reading; the last component may not be a symlink. */
+  | "read"
+  /** A new file, for reading and writing; fails with `already-exists` when the name is taken. */
+  | "create"
+  /** An existing file, for writing at its end. */
+  | "append"
+  /** A directory, to be locked, synced, or for its file system. */
+  | "directory";
+
+/**
+ * Everything that touches files. Synchronous, so that the same code runs on the main thread, in workers and under the
+ * crashing fake.
+ *
+ * Errors are `OsdeployError`s that name the path: `not-found` (ENOENT, ENOTDIR), `already-exists` (EEXIST, ENOTEMPTY),
+ * `permission-denied` (EACCES, EPERM, EROFS), `no-space` (ENOSPC, EDQUOT), `unsupported` (ENOTSUP, ENOSYS, ENOTTY),
+ * `system` for the rest; the errno's name is in `facts.errno`.
+ *
+ * Two implementations: the live one, and a fake in `test/fakes` that keeps what is synced apart from what is not.
+ */
+export interface LinuxFiles {
+  open(path: Path, mode: OpenMode, permissions?: number): Fd;
+  close(fd: Fd): void;
+  /** Reads into `target[offset…]`; at `position`, or at the file's own position when it is undefined. 0 at the end. */
+  read(
+    fd: Fd,
+    target: Uint8Array,
+    at: { readonly offset: number; readonly length: number; readonly position?: number },
+  ): number;
+  /** Writes all of `source` at the file's own position. */
+  write(fd: Fd, source: Uint8Array): void;
+  /** `open` with "create", `write`, `close`, in one call: the hot path of the object store. */
+  writeNewFile(path: Path, source: Uint8Array, permissions: number): void;
+  /** The whole file, at most `limitBytes`; more is `limit-exceeded`. */
+  readFile(path: Path, limitBytes: number): Uint8Array;
+  lstat(path: Path): FileStat;
+  /** `lstat`, or undefined where there is nothing. */
+  lstatIfExists(path: Path): FileStat | undefined;
+  fstat(fd: Fd): FileStat;
+  /** The names in a directory without `.` and `..`, in byte order. */
+  readDirectory(path: Path): readonly ByteString[];
+  readLink(path: Path): ByteString;
+  makeDirectory(path: Path, permissions: number): void;
+  removeDirectory(path: Path): void;
+  unlink(path: Path): void;
+  symlink(target: ByteString, path: Path): void;
+  /** A further name for an existing file. */
+  link(existing: Path, path: Path): void;
+  rename(from: Path, to: Path, options?: { readonly replace: boolean }): void;
+  setPermissions(path: Path, permissions: number): void;
+  setOwner(path: Path, uid: number, gid: number): void;
+  /** Sets the time of content change, of the link itself for symlinks. */
+  setTime(path: Path, seconds: bigint, nanoseconds: number): void;
+  /** A device, FIFO or socket. `rdev` as in {@link FileStat}. */
+  makeNode(path: Path, kind: FileKind, options: { readonly permissions: number; readonly rdev: number }): void;
+  /** All extended attributes, of the link itself for symlinks. */
+  xattrs(path: Path): ReadonlyMap<ByteString, ByteString>;
+  setXattr(path: Path, key: ByteString, value: ByteString): void;
+  space(path: Path): FileSystemSpace;
+  /** Bytes and name of one file, durable. */
+  sync(fd: Fd): void;
+  /** All that was written to the file system that holds `fd`, durable. */
+  syncFileSystem(fd: Fd): void;
+  /** Takes an flock on `fd` or, with `wait` false, says whether it could. */
+  lock(fd: Fd, kind: "shared" | "exclusive", options: { readonly wait: boolean }): boolean;
+  /** Makes `target`, a new file, share the blocks of `source`. False where the file system cannot (FICLONE). */
+  cloneFile(source: Path, target: Path, permissions: number): boolean;
+  /** Seals the file with fs-verity. False where kernel or file system cannot. Sealing a sealed file is fine. */
+  enableVerity(path: Path, algorithm: VerityAlgorithm): boolean;
+  /** The kernel's own fs-verity digest; undefined when the file is not sealed, or sealed with another algorithm. */
+  measureVerity(path: Path, algorithm: VerityAlgorithm): ObjectId | undefined;
+}
+
+/** Mounts. Only the live implementation can; the fake refuses with `unsupported`. */
+export interface LinuxMounts {
+  /**
+   * Mounts a composefs root image at `target`, read-only: erofs, under an overlay with `objects` as data-only layer.
+   * `verity` asks the kernel to check every file against its digest.
+   */
+  mountComposefs(options: {
+    readonly image: Path;
+    readonly objects: Path;
+    readonly target: Path;
+    readonly name: ByteString;
+    readonly verity: boolean;
+  }): void;
+  unmount(target: Path): void;
+}
+
+/** The clock and chance: what makes two runs differ. */
+export interface LinuxClock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** A name of 16 random lower-case hex digits. */
+  randomName(): ByteString;
+}
+
+/** The machine, as far as osdeploy touches it. Nothing outside `src/linux` calls the kernel or runs a program. */
+export interface Linux {
+  readonly files: LinuxFiles;
+  readonly mounts: LinuxMounts;
+  readonly clock: LinuxClock;
+}
