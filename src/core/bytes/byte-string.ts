@@ -21,13 +21,28 @@ export function fromText(text: string): ByteString {
   return text as ByteString;
 }
 
+/** Ranges longer than this are worth a look whether they are ASCII, which the decoder copies much faster. */
+const asciiThreshold = 32;
+const asciiDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are bytes, and NUL is one of them
+const onlyAscii = /^[\x00-\x7f]*$/;
+
 /** The bytes `start` to `end` of `bytes`, copied. O(length). */
 export function fromBytes(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
+  if (end - start > asciiThreshold) {
+    // Whatever is no ASCII decodes to something that is none either, so this says for sure that bytes are characters.
+    const text = asciiDecoder.decode(bytes.subarray(start, end));
+    if (onlyAscii.test(text)) return text as ByteString;
+  }
+  return fromAnyBytes(bytes, start, end);
+}
+
+function fromAnyBytes(bytes: Uint8Array, start: number, end: number): ByteString {
   if (end - start <= spreadLimit) {
     return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]) as ByteString;
   }
   let result = "";
-  for (let at = start; at < end; at += spreadLimit) result += fromBytes(bytes, at, Math.min(end, at + spreadLimit));
+  for (let at = start; at < end; at += spreadLimit) result += fromAnyBytes(bytes, at, Math.min(end, at + spreadLimit));
   return result as ByteString;
 }
 

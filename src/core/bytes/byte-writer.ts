@@ -1,0 +1,70 @@
+import { assert } from "../errors.ts";
+import { type ByteString, writeBytes } from "./byte-string.ts";
+import { writeHex } from "./hex.ts";
+
+/**
+ * Writes little-endian numbers and bytes one after the other into an array of known size.
+ *
+ * The size was computed before, so that running over the end is a bug of osdeploy and never of its input: numbers throw
+ * a `RangeError` there, bytes fail an assertion.
+ */
+export class ByteWriter {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+  /** Where the next thing goes, in bytes from the start. */
+  offset = 0;
+
+  constructor(length: number) {
+    this.bytes = new Uint8Array(length);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  u8(value: number): void {
+    this.#view.setUint8(this.offset, value);
+    this.offset += 1;
+  }
+
+  /** The low 16 bits of `value`. */
+  u16(value: number): void {
+    this.#view.setUint16(this.offset, value, true);
+    this.offset += 2;
+  }
+
+  /** The low 32 bits of `value`. */
+  u32(value: number): void {
+    this.#view.setUint32(this.offset, value, true);
+    this.offset += 4;
+  }
+
+  /** `value` in 64 bits, where it is a whole number that a double holds exactly. */
+  safe64(value: number): void {
+    this.u32(value);
+    this.u32(Math.floor(value / 2 ** 32));
+  }
+
+  /** The low 64 bits of `value`, signed or not. */
+  big64(value: bigint): void {
+    this.#view.setBigInt64(this.offset, value, true);
+    this.offset += 8;
+  }
+
+  string(string: ByteString): void {
+    assert(this.offset + string.length <= this.bytes.length, "the size was computed for all that is written");
+    writeBytes(string, this.bytes, this.offset);
+    this.offset += string.length;
+  }
+
+  /** The bytes that the lower-case hex `text` stands for; the caller has checked that it is some. */
+  hex(text: string): void {
+    assert(this.offset + text.length / 2 <= this.bytes.length, "the size was computed for all that is written");
+    writeHex(text, this.bytes, this.offset);
+    this.offset += text.length / 2;
+  }
+
+  /** `count` times the byte `value`. */
+  fill(value: number, count: number): void {
+    assert(this.offset + count <= this.bytes.length, "the size was computed for all that is written");
+    this.bytes.fill(value, this.offset, this.offset + count);
+    this.offset += count;
+  }
+}
