@@ -1,0 +1,129 @@
+import { OsdeployError } from "../errors.ts";
+import type { ImageIndex, IndexEntry } from "./image-index.ts";
+import { documentKind } from "./media-type.ts";
+import { formatPlatform, type Platform, platformRank } from "./platform.ts";
+import type { ImageChoice } from "./reference.ts";
+
+/** The annotation that gives an image in a layout its tag. */
+const refNameKey = "org.opencontainers.image.ref.name";
+
+/** How many tags or platforms an error message lists. */
+const listLimit = 20;
+
+/**
+ * The entries of a layout's `index.json` that `choice` means: one manifest, or several that only their platforms tell
+ * apart ({@link chooseForPlatform}).
+ *
+ * @throws OsdeployError `not-found` for a tag, position or digest that is not there; `usage` when several images are
+ * there and nothing says which: to take the first, as some tools do, would deploy whatever was copied in first.
+ */
+export function chooseInLayout(index: ImageIndex, choice: ImageChoice, layout: string): readonly IndexEntry[] {
+  const { entries } = index;
+  switch (choice.kind) {
+    case "only":
+      return theOnlyImage(entries, layout);
+    case "tag":
+      return found(
+        entries.filter((entry) => tagOf(entry) === choice.tag),
+        `tag ${choice.tag}`,
+        { entries, layout },
+      );
+    case "digest":
+      return found(
+        entries.filter((entry) => entry.digest === choice.digest),
+        choice.digest,
+        { entries, layout },
+      );
+    case "position":
+      return found(entries.slice(choice.position, choice.position + 1), `image @${choice.position}`, {
+        entries,
+        layout,
+      });
+  }
+}
+
+/**
+ * Where to go on from an index, best first: one manifest, or further indexes to be searched in order, or nothing.
+ *
+ * Attestations and other things that builders attach are no images. An entry without a platform is taken when it is the
+ * only such one and nothing else is there.
+ */
+export function chooseForPlatform(entries: readonly IndexEntry[], wanted: Platform): readonly IndexEntry[] {
+  const images = entries.filter((entry) => !isAttachment(entry));
+  const manifests = images.filter((entry) => documentKind(entry.mediaType) === "manifest");
+  const best = bestOf(manifests, wanted);
+  if (best !== undefined) return [best];
+  const indexes = images.filter((entry) => documentKind(entry.mediaType) === "index");
+  if (indexes.length > 0) return indexes;
+  const silent = manifests.filter((entry) => entry.platform === undefined);
+  return silent.length === 1 ? silent : [];
+}
+
+/** The error that none of `entries` is for `wanted`; it says what there is. */
+export function nothingForPlatform(entries: readonly IndexEntry[], wanted: Platform, document: string): OsdeployError {
+  const images = entries.filter((entry) => !isAttachment(entry));
+  const platforms = images.flatMap((entry) => (entry.platform === undefined ? [] : formatPlatform(entry.platform)));
+  const there = platforms.length === 0 ? "" : `; it has ${list([...new Set(platforms)])}`;
+  return new OsdeployError(
+    "not-found",
+    `Cannot use ${document}: it has no image for ${formatPlatform(wanted)}${there}`,
+  );
+}
+
+/** Whether this entry is about an image, not one: what BuildKit adds to every build, and referrers. */
+function isAttachment(entry: IndexEntry): boolean {
+  const { platform, annotations } = entry;
+  const isUnknown = platform?.os === "unknown" && platform.architecture === "unknown";
+  const isArtifact = entry.artifactType !== undefined && documentKind(entry.artifactType) === undefined;
+  return isUnknown || isArtifact || annotations.has("vnd.docker.reference.type");
+}
+
+function theOnlyImage(entries: readonly IndexEntry[], layout: string): readonly IndexEntry[] {
+  const images = entries.filter((entry) => !isAttachment(entry));
+  const tags = tagsOf(images);
+  if (tags.length > 1) {
+    throw new OsdeployError(
+      "usage",
+      `Cannot choose an image in ${layout}: it holds several; write one of the tags after it: ${list(tags)}`,
+    );
+  }
+  // Without any tag the layout is one image for several platforms, or one image with attached signatures.
+  return found(tags.length === 1 ? images.filter((entry) => tagOf(entry) === tags[0]) : images, "image", {
+    entries,
+    layout,
+  });
+}
+
+function found(
+  chosen: readonly IndexEntry[],
+  what: string,
+  from: { readonly entries: readonly IndexEntry[]; readonly layout: string },
+): readonly IndexEntry[] {
+  if (chosen.length > 0) return chosen;
+  const tags = tagsOf(from.entries);
+  const there = tags.length === 0 ? "" : `; it has the tags ${list(tags)}`;
+  throw new OsdeployError("not-found", `Cannot find ${what} in ${from.layout}${there}`);
+}
+
+function bestOf(manifests: readonly IndexEntry[], wanted: Platform): IndexEntry | undefined {
+  let best: { readonly entry: IndexEntry; readonly rank: number } | undefined;
+  for (const entry of manifests) {
+    const rank = entry.platform === undefined ? undefined : platformRank(entry.platform, wanted);
+    if (rank !== undefined && (best === undefined || rank < best.rank)) best = { entry, rank };
+  }
+  return best?.entry;
+}
+
+function tagOf(entry: IndexEntry): string | undefined {
+  return entry.annotations.get(refNameKey);
+}
+
+function tagsOf(entries: readonly IndexEntry[]): readonly string[] {
+  return [...new Set(entries.flatMap((entry) => tagOf(entry) ?? []))];
+}
+
+/** The layout's author chooses these texts; quoted and cut they do a terminal no harm. */
+function list(texts: readonly string[]): string {
+  const shown = texts.slice(0, listLimit).map((text) => JSON.stringify(text.slice(0, 80)));
+  return shown.join(", ") + (texts.length > listLimit ? " and more" : "");
+}

@@ -1,0 +1,42 @@
+import { type ManifestDigest, parseManifestDigest } from "../digest/oci-digest.ts";
+import { type Descriptor, parseAnnotations, parseDescriptor } from "./descriptor.ts";
+import { arrayOf, type JsonPlace, member, optional, optionalText } from "./json-place.ts";
+import { type Platform, parsePlatformFields } from "./platform.ts";
+
+/** More than the largest lists in the field by far. */
+const manifestLimit = 1000;
+
+/** One line of an index: a manifest or a further index. */
+export interface IndexEntry extends Descriptor<ManifestDigest> {
+  readonly platform: Platform | undefined;
+  /** Set on what is attached to images: signatures, SBOMs and the like. */
+  readonly artifactType: string | undefined;
+}
+
+/** An OCI index, a Docker manifest list, or the `index.json` of a layout. */
+export interface ImageIndex {
+  readonly entries: readonly IndexEntry[];
+  readonly annotations: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads an index whose type {@link checkDocumentType} has found out.
+ *
+ * @throws OsdeployError `bad-format`, or `limit-exceeded` for more than 1000 entries.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
+ */
+export function parseIndex(place: JsonPlace): ImageIndex {
+  return {
+    entries: arrayOf(member(place, "manifests"), manifestLimit).map(parseEntry),
+    annotations: parseAnnotations(place),
+  };
+}
+
+function parseEntry(place: JsonPlace): IndexEntry {
+  const platform = optional(place, "platform");
+  return {
+    ...parseDescriptor(place, parseManifestDigest),
+    platform: platform === undefined ? undefined : parsePlatformFields(platform),
+    artifactType: optionalText(place, "artifactType"),
+  };
+}

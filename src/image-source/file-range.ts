@@ -1,0 +1,73 @@
+import { type ByteString, toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import type { BlobLocation } from "./image-source.ts";
+
+/** Bytes read at once: few calls, and no noticeable pause of the main thread. */
+const chunkBytes = 256 * 1024;
+
+/**
+ * The range of a whole regular file; undefined where there is nothing.
+ *
+ * @throws OsdeployError `bad-format` for what is no regular file: a symlink could lead anywhere.
+ */
+export function wholeFile(files: LinuxFiles, path: Path): BlobLocation | undefined {
+  const stat = files.lstatIfExists(path);
+  if (stat === undefined) return undefined;
+  if (stat.kind !== "regular")
+    throw new OsdeployError("bad-format", `Cannot read ${toText(path)}: it is a ${stat.kind}, not a file`);
+  return { path, offsetBytes: 0, lengthBytes: stat.sizeBytes };
+}
+
+/**
+ * All bytes of a range.
+ *
+ * @throws OsdeployError `limit-exceeded` when it is longer than `limitBytes`, `bad-format` when the file ends before it.
+ */
+export function readRange(files: LinuxFiles, range: BlobLocation, limitBytes: number): Uint8Array {
+  if (range.lengthBytes > limitBytes) {
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot read ${toText(range.path)}: ${range.lengthBytes} bytes, ${limitBytes} are allowed`,
+    );
+  }
+  const bytes = new Uint8Array(range.lengthBytes);
+  const fd = files.open(range.path, "read");
+  try {
+    readFully(files, fd, { target: bytes, position: range.offsetBytes, path: range.path });
+  } finally {
+    files.close(fd);
+  }
+  return bytes;
+}
+
+/** The bytes of a range in pieces, from `offsetBytes` on. Between two pieces others get their turn. */
+export async function* streamRange(
+  files: LinuxFiles,
+  range: BlobLocation,
+  offsetBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const fd = files.open(range.path, "read");
+  try {
+    for (let at = offsetBytes; at < range.lengthBytes; at += chunkBytes) {
+      const chunk = new Uint8Array(Math.min(chunkBytes, range.lengthBytes - at));
+      readFully(files, fd, { target: chunk, position: range.offsetBytes + at, path: range.path });
+      yield chunk;
+    }
+  } finally {
+    files.close(fd);
+  }
+}
+
+function readFully(
+  files: LinuxFiles,
+  fd: ReturnType<LinuxFiles["open"]>,
+  { target, position, path }: { readonly target: Uint8Array; readonly position: number; readonly path: ByteString },
+): void {
+  let done = 0;
+  while (done < target.length) {
+    const count = files.read(fd, target, { offset: done, length: target.length - done, position: position + done });
+    if (count === 0) throw new OsdeployError("bad-format", `Cannot read ${toText(path)}: it ends in the middle`);
+    done += count;
+  }
+}
