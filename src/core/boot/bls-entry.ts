@@ -1,0 +1,69 @@
+import { OsdeployError } from "../errors.ts";
+
+/**
+ * A Boot Loader Specification Type #1 entry: keys and values in the order of the file. A key may occur several times
+ * (`initrd`, `options`).
+ *
+ * @see https://uapi-group.org/specifications/specs/boot_loader_specification/#type-1-boot-loader-specification-entries
+ */
+export interface BlsEntry {
+  readonly fields: readonly BlsField[];
+}
+
+export interface BlsField {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** Entries are a handful of lines; whoever writes more than this onto the boot partition means harm. */
+const entryLimitBytes = 64 * 1024;
+
+/**
+ * Reads an entry. Comments and empty lines are passed over; unknown keys are kept, so that nothing is lost when the
+ * entry is written again.
+ *
+ * @throws OsdeployError `bad-format` when it is larger than 64 KiB.
+ */
+export function parseBlsEntry(text: string): BlsEntry {
+  if (text.length > entryLimitBytes) {
+    throw new OsdeployError("bad-format", `Cannot read the boot entry: it is larger than ${entryLimitBytes} bytes`);
+  }
+  const fields: BlsField[] = [];
+  for (const line of text.split("\n")) {
+    const match = /^\s*([^\s#]\S*)\s+(.*?)\s*$/.exec(line);
+    if (match?.[1] !== undefined && match[2] !== undefined) fields.push({ key: match[1], value: match[2] });
+  }
+  return { fields };
+}
+
+/**
+ * The text of an entry, one line a field.
+ *
+ * @throws OsdeployError `bad-format` when a key or value would not survive being read again.
+ */
+export function formatBlsEntry(entry: BlsEntry): string {
+  return entry.fields.map(formatField).join("");
+}
+
+function formatField({ key, value }: BlsField): string {
+  if (!/^[^\s#]\S*$/.test(key) || value !== value.trim() || /[\n\r\0]/.test(value) || value === "") {
+    throw new OsdeployError(
+      "bad-format",
+      `Cannot write the boot entry: field ${JSON.stringify(key)} cannot hold ${JSON.stringify(value)}`,
+    );
+  }
+  return `${key} ${value}\n`;
+}
+
+/** The value of the first field named `key`. */
+export function blsField(entry: BlsEntry, key: string): string | undefined {
+  return entry.fields.find((field) => field.key === key)?.value;
+}
+
+/** All `options` of an entry, joined as the loader joins them. */
+export function blsOptions(entry: BlsEntry): string {
+  return entry.fields
+    .filter((field) => field.key === "options")
+    .map((field) => field.value)
+    .join(" ");
+}
