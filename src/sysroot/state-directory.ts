@@ -1,0 +1,189 @@
+import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import type { Origin } from "../core/deployment/deployment.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Inode } from "../core/tree/inode.ts";
+import type { EtcStep } from "../core/tree/merge-etc.ts";
+import { type ContentSource, copyContent } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
+import { formatOrigin, parseOrigin } from "./origin-file.ts";
+import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
+
+/** What lies in `state/deploy`: a deployment's root image and origin. */
+export interface DeploymentDirectory {
+  readonly rootImage: ObjectId;
+  readonly origin: Origin | undefined;
+}
+
+/** An origin file is four short lines. */
+const originLimitBytes = 64 * 1024;
+
+/**
+ * The deployments of a sysroot, in byte order of their root images. Names that are no root image are passed over; an
+ * origin that cannot be read is undefined, so that one damaged file hides no deployment.
+ */
+export function readDeploymentDirectories(files: LinuxFiles, paths: SysrootPaths): readonly DeploymentDirectory[] {
+  if (files.lstatIfExists(paths.deployments) === undefined) return [];
+  return files
+    .readDirectory(paths.deployments)
+    .filter((name) => /^([0-9a-f]{64}|[0-9a-f]{128})$/.test(name))
+    .map((name) => ({
+      rootImage: name as string as ObjectId,
+      origin: readOrigin(files, paths, name as string as ObjectId),
+    }));
+}
+
+function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): Origin | undefined {
+  try {
+    const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), originLimitBytes);
+    return parseOrigin(new TextDecoder().decode(text));
+  } catch (error) {
+    if (error instanceof OsdeployError && ["not-found", "bad-format", "limit-exceeded"].includes(error.code))
+      return undefined;
+    throw error;
+  }
+}
+
+function originPath(directory: ByteString, rootImage: ObjectId): ByteString {
+  return pathBelow(directory, `${rootImage}.origin`);
+}
+
+/** A state directory to be made. `contentOf` is asked for each regular file of `etc`. */
+export interface NewState {
+  readonly rootImage: ObjectId;
+  readonly origin: Origin;
+  readonly etc: readonly EtcStep[];
+  /** The image's /var; made once, as the /var that all deployments share. */
+  readonly var: readonly EtcStep[];
+  readonly contentOf: (step: EtcStep) => ContentSource;
+}
+
+/**
+ * Makes a deployment's state directory: /etc, a link to the shared /var, the origin.
+ *
+ * It is built under a temporary name and renamed when complete and durable; one that a crash left half-made is never
+ * taken for a deployment. The shared /var is made in the same way, and never touched once it exists.
+ */
+export function writeStateDirectory(
+  files: LinuxFiles,
+  paths: SysrootPaths,
+  state: NewState,
+  temporaryName: ByteString,
+): void {
+  const target = stateDirectory(paths, state.rootImage);
+  if (files.lstatIfExists(target) !== undefined) return;
+  makeDirectories(files, paths.root, ["state", "deploy"]);
+  makeDirectories(files, paths.root, ["state", "os", "default"]);
+  if (files.lstatIfExists(paths.sharedVar) === undefined) {
+    buildThenName(files, pathBelow(paths.root, `state/os/default/.new-${temporaryName}`), paths.sharedVar, (path) =>
+      makeTree(files, path, state.var, state.contentOf),
+    );
+  }
+  buildThenName(files, pathBelow(paths.deployments, `.new-${temporaryName}`), target, (path) => {
+    files.makeDirectory(path, 0o755);
+    makeTree(files, pathBelow(path, "etc"), state.etc, state.contentOf);
+    files.symlink(fromText("../../os/default/var"), pathBelow(path, "var"));
+    files.writeNewFile(originPath(path, state.rootImage), new TextEncoder().encode(formatOrigin(state.origin)), 0o644);
+  });
+}
+
+function buildThenName(
+  files: LinuxFiles,
+  temporary: ByteString,
+  target: ByteString,
+  build: (path: ByteString) => void,
+): void {
+  build(temporary);
+  const fd = files.open(temporary, "directory");
+  try {
+    files.syncFileSystem(fd);
+    files.rename(temporary, target, { replace: false });
+    files.syncFileSystem(fd);
+  } finally {
+    files.close(fd);
+  }
+}
+
+/** Makes the directories `names` below `root`, each inside the one before, where they are missing. */
+export function makeDirectories(files: LinuxFiles, root: ByteString, names: readonly string[]): void {
+  let path = root;
+  for (const name of names) {
+    path = pathBelow(path, name);
+    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
+  }
+}
+
+/**
+ * Removes what crashed runs left behind: half-made state directories and a half-made shared /var. To be called under
+ * the repo's lock, when no other run can be making one.
+ */
+export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readonly Path[] {
+  const parents = [paths.deployments, pathBelow(paths.root, "state/os/default")];
+  const unfinished = parents.flatMap((parent) =>
+    files.lstatIfExists(parent) === undefined
+      ? []
+      : files
+          .readDirectory(parent)
+          .filter((name) => name.startsWith(".new-"))
+          .map((name) => childPath(parent, name)),
+  );
+  for (const path of unfinished) removeTree(files, path);
+  return unfinished;
+}
+
+function removeTree(files: LinuxFiles, path: ByteString): void {
+  if (files.lstat(path).kind === "directory") {
+    for (const name of files.readDirectory(path)) removeTree(files, childPath(path, name));
+    files.removeDirectory(path);
+  } else {
+    files.unlink(path);
+  }
+}
+
+/** Makes the inodes of `steps` below `target`; the first step is `target` itself. Times are set last, deepest first. */
+function makeTree(
+  files: LinuxFiles,
+  target: ByteString,
+  steps: readonly EtcStep[],
+  contentOf: (step: EtcStep) => ContentSource,
+): void {
+  const pathOf = (step: EtcStep): ByteString => (step.path === "" ? target : childPath(target, step.path));
+  for (const step of steps) {
+    const path = pathOf(step);
+    makeInode(files, path, step, contentOf);
+    setMetadata(files, path, step.inode);
+  }
+  for (const step of [...steps].reverse()) {
+    files.setTime(pathOf(step), step.inode.stat.mtimeSeconds, step.inode.stat.mtimeNanoseconds % 1_000_000_000);
+  }
+}
+
+function makeInode(
+  files: LinuxFiles,
+  path: ByteString,
+  step: EtcStep,
+  contentOf: (step: EtcStep) => ContentSource,
+): void {
+  const { inode } = step;
+  switch (inode.kind) {
+    case "directory":
+      files.makeDirectory(path, 0o700);
+      break;
+    case "symlink":
+      files.symlink(inode.target, path);
+      break;
+    case "regular":
+      copyContent(files, contentOf(step), path);
+      break;
+    default:
+      files.makeNode(path, inode.kind, { permissions: 0o600, rdev: inode.rdev });
+  }
+}
+
+/** Order matters: a change of owner clears setuid and file capabilities, so permissions and xattrs come after it. */
+function setMetadata(files: LinuxFiles, path: ByteString, inode: Inode): void {
+  files.setOwner(path, inode.stat.uid, inode.stat.gid);
+  if (inode.kind !== "symlink") files.setPermissions(path, inode.stat.permissions);
+  for (const [key, value] of inode.xattrs) files.setXattr(path, key, value);
+}
