@@ -1,0 +1,291 @@
+import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { assert, OsdeployError } from "../errors.ts";
+import type {
+  Directory,
+  ExternalContent,
+  FileTree,
+  Inode,
+  Leaf,
+  RegularFile,
+  SpecialFile,
+  Xattrs,
+} from "../tree/inode.ts";
+import { XattrBudget } from "../tree/xattr-budget.ts";
+import { fileType, maxInlineLength, maxNameLength, maxTargetLength, overlayKey } from "./format.ts";
+import { escapeKey, type XattrSet, XattrTable } from "./xattr-table.ts";
+
+/** What an image says of one inode, besides where it is. */
+export interface ImageInode {
+  /** Its place in the breadth-first order. */
+  readonly number: number;
+  /** What it is in the tree. A whiteout of the tree is a regular file in the image: see {@link mode}. */
+  readonly source: Inode;
+  /** File type and permissions, 16 bits. */
+  readonly mode: number;
+  /** Only of directories. */
+  readonly entries: DirectoryEntries | undefined;
+  /** Without those for content outside. */
+  xattrs: XattrSet;
+}
+
+/** A directory's names in byte order, `.` and `..` among them, and what each leads to. */
+export interface DirectoryEntries {
+  readonly names: readonly ByteString[];
+  readonly targets: ImageInode[];
+  /** How many of them are the own names of directories. */
+  subdirectories: number;
+}
+
+/** All inodes of an image in the order of their numbers, and their xattrs. */
+export interface InodeList {
+  readonly inodes: readonly ImageInode[];
+  readonly xattrs: XattrTable;
+  /** The format version: 1 adds marks to directories that hold whiteouts. */
+  readonly version: 0 | 1;
+}
+
+/** The version to write, or the range from which the lowest that can say everything is taken. */
+export type ErofsVersion = 0 | 1 | { readonly min: number; readonly max: number };
+
+/**
+ * Numbers the inodes of `tree` breadth-first and turns them into what the image has to say below an overlay: whiteouts
+ * and overlayfs's own xattrs become escaped ones, outside content becomes metacopy and redirect, and the root gets the
+ * 256 whiteouts that keep the names of object directories from showing through.
+ *
+ * Does not recurse. O(inodes log names).
+ *
+ * @throws OsdeployError `bad-format` with libcomposefs's text where it fails as well, or when a name or target is too
+ * long; `limit-exceeded` when xattrs do not fit.
+ */
+export function listInodes(tree: FileTree, version: ErofsVersion): InodeList {
+  const { min, max } = typeof version === "number" ? { min: version, max: version } : version;
+  if (!isVersion(min) || !isVersion(Math.max(min, max))) throw cannotWrite("Invalid argument");
+  const collector = new InodeCollector(tree.root);
+  const chosen = min < max && collector.hasWhiteouts ? 1 : min;
+  collector.finish(chosen);
+  return { inodes: collector.inodes, xattrs: collector.xattrs, version: chosen };
+}
+
+function isVersion(number: number): number is 0 | 1 {
+  return number === 0 || number === 1;
+}
+
+const dot = "." as ByteString;
+const dotDot = ".." as ByteString;
+const selinuxKey = "security.selinux" as ByteString;
+const noXattrs: Xattrs = new Map();
+
+/** A directory in the queue of the walk. */
+interface QueuedDirectory {
+  readonly source: Directory;
+  readonly inode: ImageInode;
+  readonly entries: DirectoryEntries;
+  /** For the root: itself. */
+  readonly parent: ImageInode;
+  holdsWhiteouts: boolean;
+}
+
+/** Walks a tree level by level. */
+class InodeCollector {
+  readonly inodes: ImageInode[] = [];
+  readonly xattrs = new XattrTable();
+  hasWhiteouts = false;
+  readonly #directories: QueuedDirectory[] = [];
+  readonly #seen = new Set<Directory>();
+  /** Where further names of an inode are; what it is in the image is known only at the end. */
+  readonly #links: { readonly entries: DirectoryEntries; readonly index: number; readonly leaf: Inode }[] = [];
+  /** Directories have none until the version is known. */
+  readonly #emptySet = this.xattrs.plain(noXattrs);
+  /** What the root gets for the names of object directories that it does not have. */
+  readonly #stub: SpecialFile;
+
+  constructor(root: Directory) {
+    const label = root.xattrs.get(selinuxKey);
+    this.#stub = {
+      kind: "character-device",
+      stat: { ...root.stat, permissions: 0o644 },
+      xattrs: label === undefined ? noXattrs : new Map([[selinuxKey, label]]),
+      nlink: 1,
+      rdev: 0,
+      claimedSizeBytes: 0n,
+    };
+    this.#addDirectory(root, undefined);
+    // The queue grows while it is walked.
+    for (const directory of this.#directories) this.#addEntries(directory);
+    if (this.#links.length > 0) this.#resolveLinks();
+  }
+
+  /** Decides the xattrs of the directories, which depend on the version. */
+  finish(version: 0 | 1): void {
+    for (const directory of this.#directories) directory.inode.xattrs = this.#directoryXattrs(directory, version);
+  }
+
+  #add(source: Inode, type: number, xattrs: XattrSet, entries?: DirectoryEntries): ImageInode {
+    const mode = type | (source.stat.permissions & 0o7777);
+    const inode: ImageInode = { number: this.inodes.length, source, mode, entries, xattrs };
+    this.inodes.push(inode);
+    return inode;
+  }
+
+  #addDirectory(source: Directory, parent: ImageInode | undefined): ImageInode {
+    assert(!this.#seen.has(source), "a directory has one name");
+    this.#seen.add(source);
+    const names = sortedNames(source, parent === undefined);
+    const entries: DirectoryEntries = { names, targets: [], subdirectories: 0 };
+    const inode = this.#add(source, fileType.directory, this.#emptySet, entries);
+    this.#directories.push({ source, inode, entries, parent: parent ?? inode, holdsWhiteouts: false });
+    return inode;
+  }
+
+  #addEntries(directory: QueuedDirectory): void {
+    const { source, inode, entries } = directory;
+    for (const [index, name] of entries.names.entries()) {
+      const child = source.entries.get(name);
+      if (child === undefined) entries.targets.push(this.#addedTarget(name, directory));
+      else if (source.links.has(name)) {
+        entries.targets.push(inode);
+        this.#links.push({ entries, index, leaf: child });
+      } else if (child.kind === "directory") {
+        entries.subdirectories += 1;
+        entries.targets.push(this.#addDirectory(child, inode));
+      } else entries.targets.push(this.#addLeaf(child, directory));
+    }
+  }
+
+  /** What a name leads to that is not in the tree: `.`, `..`, or a whiteout in the root. */
+  #addedTarget(name: ByteString, directory: QueuedDirectory): ImageInode {
+    if (name === dot) return directory.inode;
+    if (name === dotDot) return directory.parent;
+    return this.#add(this.#stub, fileType["character-device"], this.xattrs.plain(this.#stub.xattrs));
+  }
+
+  #addLeaf(leaf: Leaf, directory: QueuedDirectory): ImageInode {
+    if (leaf.kind === "character-device" && leaf.rdev === 0) return this.#addWhiteout(leaf, directory);
+    if (leaf.kind === "symlink") checkTarget(leaf.target);
+    if (leaf.kind === "regular") {
+      checkContent(leaf.content);
+      if (leaf.content.kind === "external") this.xattrs.countExternal(leaf.content);
+    }
+    return this.#add(leaf, fileType[leaf.kind], this.xattrs.plain(leaf.xattrs));
+  }
+
+  /** An overlay above must show the whiteout, not obey it: so it becomes an empty file that says what it is. */
+  #addWhiteout(leaf: Leaf, directory: QueuedDirectory): ImageInode {
+    this.hasWhiteouts = true;
+    directory.holdsWhiteouts = true;
+    const budget = new XattrBudget(escaped(leaf));
+    setXattr(budget, overlayKey.whiteout, "");
+    setXattr(budget, overlayKey.userWhiteout, "");
+    return this.#add(leaf, fileType.regular, this.xattrs.exact(budget.xattrs));
+  }
+
+  #resolveLinks(): void {
+    const wanted = new Map<Inode, ImageInode | undefined>(this.#links.map(({ leaf }) => [leaf, undefined]));
+    for (const inode of this.inodes) {
+      if (wanted.has(inode.source)) wanted.set(inode.source, inode);
+    }
+    for (const { entries, index, leaf } of this.#links) {
+      const target = wanted.get(leaf);
+      assert(target !== undefined, "each inode has one name that is no link");
+      entries.targets[index] = target;
+    }
+  }
+
+  #directoryXattrs(directory: QueuedDirectory, version: 0 | 1): XattrSet {
+    const { source, inode, parent, holdsWhiteouts } = directory;
+    const isRoot = parent === inode;
+    if (!isRoot && !holdsWhiteouts) return this.xattrs.plain(source.xattrs);
+    const budget = new XattrBudget(escaped(source));
+    if (holdsWhiteouts) {
+      setXattr(budget, overlayKey.whiteouts, "");
+      setXattr(budget, overlayKey.userWhiteouts, "");
+      if (version === 1) setXattr(budget, overlayKey.escapedOpaque, "x");
+      if (version === 1) setXattr(budget, overlayKey.userOpaque, "x");
+    }
+    if (isRoot) setXattr(budget, overlayKey.opaque, "y");
+    return this.xattrs.exact(budget.xattrs);
+  }
+}
+
+function escaped(inode: Inode): [ByteString, ByteString][] {
+  return Array.from(inode.xattrs, ([key, value]) => [escapeKey(key), value]);
+}
+
+function setXattr(budget: XattrBudget, key: string, value: string): void {
+  if (!budget.set(key as ByteString, value as ByteString)) throw cannotWrite("Numerical result out of range");
+}
+
+/** All names of a directory in the image; the default order of strings is that of their bytes. */
+function sortedNames(directory: Directory, isRoot: boolean): readonly ByteString[] {
+  for (const name of directory.entries.keys()) checkName(name);
+  const added = isRoot ? objectDirectoryNames.filter((name) => !directory.entries.has(name)) : [];
+  return [...directory.entries.keys(), dot, dotDot, ...added].sort();
+}
+
+const objectDirectoryNames = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0") as ByteString);
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: NUL ends a name and so cannot be in it
+const notInNames = /[\x00/]/;
+
+function checkName(name: ByteString): void {
+  if (name.length === 0 || name.length > maxNameLength || notInNames.test(name) || name === dot || name === dotDot) {
+    throw new OsdeployError(
+      "bad-format",
+      `Cannot write a root image: "${toText(name).slice(0, 300)}" cannot be a file's name`,
+    );
+  }
+}
+
+function checkTarget(target: ByteString): void {
+  if (target.length === 0 || target.length > maxTargetLength || target.includes("\0")) {
+    throw new OsdeployError(
+      "bad-format",
+      `Cannot write a root image: "${toText(target).slice(0, 300)}" cannot be a symlink's target`,
+    );
+  }
+}
+
+function checkContent(content: RegularFile["content"]): void {
+  if (content.kind === "inline") {
+    if (content.bytes.length <= maxInlineLength) return;
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot write a root image: a file of ${content.bytes.length} bytes is too large to be inline`,
+    );
+  }
+  assert(content.sizeBytes > 0n, "a file without bytes is inline");
+  if (content.backingPath !== undefined && content.backingPath.length > maxTargetLength) {
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot write a root image: a backing path has ${content.backingPath.length} bytes`,
+    );
+  }
+}
+
+/** libcomposefs fails here as well: the text is its own, since the `composefs` commands are a drop-in. */
+export function cannotWrite(reason: string): OsdeployError {
+  return new OsdeployError("bad-format", `cannot write file: ${reason}`);
+}
+
+/** How many names the inode has, as it is to be written. */
+export function nlinkOf(inode: ImageInode): number {
+  const { source, entries } = inode;
+  if (entries !== undefined) return 2 + entries.subdirectories;
+  assert(source.kind !== "directory", "a directory has entries");
+  return source.nlink;
+}
+
+/** Where the inode's bytes lie outside of the image; undefined for all that is no such file. */
+export function externalOf(inode: ImageInode): ExternalContent | undefined {
+  const { source } = inode;
+  return source.kind === "regular" && source.content.kind === "external" ? source.content : undefined;
+}
+
+/** The bytes that the image holds: a symlink's target or a file's inline content. */
+export function dataOf(inode: ImageInode): ByteString {
+  const { source } = inode;
+  if (source.kind === "symlink") return source.target;
+  return source.kind === "regular" && source.content.kind === "inline" ? source.content.bytes : noData;
+}
+
+const noData = "" as ByteString;

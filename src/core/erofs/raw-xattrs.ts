@@ -1,0 +1,74 @@
+import { type ByteString, compareBytes, toBytes } from "../bytes/byte-string.ts";
+import { toHex } from "../bytes/hex.ts";
+import type { Xattrs } from "../tree/inode.ts";
+import { overlayKey } from "./format.ts";
+import type { RawXattr } from "./raw-image.ts";
+
+/** How to look at an image. */
+export type ErofsView =
+  /** The tree that the image was made of. */
+  | "tree"
+  /** What `composefs-info` shows, where that is less or more. */
+  | "composefs-info";
+
+/** What an inode's stored xattrs say, after what was added for overlayfs is taken out again. */
+export interface DecodedXattrs {
+  readonly xattrs: Xattrs;
+  readonly isWhiteout: boolean;
+  readonly backingPath: ByteString | undefined;
+  readonly digest: string | undefined;
+}
+
+/** What is stored with a whiteout or its directory besides its own xattrs, in the versions that have it. */
+const whiteoutMarks: ReadonlySet<string> = new Set([
+  overlayKey.whiteouts,
+  overlayKey.userWhiteout,
+  overlayKey.userWhiteouts,
+]);
+
+const opaqueMarks: ReadonlySet<string> = new Set([overlayKey.escapedOpaque, overlayKey.userOpaque]);
+
+/**
+ * Undoes what the writer does to the xattrs of an inode.
+ *
+ * `isRegular` says whether the stored inode is a regular file: only those can be outside or stand for a whiteout.
+ */
+export function decodeXattrs(
+  stored: readonly RawXattr[],
+  how: { readonly isRegular: boolean; readonly version: number; readonly view: ErofsView },
+): DecodedXattrs {
+  const escapesWhiteouts = how.version < 2 || how.view === "composefs-info";
+  const hidesOpaque = how.view === "tree" && how.version === 1 && stored.some(([key]) => key === overlayKey.whiteouts);
+  const xattrs: [ByteString, ByteString][] = [];
+  let isWhiteout = false;
+  let backingPath: ByteString | undefined;
+  let digest: string | undefined;
+  for (const [key, value] of stored) {
+    if (how.isRegular && key === overlayKey.redirect) backingPath = withoutSlash(value);
+    else if (how.isRegular && key === overlayKey.metacopy) digest = digestOf(value);
+    else if (how.isRegular && escapesWhiteouts && key === overlayKey.whiteout) isWhiteout = true;
+    else if (escapesWhiteouts && whiteoutMarks.has(key)) continue;
+    else if (hidesOpaque && value === "x" && opaqueMarks.has(key)) continue;
+    else if (key.startsWith(overlayKey.escapedPrefix)) xattrs.push([unescapeKey(key), value]);
+    else if (!key.startsWith(overlayKey.prefix)) xattrs.push([key, value]);
+  }
+  if (how.view === "tree") xattrs.sort(([a], [b]) => compareBytes(a, b));
+  return { xattrs: xattrs.length === 0 ? noXattrs : new Map(xattrs), isWhiteout, backingPath, digest };
+}
+
+const noXattrs: Xattrs = new Map();
+
+function unescapeKey(key: ByteString): ByteString {
+  return (overlayKey.prefix + key.slice(overlayKey.escapedPrefix.length)) as ByteString;
+}
+
+function withoutSlash(redirect: ByteString): ByteString {
+  return redirect.length > 1 && redirect.startsWith("/") ? (redirect.slice(1) as ByteString) : redirect;
+}
+
+/** The digest in a metacopy value; undefined where there is none or it is of no known form. */
+function digestOf(metacopy: ByteString): string | undefined {
+  const isSha256 = metacopy.length === 36;
+  const isSha512 = metacopy.length === 68;
+  return isSha256 || isSha512 ? toHex(toBytes(metacopy.slice(4) as ByteString)) : undefined;
+}

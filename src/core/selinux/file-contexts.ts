@@ -1,0 +1,102 @@
+import { type ByteString, fromText } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
+
+/** One line of a file_contexts file. */
+export interface FileContext {
+  /** To be matched against a whole path. */
+  readonly regex: ByteString;
+  /** The type letter as `selabel_file(5)` has it, `-` for regular files; undefined when the line is for all types. */
+  readonly type: ByteString | undefined;
+  /** The label; `<<none>>` says that there is to be none. */
+  readonly label: ByteString;
+}
+
+/** Bytes in one regex; the longest known has some 200. */
+const maxRegexBytes = 4096;
+
+/** Lines that say something in one file; Fedora's has 6 000. */
+const maxLines = 100_000;
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * The lines of a file_contexts file, in their order, which decides: the last match counts.
+ *
+ * @throws OsdeployError `bad-format` when a line is not `REGEX [-TYPE] LABEL`; `limit-exceeded` for an overlong regex.
+ * @see https://man7.org/linux/man-pages/man5/file_contexts.5.html
+ */
+export function parseFileContexts(bytes: Uint8Array): readonly FileContext[] {
+  return readLines(bytes).map(({ line, fields: [regex = "", ...rest] }) => {
+    const type = rest[0]?.startsWith("-") ? rest.shift()?.slice(1) : undefined;
+    if (type !== undefined && !/^[bcdpls-]$/.test(type)) throw badLine(line, `type -${type} is unknown`);
+    const [label] = rest;
+    if (label === undefined) throw badLine(line, "it has no label");
+    if (rest.length > 1) throw badLine(line, "it has too many fields");
+    if (regex.length > maxRegexBytes) {
+      throw new OsdeployError("limit-exceeded", `Cannot read SELinux policy: line ${line} has an overlong regex`);
+    }
+    return { regex: fromText(regex), type: type === undefined ? undefined : fromText(type), label: fromText(label) };
+  });
+}
+
+/**
+ * Adds the lines of a file_contexts.subs file to `aliases`: path to the path whose labels it gets. Later lines win.
+ *
+ * @throws OsdeployError `bad-format` when a line does not hold two paths.
+ */
+export function parseSubs(bytes: Uint8Array, aliases: Map<ByteString, ByteString>): void {
+  for (const { line, fields } of readLines(bytes)) {
+    const [alias, original, ...rest] = fields;
+    if (alias === undefined || original === undefined || rest.length > 0) throw badLine(line, "it is not two paths");
+    aliases.set(fromText(alias), fromText(original));
+  }
+}
+
+/**
+ * The value of SELINUXTYPE in /etc/selinux/config, the first one; undefined when there is none. Comments behind it and
+ * quotes are part of it.
+ *
+ * @throws OsdeployError `bad-format` when a line before it is not UTF-8.
+ */
+export function parsePolicyType(bytes: Uint8Array): ByteString | undefined {
+  for (const text of decode(bytes).split("\n")) {
+    const equals = text.indexOf("=");
+    if (equals >= 0 && trim(text.slice(0, equals)).toUpperCase() === "SELINUXTYPE") {
+      return fromText(trim(text.slice(equals + 1)));
+    }
+  }
+  return undefined;
+}
+
+/** Unicode's white space, by which composefs-rs splits. JavaScript's `\s` differs in two characters. */
+const space = "[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
+const spaces = new RegExp(`${space}+`);
+const outerSpaces = new RegExp(`^${space}+|${space}+$`, "g");
+
+/** Lines that say something, as fields; numbered from 1. Comments count only at the start of a line. */
+function readLines(bytes: Uint8Array): readonly { readonly line: number; readonly fields: string[] }[] {
+  const lines = decode(bytes)
+    .split("\n")
+    .map((text, i) => ({ line: i + 1, fields: text.split(spaces).filter((field) => field !== "") }))
+    .filter(({ fields: [first] }) => first !== undefined && !first.startsWith("#"));
+  if (lines.length > maxLines) {
+    throw new OsdeployError("limit-exceeded", `Cannot read SELinux policy: a file has ${lines.length} lines`);
+  }
+  return lines;
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw new OsdeployError("bad-format", "Cannot read SELinux policy: it is not UTF-8", { cause });
+  }
+}
+
+function trim(text: string): string {
+  return text.replace(outerSpaces, "");
+}
+
+function badLine(line: number, state: string): OsdeployError {
+  return new OsdeployError("bad-format", `Cannot read SELinux policy: in line ${line}, ${state}`);
+}

@@ -1,0 +1,137 @@
+import { type ByteString, fromBytes, toText } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
+import { maxOwner } from "./tar-header.ts";
+import type { TarLimits } from "./tar-limits.ts";
+import { checkRange, readDecimal, readTime, type TarTime } from "./tar-number.ts";
+
+/** What extension headers say about the entry that follows them; what they leave out, its own header says. */
+export interface Extension {
+  /** From PAX records, which win over GNU's long names in whichever order they come. */
+  path?: ByteString | undefined;
+  linkPath?: ByteString | undefined;
+  /** From GNU's `L` and `K`. */
+  longName?: ByteString;
+  longLink?: ByteString;
+  sizeBytes?: number | undefined;
+  uid?: number | undefined;
+  gid?: number | undefined;
+  mtime?: TarTime | undefined;
+  xattrs?: Map<ByteString, ByteString>;
+}
+
+const xattrPrefix = "SCHILY.xattr.";
+/** XATTR_NAME_MAX of Linux. */
+const maxXattrKey = 255;
+
+/**
+ * Adds the records of one PAX header to `extension`. Of a repeated key the last counts; an empty value takes back what
+ * the key said before, as POSIX has it, but for extended attributes, where empty is a value.
+ *
+ * Records are cut by their lengths, never at line ends: values are bytes and may hold anything. Keys that say nothing
+ * about the tree (atime, comment, `LIBARCHIVE.*` …) are skipped.
+ *
+ * @throws OsdeployError `bad-format`; `unsupported` for sparse files; `limit-exceeded` for overlong attributes.
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
+ */
+export function readPax(bytes: Uint8Array, extension: Extension, limits: TarLimits): void {
+  let at = 0;
+  while (at < bytes.length) {
+    const record = nextRecord(bytes, at);
+    applyRecord(fromBytes(bytes, record.key, record.equals), record, { bytes, extension, limits });
+    at = record.end;
+  }
+}
+
+interface RecordRange {
+  readonly key: number;
+  readonly equals: number;
+  /** After the line end. */
+  readonly end: number;
+}
+
+/** `LENGTH KEY=VALUE\n`, where LENGTH counts all of it. */
+function nextRecord(bytes: Uint8Array, start: number): RecordRange {
+  let at = start;
+  let length = 0;
+  // Ten digits are more than any header has.
+  for (; at < Math.min(bytes.length, start + 10) && isDigit(bytes[at] as number); at++) {
+    length = length * 10 + ((bytes[at] as number) - 0x30);
+  }
+  const end = start + length;
+  if (at === start || bytes[at] !== 0x20 || end > bytes.length || bytes[end - 1] !== 0x0a) {
+    throw new OsdeployError("bad-format", `Cannot read PAX header: no record at its byte ${start}`);
+  }
+  const equals = bytes.indexOf(0x3d, at + 1);
+  if (equals <= at + 1 || equals >= end) {
+    throw new OsdeployError("bad-format", `Cannot read PAX header: the record at its byte ${start} has no key`);
+  }
+  return { key: at + 1, equals, end };
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+function applyRecord(
+  key: ByteString,
+  record: RecordRange,
+  context: { readonly bytes: Uint8Array; readonly extension: Extension; readonly limits: TarLimits },
+): void {
+  const { extension } = context;
+  const value = () => fromBytes(context.bytes, record.equals + 1, record.end - 1);
+  switch (key as string) {
+    case "path":
+      extension.path = value() || undefined;
+      return;
+    case "linkpath":
+      extension.linkPath = value() || undefined;
+      return;
+    case "size":
+      extension.sizeBytes = readOptional(value(), { max: Number.MAX_SAFE_INTEGER, what: "size" });
+      return;
+    case "uid":
+      extension.uid = readOptional(value(), { max: maxOwner, what: "uid" });
+      return;
+    case "gid":
+      extension.gid = readOptional(value(), { max: maxOwner, what: "gid" });
+      return;
+    case "mtime":
+      extension.mtime = value() === "" ? undefined : readTime(value());
+      return;
+    default:
+      if (key.startsWith(xattrPrefix)) addXattr(key.slice(xattrPrefix.length) as ByteString, value(), context);
+      if (key.startsWith("GNU.sparse.")) throw sparseFile();
+  }
+}
+
+function readOptional(value: ByteString, field: { max: number; what: string }): number | undefined {
+  if (value === "") return undefined;
+  return checkRange(readDecimal(value, field.what), { min: 0, max: field.max }, field.what);
+}
+
+function addXattr(
+  key: ByteString,
+  value: ByteString,
+  { extension, limits }: { readonly extension: Extension; readonly limits: TarLimits },
+): void {
+  if (key === "" || key.length > maxXattrKey || key.includes("\0")) {
+    const shown = JSON.stringify(toText(key).slice(0, 300));
+    throw new OsdeployError("bad-format", `Cannot read PAX header: ${shown} is no name of an extended attribute`);
+  }
+  if (value.length > limits.xattrValueBytes) {
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot read PAX header: attribute ${toText(key)} has ${value.length} bytes, ${limits.xattrValueBytes} are allowed`,
+    );
+  }
+  extension.xattrs ??= new Map();
+  extension.xattrs.set(key, value);
+}
+
+/** Refuses a sparse file: stored as it stands in the tar it would be another file. */
+export function sparseFile(): OsdeployError {
+  return new OsdeployError(
+    "unsupported",
+    "Cannot read tar entry: it is a sparse file. Build the layer without --sparse",
+  );
+}

@@ -1,0 +1,112 @@
+import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
+import { checkRange, checkSeconds, type NumberField, readNumber } from "./tar-number.ts";
+
+/** Bytes in a header; all else in a tar is padded to a multiple of it. */
+export const blockSize = 512;
+
+/** One header block, decoded but not interpreted. */
+export interface TarHeader {
+  /** Which of the header's dialects: `v7` has no magic, so its letters for extensions mean nothing. */
+  readonly format: "v7" | "ustar" | "gnu";
+  /** The type letter as a byte; NUL is an old regular file. */
+  readonly type: number;
+  readonly name: ByteString;
+  readonly linkName: ByteString;
+  /** The low twelve bits; file type bits, which some writers add, are dropped. */
+  readonly permissions: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly sizeBytes: number;
+  readonly mtimeSeconds: bigint;
+  readonly major: number;
+  readonly minor: number;
+}
+
+const fields = {
+  mode: { offset: 100, length: 8, what: "mode" },
+  uid: { offset: 108, length: 8, what: "uid" },
+  gid: { offset: 116, length: 8, what: "gid" },
+  size: { offset: 124, length: 12, what: "size" },
+  mtime: { offset: 136, length: 12, what: "mtime" },
+  checksum: { offset: 148, length: 8, what: "checksum" },
+  major: { offset: 329, length: 8, what: "device major" },
+  minor: { offset: 337, length: 8, what: "device minor" },
+} as const satisfies Record<string, NumberField>;
+
+/** The largest uid and gid. */
+export const maxOwner = 0xffff_ffff;
+/** Where JavaScript's numbers end; the limit on file sizes lies below. */
+const maxSize = Number.MAX_SAFE_INTEGER;
+
+/**
+ * The header in `block`, which has at least 512 bytes; undefined when all of them are zero.
+ *
+ * @throws OsdeployError `bad-format` when its checksum or a number is wrong.
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
+ */
+export function readHeader(block: Uint8Array): TarHeader | undefined {
+  let sum = 0;
+  for (let i = 0; i < blockSize; i++) sum += block[i] as number;
+  if (sum === 0) return undefined;
+  checkSum(block, sum);
+  const format = readFormat(block);
+  const hasDevice = format !== "v7" && (block[156] === 0x33 || block[156] === 0x34);
+  return {
+    format,
+    type: block[156] as number,
+    name: readName(block, format),
+    linkName: readText(block, 157, 100),
+    permissions: Number(BigInt.asUintN(12, BigInt(readNumber(block, fields.mode)))),
+    uid: readRange(block, fields.uid, maxOwner),
+    gid: readRange(block, fields.gid, maxOwner),
+    sizeBytes: readRange(block, fields.size, maxSize),
+    mtimeSeconds: checkSeconds(BigInt(readNumber(block, fields.mtime))),
+    major: hasDevice ? readRange(block, fields.major, 0xfff) : 0,
+    minor: hasDevice ? readRange(block, fields.minor, 0xf_ffff) : 0,
+  };
+}
+
+function readRange(block: Uint8Array, field: NumberField, max: number): number {
+  return checkRange(readNumber(block, field), { min: 0, max }, field.what);
+}
+
+/** `sum` is of all bytes as they stand; the rule counts the checksum's own eight as spaces. */
+function checkSum(block: Uint8Array, sum: number): void {
+  let unsigned = sum;
+  for (let i = 0; i < fields.checksum.length; i++) {
+    unsigned += 0x20 - (block[fields.checksum.offset + i] as number);
+  }
+  const stated = readNumber(block, fields.checksum);
+  if (stated === unsigned) return;
+  // Some old writers summed signed bytes. GNU tar and libarchive take both sums.
+  let signed = unsigned;
+  for (let i = 0; i < blockSize; i++) if ((block[i] as number) >= 0x80 && !inChecksum(i)) signed -= 0x100;
+  if (stated !== signed) {
+    throw new OsdeployError("bad-format", `Cannot read tar header: its checksum is ${unsigned}, not ${stated}`);
+  }
+}
+
+function inChecksum(offset: number): boolean {
+  return offset >= fields.checksum.offset && offset < fields.checksum.offset + fields.checksum.length;
+}
+
+function readFormat(block: Uint8Array): TarHeader["format"] {
+  const magic = fromBytes(block, 257, 265);
+  if (magic.startsWith("ustar\0")) return "ustar";
+  return magic === "ustar  \0" ? "gnu" : "v7";
+}
+
+/** Only POSIX headers have a prefix; GNU's keep times there. */
+function readName(block: Uint8Array, format: TarHeader["format"]): ByteString {
+  const name = readText(block, 0, 100);
+  if (format !== "ustar" || block[345] === 0) return name;
+  return `${readText(block, 345, 155)}/${name}` as ByteString;
+}
+
+/** The bytes up to the first NUL, or the whole field: names of full length have no NUL. */
+function readText(block: Uint8Array, offset: number, length: number): ByteString {
+  let end = offset;
+  while (end < offset + length && block[end] !== 0) end++;
+  return fromBytes(block, offset, end);
+}

@@ -1,0 +1,42 @@
+import type { ByteString } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
+import { unescapeField, untilNul } from "./dump-escape.ts";
+import type { Xattrs } from "./inode.ts";
+import { XattrBudget } from "./xattr-budget.ts";
+
+/** Longest xattr text of one line, in bytes, escapes counted. */
+const maxTextLength = 65535;
+
+/** What stands after a line's eleventh field, as xattrs. Lines with the same text get the same map: most have. */
+export class XattrTexts {
+  readonly #seen = new Map<string, Xattrs>([["", new Map()]]);
+
+  /** @throws OsdeployError `bad-format`, mkcomposefs's text. */
+  parse(text: string): Xattrs {
+    const known = this.#seen.get(text);
+    if (known !== undefined) return known;
+    const xattrs = parseXattrs(text);
+    this.#seen.set(text, xattrs);
+    return xattrs;
+  }
+}
+
+function parseXattrs(text: string): Xattrs {
+  if (text.length > maxTextLength) throw new OsdeployError("bad-format", "Too many xattrs");
+  const budget = new XattrBudget();
+  for (let at = 0; at < text.length; ) {
+    const space = text.indexOf(" ", at);
+    const end = space < 0 ? text.length : space;
+    parseXattr(text.slice(at, end), budget);
+    at = end + 1;
+  }
+  return budget.xattrs;
+}
+
+function parseXattr(field: string, budget: XattrBudget): void {
+  const equals = field.indexOf("=");
+  if (equals < 0) throw new OsdeployError("bad-format", "Missing = in xattr");
+  const key = untilNul(unescapeField(field.slice(0, equals)));
+  const value: ByteString = unescapeField(field.slice(equals + 1));
+  if (!budget.set(key, value)) throw new OsdeployError("bad-format", "Can't set xattr");
+}

@@ -1,0 +1,112 @@
+import { type ByteString, fromText } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
+import { labelTree } from "../selinux/label-tree.ts";
+import { readPolicy } from "../selinux/selinux-policy.ts";
+import { finishHardLinks } from "./hard-links.ts";
+import type { Directory, FileContent, FileTree, Inode, Leaf, Stat, Xattrs } from "./inode.ts";
+import { kindNames } from "./kind-names.ts";
+
+const names = {
+  usr: fromText("usr"),
+  run: fromText("run"),
+  boot: fromText("boot"),
+  sysroot: fromText("sysroot"),
+  capability: fromText("security.capability"),
+} as const;
+
+/** Reads the content of a file in the tree; objects come from the repo. Files of a policy only, a few MiB each. */
+export type ReadFile = (content: FileContent) => Uint8Array;
+
+/**
+ * The tree of an image as it is mounted to look at, from its merged layers.
+ *
+ * The root gets the metadata of /usr, because layers seldom say anything reliable about it; /run is emptied and gets the
+ * time of /usr; of extended attributes only `security.capability` stays. All of it decides the image's id, and is what
+ * composefs-rs does.
+ *
+ * @throws OsdeployError `not-bootable` when /usr is no directory, or /run something else.
+ */
+export function toRawTree(tree: FileTree): FileTree {
+  const usr = requireDirectory(tree.root, names.usr);
+  const entries = new Map(tree.root.entries);
+  const run = entries.get(names.run);
+  if (run !== undefined) {
+    if (run.kind !== "directory") throw notBootable("run", run);
+    const { mtimeSeconds, mtimeNanoseconds } = usr.stat;
+    entries.set(names.run, emptied(run, { ...run.stat, mtimeSeconds, mtimeNanoseconds }));
+  }
+  const root: Directory = { ...tree.root, stat: usr.stat, xattrs: usr.xattrs, entries };
+  return finishHardLinks(keepCapabilities(root, new Map()));
+}
+
+/**
+ * The tree that a machine boots, from a raw tree.
+ *
+ * /boot and /sysroot are emptied, for other file systems are mounted there, and get the seconds of /usr's time; their own
+ * nanoseconds stay, an oddity of composefs-rs that decides the image's id. Then all gets the SELinux labels of the
+ * image's own policy, or loses its labels where there is none.
+ *
+ * @throws OsdeployError `not-bootable` when /usr, /boot or /sysroot is no directory or the policy cannot be used;
+ * `limit-exceeded` when the policy is too large or too costly to apply; what `readFile` throws.
+ */
+export function toBootTree(tree: FileTree, readFile: ReadFile): FileTree {
+  const usr = requireDirectory(tree.root, names.usr);
+  const entries = new Map(tree.root.entries);
+  for (const name of [names.boot, names.sysroot]) {
+    const directory = requireDirectory(tree.root, name);
+    entries.set(name, emptied(directory, { ...directory.stat, mtimeSeconds: usr.stat.mtimeSeconds }));
+  }
+  const root = { ...tree.root, entries };
+  return finishHardLinks(labelTree(root, readPolicy(root, readFile)));
+}
+
+function requireDirectory(root: Directory, name: ByteString): Directory {
+  const inode = root.entries.get(name);
+  if (inode?.kind !== "directory") throw notBootable(name, inode);
+  return inode;
+}
+
+const advice: Readonly<Record<string, string>> = {
+  usr: "An operating system's image has its files under /usr, a directory",
+  run: "Make it an empty directory in the image's recipe; the system mounts over it",
+  boot: 'Add "RUN mkdir -p /boot /sysroot" to the image\'s recipe; the system mounts over them',
+  sysroot: 'Add "RUN mkdir -p /boot /sysroot" to the image\'s recipe; the system mounts over them',
+};
+
+function notBootable(name: string, inode: Inode | undefined): OsdeployError {
+  const state = inode === undefined ? `it has no /${name}` : `its /${name} is a ${kindNames[inode.kind]}`;
+  return new OsdeployError("not-bootable", `Cannot use image as operating system: ${state}. ${advice[name]}`, {
+    facts: { path: `/${name}` },
+  });
+}
+
+function emptied(directory: Directory, stat: Stat): Directory {
+  return { ...directory, stat, entries: new Map(), links: new Set() };
+}
+
+/** `directory` and all below with only the attribute that stays. Shared leaves stay shared through `leaves`. */
+function keepCapabilities(directory: Directory, leaves: Map<Leaf, Leaf>): Directory {
+  const entries = new Map<ByteString, Inode>();
+  for (const [name, inode] of directory.entries) {
+    if (inode.kind === "directory") {
+      entries.set(name, keepCapabilities(inode, leaves));
+    } else {
+      const kept = leaves.get(inode) ?? withXattrs(inode, onlyCapability(inode.xattrs));
+      leaves.set(inode, kept);
+      entries.set(name, kept);
+    }
+  }
+  return { ...directory, xattrs: onlyCapability(directory.xattrs), entries };
+}
+
+function withXattrs(leaf: Leaf, xattrs: Xattrs): Leaf {
+  return xattrs === leaf.xattrs ? leaf : { ...leaf, xattrs };
+}
+
+const noXattrs: Xattrs = new Map();
+
+function onlyCapability(xattrs: Xattrs): Xattrs {
+  const capability = xattrs.get(names.capability);
+  if (capability === undefined) return xattrs.size === 0 ? xattrs : noXattrs;
+  return xattrs.size === 1 ? xattrs : new Map([[names.capability, capability]]);
+}

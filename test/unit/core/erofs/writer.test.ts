@@ -1,0 +1,169 @@
+import { describe, expect, test } from "vitest";
+import type { ByteString } from "../../../../src/core/bytes/byte-string.ts";
+import { readErofsImage } from "../../../../src/core/erofs/reader.ts";
+import { writeErofs } from "../../../../src/core/erofs/writer.ts";
+import { parseDump } from "../../../../src/core/tree/dump-parser.ts";
+import { dumpLines, writeDump } from "../../../../src/core/tree/dump-writer.ts";
+import type { Directory, FileTree, Inode, RegularFile } from "../../../../src/core/tree/inode.ts";
+
+const stat = { permissions: 0o755, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
+
+function bytes(text: string): ByteString {
+  return text as ByteString;
+}
+
+function tree(entries: Readonly<Record<string, Inode>>, root: Partial<Directory> = {}): FileTree {
+  const names = Object.entries(entries).map(([name, inode]) => [bytes(name), inode] as const);
+  return { root: { kind: "directory", stat, xattrs: new Map(), entries: new Map(names), links: new Set(), ...root } };
+}
+
+function file(content: Partial<RegularFile["content"]> & { kind: string }, xattrs: [string, string][] = []): Inode {
+  const map = new Map(xattrs.map(([key, value]) => [bytes(key), bytes(value)]));
+  return { kind: "regular", stat, xattrs: map, nlink: 1, content: content as RegularFile["content"] };
+}
+
+const empty = file({ kind: "inline", bytes: bytes("") });
+
+function symlink(target: string): Inode {
+  return { kind: "symlink", stat, xattrs: new Map(), nlink: 1, target: bytes(target) };
+}
+
+describe("versions", () => {
+  const whiteout = parseDump(new TextEncoder().encode("/ 0 40755 2 0 0 0 0.0 - - -\n/w 0 20644 1 0 0 0 0.0 - - -\n"));
+  const plain = tree({});
+  test.each([
+    ["0 for a plain tree from 0 to 1", plain, { min: 0, max: 1 }, 0],
+    ["1 for a whiteout from 0 to 1", whiteout, { min: 0, max: 1 }, 1],
+    ["0 for a whiteout from 0 to 0", whiteout, { min: 0, max: 0 }, 0],
+    ["1 when the range is turned round", plain, { min: 1, max: 0 }, 1],
+    ["0 when it is forced", whiteout, 0, 0],
+  ] as const)("writeErofs: version %s", (_, from, version, expected) => {
+    expect(readErofsImage(writeErofs(from, { version })).superblock.composefsVersion).toBe(expected);
+  });
+
+  test.each([
+    { min: 2, max: 2 },
+    { min: 0, max: 2 },
+    { min: -1, max: 1 },
+  ])("writeErofs: mkcomposefs's own words for versions that there are not: %o", (version) => {
+    expect(() => writeErofs(plain, { version })).toThrow("cannot write file: Invalid argument");
+  });
+});
+
+describe("what no image can hold", () => {
+  const refused: readonly [string, FileTree, string, string][] = [
+    ["an empty name", tree({ "": empty }), "bad-format", `"" cannot be a file's name`],
+    [
+      "a name of 256 bytes",
+      tree({ ["n".repeat(256)]: empty }),
+      "bad-format",
+      `"${"n".repeat(256)}" cannot be a file's name`,
+    ],
+    ["a slash in a name", tree({ "a/b": empty }), "bad-format", `"a/b" cannot be a file's name`],
+    ["the name .", tree({ ".": empty }), "bad-format", `"." cannot be a file's name`],
+    ["the name ..", tree({ "..": empty }), "bad-format", `".." cannot be a file's name`],
+    ["an empty target", tree({ l: symlink("") }), "bad-format", `"" cannot be a symlink's target`],
+    ["a NUL in a target", tree({ l: symlink("a\0b") }), "bad-format", `"a\0b" cannot be a symlink's target`],
+    [
+      "a target of 4096 bytes",
+      tree({ l: symlink("t".repeat(4096)) }),
+      "bad-format",
+      `"${"t".repeat(300)}" cannot be a symlink's target`,
+    ],
+    [
+      "a large inline file",
+      tree({ f: file({ kind: "inline", bytes: bytes("x".repeat(5001)) }) }),
+      "limit-exceeded",
+      "a file of 5001 bytes is too large to be inline",
+    ],
+    [
+      "a long backing path",
+      tree({ f: file({ kind: "external", sizeBytes: 1n, backingPath: bytes("p".repeat(4096)), digest: undefined }) }),
+      "limit-exceeded",
+      "a backing path has 4096 bytes",
+    ],
+    [
+      "an empty xattr key",
+      tree({ f: file({ kind: "inline", bytes: bytes("") }, [["", "v"]]) }),
+      "bad-format",
+      `"" cannot be an xattr's key`,
+    ],
+    [
+      "a long xattr key",
+      tree({ f: file({ kind: "inline", bytes: bytes("") }, [["k".repeat(256), "v"]]) }),
+      "bad-format",
+      `"${"k".repeat(256)}" cannot be an xattr's key`,
+    ],
+    [
+      "a long xattr value",
+      tree({ f: file({ kind: "inline", bytes: bytes("") }, [["user.k", "v".repeat(65536)]]) }),
+      "limit-exceeded",
+      "an xattr value has 65536 bytes",
+    ],
+    [
+      "xattrs that are too many",
+      tree({
+        f: file(
+          { kind: "inline", bytes: bytes("") },
+          [..."abcde"].map((key) => [`user.${key}`, "v".repeat(65000)]),
+        ),
+      }),
+      "limit-exceeded",
+      "the xattrs of a file take 325052 bytes",
+    ],
+  ];
+  test.each(refused)("writeErofs: refuses %s", (_, from, code, reason) => {
+    expect(() => writeErofs(from, { version: 1 })).toThrow(
+      expect.objectContaining({ code, message: `Cannot write a root image: ${reason}` }),
+    );
+  });
+});
+
+describe("content outside", () => {
+  const one = "11".repeat(32);
+  const two = "22".repeat(32);
+  const outside = (digest: string | undefined, backingPath: string | undefined) =>
+    file({
+      kind: "external",
+      sizeBytes: 9n,
+      digest,
+      backingPath: backingPath === undefined ? undefined : bytes(backingPath),
+    });
+  const own = (digest: string) => outside(digest, `${digest.slice(0, 2)}/${digest.slice(2)}`);
+
+  /** Which values the image holds only once although several files have them. */
+  function timesStored(image: Uint8Array, text: string): number {
+    return new TextDecoder("latin1").decode(image).split(text).length - 1;
+  }
+
+  test("writeErofs: a path shared by files of which not all lie where their digest says is stored once", () => {
+    const path = `11/${one.slice(2)}`;
+    const image = writeErofs(tree({ a: own(one), b: own(one), c: outside(two, path), d: outside(undefined, path) }), {
+      version: 1,
+    });
+    expect(timesStored(image, path)).toBe(1);
+    expect(writeDump(readErofsImage(image).tree).match(new RegExp(path, "g"))).toHaveLength(4);
+  });
+
+  test("writeErofs: a path met first after all others lay where their digest says is stored once with them", () => {
+    const path = `11/${one.slice(2)}`;
+    const image = writeErofs(tree({ a: own(one), b: own(two), c: outside(undefined, path) }), { version: 1 });
+    expect(timesStored(image, path)).toBe(1);
+  });
+
+  test("writeErofs: a digest without a path is kept", () => {
+    const image = writeErofs(tree({ a: outside(one, undefined), b: outside(one, "") }), { version: 1 });
+    expect([...dumpLines(readErofsImage(image).tree)].slice(1)).toEqual([
+      `/a 9 100755 1 0 0 0 0.0 - - ${one}\n`,
+      `/b 9 100755 1 0 0 0 0.0 - - ${one}\n`,
+    ]);
+  });
+
+  test("writeErofs: the shared table is in descending order of digests and paths of one length", () => {
+    const image = writeErofs(tree({ a: own(one), b: own(one), c: own(two), d: own(two) }), { version: 1 });
+    const text = new TextDecoder("latin1").decode(image);
+    expect(text.indexOf(`/22/${two.slice(2)}`)).toBeLessThan(text.indexOf(`/11/${one.slice(2)}`));
+    expect(text.indexOf("\x22".repeat(32))).toBeLessThan(text.indexOf("\x11".repeat(32)));
+    expect(timesStored(image, "\x11".repeat(32))).toBe(1);
+  });
+});

@@ -1,0 +1,78 @@
+import { expect, test } from "vitest";
+import { readHeader } from "../../../../src/core/tar/tar-header.ts";
+import { gnu, header, ustar, v7 } from "../../../builders/tar-blocks.ts";
+
+test("readHeader: decodes the fields of a POSIX header", () => {
+  const block = header({
+    name: "bin/tool",
+    prefix: "usr",
+    type: "3",
+    mode: "0104755\0",
+    uid: "0001750\0",
+    gid: "\x80\0\0\0\xff\xff\xff\xff",
+    size: 10,
+    mtime: "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe",
+    linkName: "target",
+    major: "0000010\0",
+    minor: "0000003\0",
+  });
+  expect(readHeader(block)).toEqual({
+    format: "ustar",
+    type: 0x33,
+    name: "usr/bin/tool",
+    linkName: "target",
+    permissions: 0o4755,
+    uid: 1000,
+    gid: 0xffff_ffff,
+    sizeBytes: 10,
+    mtimeSeconds: -2n,
+    major: 8,
+    minor: 3,
+  });
+});
+
+test("readHeader: names of full length have no NUL", () => {
+  const found = readHeader(header({ name: "n".repeat(100), linkName: "l".repeat(100), prefix: "p".repeat(155) }));
+  expect(found?.name).toBe(`${"p".repeat(155)}/${"n".repeat(100)}`);
+  expect(found?.linkName).toBe("l".repeat(100));
+});
+
+test("readHeader: only POSIX headers have a prefix and only headers with a magic have devices", () => {
+  const fields = { name: "n", prefix: "p", type: "4", major: "0000001\0", minor: "0000002\0" };
+  expect(readHeader(header({ ...fields, magic: gnu }))).toMatchObject({ format: "gnu", name: "n", major: 1, minor: 2 });
+  expect(readHeader(header({ ...fields, magic: v7 }))).toMatchObject({ format: "v7", name: "n", major: 0, minor: 0 });
+  expect(readHeader(header({ ...fields, magic: ustar }))).toMatchObject({ format: "ustar", name: "p/n" });
+});
+
+test("readHeader: a block of zeros is none", () => {
+  expect(readHeader(new Uint8Array(512))).toBeUndefined();
+});
+
+test("readHeader: refuses a wrong checksum, and a block that lies about being zero", () => {
+  expect(() => readHeader(header({ checksum: "000001\0 " }))).toThrow(/its checksum is \d+, not 1/);
+  const oneBit = new Uint8Array(512);
+  oneBit[511] = 1;
+  expect(() => readHeader(oneBit)).toThrow("its checksum is 257, not 0");
+});
+
+test("readHeader: takes a checksum of signed bytes, as old writers made it", () => {
+  const block = header({ name: "caf\xe9" });
+  const unsigned = block.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte), 0);
+  const signed = header({ name: "caf\xe9", checksum: `${(unsigned - 256).toString(8).padStart(6, "0")}\0 ` });
+  expect(readHeader(signed)?.name).toBe("caf\xe9");
+});
+
+test("readHeader: high bytes in the checksum field itself are not part of the sum", () => {
+  expect(() => readHeader(header({ checksum: "\x80\0\0\0\0\0\0\x01" }))).toThrow("not 1");
+});
+
+test.each([
+  [{ uid: "\xff\xff\xff\xff\xff\xff\xff\xff" }, "its uid -1"],
+  [{ gid: "\x80\0\0\x01\0\0\0\0" }, "its gid 4294967296"],
+  [{ size: "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" }, "its size -1"],
+  [{ type: "3", major: "0010000\0" }, "its device major 4096"],
+  [{ type: "3", minor: "4000000\0" }, "its device minor 1048576"],
+  [{ mtime: "\x80\0\0\0\x80\0\0\0\0\0\0\0" }, "its mtime 9223372036854775808"],
+])("readHeader: refuses %j", (fields, message) => {
+  expect(() => readHeader(header(fields))).toThrow(message);
+});

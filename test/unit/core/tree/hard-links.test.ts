@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { finishHardLinks } from "../../../../src/core/tree/hard-links.ts";
+import type { Directory, Leaf } from "../../../../src/core/tree/inode.ts";
+import { directory, file } from "../../../builders/file-trees.ts";
+import { showNames } from "../../../builders/tree-text.ts";
+
+test("finishHardLinks: counts names and chooses homes, whatever the tree claimed before", () => {
+  const shared: Leaf = { ...file("s"), nlink: 7 };
+  const single: Leaf = { ...file("1"), nlink: 3 };
+  const root = directory({ z: shared, b: directory({ y: shared, x: single }), a: shared });
+  const { root: finished } = finishHardLinks({ ...root, links: new Set(root.entries.keys()) });
+  expect(showNames({ root: finished }, { content: true })).toEqual([
+    "/",
+    '/a "s" nlink 3',
+    "/b",
+    '/b/x "1" nlink 1',
+    "/b/y -> /a",
+    "/z -> /a",
+  ]);
+  expect([...finished.links]).toEqual(["z"]);
+  expect([...(finished.entries.get("b" as never) as Directory).links]).toEqual(["y"]);
+});
+
+test("finishHardLinks: leaves the given tree as it is, and keeps leaves that were right", () => {
+  const leaf = file("x");
+  const root = directory({ b: leaf, a: directory({}) });
+  const { root: finished } = finishHardLinks(root);
+  expect([...root.entries.keys()]).toEqual(["b", "a"]);
+  expect([...finished.entries.keys()]).toEqual(["a", "b"]);
+  expect(finished.entries.get("b" as never)).toBe(leaf);
+});
