@@ -22,7 +22,7 @@ export interface FileStat {
   readonly sizeBytes: number;
   readonly mtimeSeconds: bigint;
   readonly mtimeNanoseconds: number;
-  /** Which file this is: equal for two names of one inode, different for all others. */
+  /** Which file this is, as `FILESYSTEM:INODE`: equal for two names of one inode, different for all others. */
   readonly identity: string;
 }
 
@@ -52,7 +52,8 @@ export type OpenMode =
  *
  * Errors are `OsdeployError`s that name the path: `not-found` (ENOENT, ENOTDIR), `already-exists` (EEXIST, ENOTEMPTY),
  * `permission-denied` (EACCES, EPERM, EROFS), `no-space` (ENOSPC, EDQUOT), `unsupported` (ENOTSUP, ENOSYS, ENOTTY),
- * `system` for the rest; the errno's name is in `facts.errno`.
+ * `busy` (EBUSY, ETXTBSY), `system` for the rest; the errno's name is in `facts.errno`. A path with a NUL is `bad-format`.
+ * Permissions are set exactly as given: the process's umask has no say.
  *
  * Two implementations: the live one, and a fake in `test/fakes` that keeps what is synced apart from what is not.
  */
@@ -72,7 +73,7 @@ export interface LinuxFiles {
   /** The whole file, at most `limitBytes`; more is `limit-exceeded`. */
   readFile(path: Path, limitBytes: number): Uint8Array;
   lstat(path: Path): FileStat;
-  /** `lstat`, or undefined where there is nothing. */
+  /** `lstat`, or undefined where there is nothing, also below what is no directory. */
   lstatIfExists(path: Path): FileStat | undefined;
   fstat(fd: Fd): FileStat;
   /** The names in a directory without `.` and `..`, in byte order. */
@@ -85,6 +86,7 @@ export interface LinuxFiles {
   /** A further name for an existing file. */
   link(existing: Path, path: Path): void;
   rename(from: Path, to: Path, options?: { readonly replace: boolean }): void;
+  /** Refuses symlinks with `unsupported`. */
   setPermissions(path: Path, permissions: number): void;
   setOwner(path: Path, uid: number, gid: number): void;
   /** Sets the time of content change, of the link itself for symlinks. */
@@ -95,7 +97,7 @@ export interface LinuxFiles {
   xattrs(path: Path): ReadonlyMap<ByteString, ByteString>;
   setXattr(path: Path, key: ByteString, value: ByteString): void;
   space(path: Path): FileSystemSpace;
-  /** Bytes and name of one file, durable. */
+  /** The bytes of one file and the names in its directory, or the names in a directory, durable. */
   sync(fd: Fd): void;
   /** All that was written to the file system that holds `fd`, durable. */
   syncFileSystem(fd: Fd): void;

@@ -1,0 +1,97 @@
+import { getSystemErrorMap } from "node:util";
+import { type ByteString, toText } from "../core/bytes/byte-string.ts";
+import { type ErrorCode, OsdeployError } from "../core/errors.ts";
+
+/** What a failed system call was asked to do: `verb` in the infinitive, and the paths it was given. */
+export interface FailedCall {
+  readonly verb: string;
+  readonly path: ByteString;
+  /** The other path, of a call that takes two. */
+  readonly to?: ByteString;
+}
+
+interface Meaning {
+  readonly code: ErrorCode;
+  readonly words: string;
+}
+
+/** The errnos that callers act on, or that need better words than the C library's. All others are `system`. */
+const meanings: Readonly<Record<string, Meaning>> = {
+  ENOENT: { code: "not-found", words: "it does not exist" },
+  ENOTDIR: { code: "not-found", words: "a part of the path is not a directory" },
+  EEXIST: { code: "already-exists", words: "it already exists" },
+  ENOTEMPTY: { code: "already-exists", words: "the directory is not empty" },
+  EACCES: { code: "permission-denied", words: "permission denied" },
+  EPERM: { code: "permission-denied", words: "operation not permitted" },
+  EROFS: { code: "permission-denied", words: "the file system is read-only" },
+  ENOSPC: { code: "no-space", words: "no space is left on the file system" },
+  EDQUOT: { code: "no-space", words: "the disk quota is used up" },
+  ENOTSUP: { code: "unsupported", words: "the file system does not support it" },
+  ENOSYS: { code: "unsupported", words: "the kernel does not support it" },
+  ENOTTY: { code: "unsupported", words: "the file system does not support it" },
+  EBUSY: { code: "busy", words: "it is in use" },
+  ETXTBSY: { code: "busy", words: "it is open for writing" },
+  EISDIR: { code: "system", words: "it is a directory" },
+  ELOOP: { code: "system", words: "it is a symbolic link, or there are too many of them on the way" },
+  EXDEV: { code: "system", words: "the two paths are on different file systems" },
+  EIO: { code: "system", words: "input/output error" },
+  EMFILE: { code: "system", words: "too many files are open in this process" },
+  ENODEV: { code: "system", words: "the kernel does not know this file system" },
+  EUCLEAN: { code: "system", words: "the file system is damaged" },
+  ENODATA: { code: "system", words: "there is no such attribute" },
+};
+
+/** Numbers of Linux that libuv, and so Node's table, has no names for. The same on x86-64 and arm64. */
+const unnamed: ReadonlyMap<number, string> = new Map([
+  [61, "ENODATA"],
+  [95, "ENOTSUP"],
+  [117, "EUCLEAN"],
+  [122, "EDQUOT"],
+]);
+
+/** The name of an errno, as `ENOENT`; `E` and the number where it has none here. */
+export function errnoName(errno: number): string {
+  return unnamed.get(errno) ?? getSystemErrorMap().get(-errno)?.[0] ?? `E${errno}`;
+}
+
+function wordsOf(name: string): string {
+  const known = meanings[name]?.words;
+  if (known !== undefined) return known;
+  for (const [candidate, words] of getSystemErrorMap().values()) if (candidate === name) return words;
+  return "the kernel refused";
+}
+
+/**
+ * The error that a failed system call becomes: `Cannot VERB "PATH": REASON (ERRNO)`.
+ *
+ * `errno` is its name. The code follows the table in `LinuxFiles`; `facts` hold the errno's name and the path as text.
+ */
+export function systemCallError(call: FailedCall, errno: string, cause?: unknown): OsdeployError {
+  const object = call.to === undefined ? quotePath(call.path) : `${quotePath(call.path)} to ${quotePath(call.to)}`;
+  return new OsdeployError(
+    meanings[errno]?.code ?? "system",
+    `Cannot ${call.verb} ${object}: ${wordsOf(errno)} (${errno})`,
+    { facts: { errno, path: showPath(call.path) }, cause },
+  );
+}
+
+/**
+ * A path as text for a person: bytes that are not UTF-8, control characters and characters that reorder a line appear
+ * as escapes, so that a hostile name cannot paint over a terminal.
+ */
+export function showPath(path: ByteString): string {
+  const text = toText(path);
+  if (text.includes("\ufffd")) return path.replace(/[^\x20-\x7e]/g, (byte) => `\\x${hex(byte)}`);
+  return text.replace(/[\p{C}\u2028\u2029]/gu, (character) => {
+    const point = hex(character);
+    return point.length === 2 ? `\\x${point}` : `\\u{${point}}`;
+  });
+}
+
+function hex(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16).padStart(2, "0");
+}
+
+function quotePath(path: ByteString): string {
+  return `"${showPath(path)}"`;
+}

@@ -1,0 +1,39 @@
+import type { Fd, LinuxFiles, OpenMode, Path } from "./linux.ts";
+
+/** Where the bytes of a file come from: memory, or a file that is cloned or copied. */
+export type ContentSource =
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "file"; readonly path: Path };
+
+const copyChunkBytes = 256 * 1024;
+
+/** Writes a new file from `source`: shares blocks where the file system can, else copies. */
+export function copyContent(files: LinuxFiles, source: ContentSource, path: Path): void {
+  if (source.kind === "bytes") {
+    files.writeNewFile(path, source.bytes, 0o600);
+  } else if (!files.cloneFile(source.path, path, 0o600)) {
+    withOpen(files, source.path, "read", (from) =>
+      withOpen(files, path, "create", (to) => readPieces(files, from, (piece) => files.write(to, piece))),
+    );
+  }
+}
+
+/** Opens `path` for the time of `use`; new files are readable by their owner only. */
+export function withOpen<T>(files: LinuxFiles, path: Path, mode: OpenMode, use: (fd: Fd) => T): T {
+  const fd = files.open(path, mode, 0o600);
+  try {
+    return use(fd);
+  } finally {
+    files.close(fd);
+  }
+}
+
+/** Reads from the file's position to its end. The pieces share one buffer: each is valid only during its call. */
+export function readPieces(files: LinuxFiles, fd: Fd, use: (piece: Uint8Array) => void): void {
+  const buffer = new Uint8Array(copyChunkBytes);
+  for (;;) {
+    const length = files.read(fd, buffer, { offset: 0, length: buffer.length });
+    if (length === 0) return;
+    use(buffer.subarray(0, length));
+  }
+}

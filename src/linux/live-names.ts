@@ -1,0 +1,80 @@
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  symlinkSync,
+  unlinkSync,
+} from "node:fs";
+import type { ByteString } from "../core/bytes/byte-string.ts";
+import { systemCallError } from "./errno.ts";
+import { atWorkingDirectory, checked, libc, toCString } from "./libc.ts";
+import type { LinuxFiles, Path } from "./linux.ts";
+import { attempt, toNodePath } from "./live-call.ts";
+import { maskedBits } from "./umask.ts";
+
+type NameCalls =
+  | "readDirectory"
+  | "readLink"
+  | "makeDirectory"
+  | "removeDirectory"
+  | "unlink"
+  | "symlink"
+  | "link"
+  | "rename";
+
+/** The calls that read and change names. */
+export const liveNames: Pick<LinuxFiles, NameCalls> = {
+  readDirectory: (path) => {
+    const name = toNodePath(path);
+    return attempt({ verb: "read the directory", path }, () => readdirSync(name, "latin1").sort() as ByteString[]);
+  },
+  readLink: (path) => {
+    const name = toNodePath(path);
+    return attempt({ verb: "read the symbolic link", path }, () => readlinkSync(name, "latin1") as ByteString);
+  },
+  makeDirectory: (path, permissions) => {
+    const name = toNodePath(path);
+    attempt({ verb: "make the directory", path }, () => {
+      mkdirSync(name, permissions);
+      // mkdir(2) takes no setuid and setgid bits.
+      if ((permissions & (maskedBits() | 0o6000)) !== 0) chmodSync(name, permissions);
+    });
+  },
+  removeDirectory: (path) => {
+    const name = toNodePath(path);
+    attempt({ verb: "remove the directory", path }, () => rmdirSync(name));
+  },
+  unlink: (path) => {
+    const name = toNodePath(path);
+    attempt({ verb: "remove", path }, () => unlinkSync(name));
+  },
+  symlink: (target, path) => {
+    const [content, name] = [toNodePath(target), toNodePath(path)];
+    attempt({ verb: "make the symbolic link", path }, () => symlinkSync(content, name));
+  },
+  link: (existing, path) => {
+    const [from, to] = [toNodePath(existing), toNodePath(path)];
+    attempt({ verb: "link", path: existing, to: path }, () => linkSync(from, to));
+  },
+  rename: (from, to, options) => {
+    if (options?.replace === false) return renameToFreeName(from, to);
+    const [source, target] = [toNodePath(from), toNodePath(to)];
+    attempt({ verb: "rename", path: from, to }, () => renameSync(source, target));
+  },
+};
+
+/** Of renameat2(2), by architecture: older C libraries have no function for it. */
+const renameat2Numbers: Readonly<Record<string, number>> = { x64: 316, arm64: 276 };
+const renameNoReplace = 1;
+
+function renameToFreeName(from: Path, to: Path): void {
+  const [source, target] = [toCString(from), toCString(to)];
+  const number = renameat2Numbers[process.arch];
+  const call = { verb: "rename", path: from, to };
+  if (number === undefined) throw systemCallError(call, "ENOSYS");
+  checked(libc().renameat2(number, atWorkingDirectory, source, atWorkingDirectory, target, renameNoReplace), call);
+}
