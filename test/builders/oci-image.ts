@@ -1,4 +1,5 @@
-import { type BuiltLayer, buildLayer, type LayerCompression, type LayerFile, sha256 } from "./oci-layer.ts";
+import type { Compression } from "../../src/core/oci/media-type.ts";
+import { type BuiltLayer, buildLayer, type LayerFile, sha256 } from "./oci-layer.ts";
 
 /** An image as bytes: all of its blobs, by digest. */
 export interface BuiltImage {
@@ -16,7 +17,7 @@ export interface BuiltImage {
 export interface ImageOptions {
   /** Entries of each layer, lowest first. */
   readonly layers: readonly (readonly LayerFile[])[];
-  readonly compression?: LayerCompression;
+  readonly compression?: Compression;
   readonly architecture?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;

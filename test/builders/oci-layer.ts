@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { compress as zstd } from "@mongodb-js/zstd";
 import { pack } from "tar-stream";
+import type { Compression } from "../../src/core/oci/media-type.ts";
 
 /** One entry of a layer's tar. Owner 0:0, time 0, and the usual mode unless said otherwise. */
 export interface LayerFile {
@@ -29,8 +30,6 @@ export interface BuiltLayer {
   readonly mediaType: string;
 }
 
-export type LayerCompression = "none" | "gzip" | "zstd";
-
 /** A tar with these entries in this order. */
 export async function buildTar(files: readonly LayerFile[]): Promise<Uint8Array> {
   const tar = pack();
@@ -46,7 +45,7 @@ export async function buildTar(files: readonly LayerFile[]): Promise<Uint8Array>
 /** A layer of these entries; gzip where nothing else is asked for. */
 export async function buildLayer(
   files: readonly LayerFile[],
-  compression: LayerCompression = "gzip",
+  compression: Compression = "gzip",
 ): Promise<BuiltLayer> {
   const tar = await buildTar(files);
   const blob = await compressed(tar, compression);
@@ -65,7 +64,7 @@ export function sha256(bytes: Uint8Array): string {
   return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
 }
 
-async function compressed(tar: Uint8Array, compression: LayerCompression): Promise<Uint8Array> {
+async function compressed(tar: Uint8Array, compression: Compression): Promise<Uint8Array> {
   if (compression === "gzip") return gzipSync(tar);
   return compression === "zstd" ? zstd(Buffer.from(tar)) : tar;
 }

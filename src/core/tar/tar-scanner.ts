@@ -1,4 +1,4 @@
-import { fromBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import type { ExternalContent, FileContent } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
@@ -23,10 +23,10 @@ export interface TarSink {
    * These, with the contents of the files in between, are the tar again, bit for bit.
    */
   structure(bytes: Uint8Array): void;
-  /** The whole content of a file of more than {@link maxInlineBytes}. */
-  file(bytes: Uint8Array): ExternalContent;
-  /** A file too large to be handed out whole begins; its content follows in pieces. */
-  beginFile(sizeBytes: number): void;
+  /** The whole content of the file `path`, which has more than {@link maxInlineBytes}. */
+  file(bytes: Uint8Array, path: ByteString): ExternalContent;
+  /** The file `path`, too large to be handed out whole, begins; its content follows in pieces. */
+  beginFile(sizeBytes: number, path: ByteString): void;
   filePiece(bytes: Uint8Array): void;
   endFile(): ExternalContent;
   /** An entry is complete. It comes after its content. */
@@ -213,7 +213,7 @@ export class TarScanner {
     const available = end - this.#at;
     if (sizeBytes > this.#maxWholeFileBytes && available > 0) {
       this.#flushStructure();
-      this.#sink.beginFile(sizeBytes);
+      this.#sink.beginFile(sizeBytes, file.path);
       this.#phase = { kind: "pieces", file, left: sizeBytes };
       return true;
     }
@@ -225,7 +225,7 @@ export class TarScanner {
       return true;
     }
     this.#flushStructure();
-    const content = this.#sink.file(this.#window.subarray(this.#at, this.#at + sizeBytes));
+    const content = this.#sink.file(this.#window.subarray(this.#at, this.#at + sizeBytes), file.path);
     this.#at += sizeBytes;
     this.#structureStart = this.#at;
     this.#complete(file, content);

@@ -1,0 +1,84 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import type { VerityAlgorithm } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Path } from "../linux/linux.ts";
+import { type ErofsFormat, newRepoMeta, type RepoMeta } from "./meta-file.ts";
+import { ensureDirectory, listObjects } from "./object-listing.ts";
+import { lockRepo, openDirectory, readState } from "./repo.ts";
+import { imagesPath, joinPath, objectsPath, streamsPath } from "./repo-paths.ts";
+import type { RepoLinux } from "./temporary-name.ts";
+import { writeMeta } from "./write-meta.ts";
+
+/** What a new repo is to be. */
+export interface InitOptions {
+  /** Names the objects; bootc knows only sha512. */
+  readonly algorithm: VerityAlgorithm;
+  /** Whether every object must be sealed with fs-verity. */
+  readonly secure: boolean;
+  /** The layout of root images. */
+  readonly erofsFormat: ErofsFormat;
+}
+
+/** What `osdeploy init` makes when it is told nothing: as composefs-rs 0.9 does. */
+export const defaultInitOptions: InitOptions = { algorithm: "sha512", secure: true, erofsFormat: 1 };
+
+/**
+ * Makes a repo at `path`, whose parent exists. A repo that is already there is fine when it is the same. Durable when it
+ * returns; after a crash it is no repo yet, or all of it, and may be made again.
+ *
+ * @returns whether it made one.
+ * @throws OsdeployError `already-exists` when there is another repo, or one of the old format; `unsupported` when it is
+ * to be secure and fs-verity is missing; `busy` when somebody uses it.
+ */
+export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { readonly created: boolean } {
+  const { files } = linux;
+  ensureDirectory(files, path, 0o700);
+  const fd = openDirectory(files, path);
+  try {
+    const state = readState(files, path);
+    if (state !== undefined) {
+      checkEqual(path, describe(state.meta, state.secure), describeOptions(options));
+      return { created: false };
+    }
+    lockRepo(files, fd, { path, kind: "exclusive", wait: false });
+    refuseOldFormat(linux, path);
+    for (const directory of [objectsPath(path), imagesPath(path), streamsPath(path)]) {
+      ensureDirectory(files, directory, 0o755);
+    }
+    ensureDirectory(files, joinPath(imagesPath(path), "refs"), 0o755);
+    ensureDirectory(files, joinPath(streamsPath(path), "refs"), 0o755);
+    const meta = newRepoMeta(options.algorithm, options.erofsFormat);
+    writeMeta(linux, path, { fd, meta, secure: options.secure });
+    return { created: true };
+  } finally {
+    files.close(fd);
+  }
+}
+
+function checkEqual(path: Path, found: string, wanted: string): void {
+  if (found === wanted) return;
+  throw new OsdeployError(
+    "already-exists",
+    `Cannot make repo "${toText(path)}": there is one with ${found}, not ${wanted}`,
+    {
+      facts: { repo: toText(path), found, wanted },
+    },
+  );
+}
+
+function describeOptions(options: InitOptions): string {
+  return describe(newRepoMeta(options.algorithm, options.erofsFormat), options.secure);
+}
+
+function describe(meta: RepoMeta, secure: boolean): string {
+  const formats = [meta.erofsFormats.default, ...meta.erofsFormats.extra].join("+");
+  return `${meta.algorithm}, ${secure ? "secure" : "insecure"}, root images of layout ${formats}`;
+}
+
+function refuseOldFormat(linux: RepoLinux, path: Path): void {
+  for (const algorithm of ["sha256", "sha512"] as const) {
+    if (listObjects(linux.files, path, algorithm).ids.size === 0) continue;
+    const state = "there is one of the old format, without meta.json; open it for writing and it is upgraded";
+    throw new OsdeployError("already-exists", `Cannot make repo "${toText(path)}": ${state}`);
+  }
+}

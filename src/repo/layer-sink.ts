@@ -1,0 +1,135 @@
+import type { ByteString } from "../core/bytes/byte-string.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { assert } from "../core/errors.ts";
+import { objectContent } from "../core/splitstream/layer-entries.ts";
+import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
+import type { TarSink } from "../core/tar/tar-scanner.ts";
+import type { ExternalContent } from "../core/tree/inode.ts";
+import type { LinuxFiles } from "../linux/linux.ts";
+import { compressZstd } from "../linux/zstd-encoder.ts";
+import { KnownComparison } from "./known-comparison.ts";
+import type { KnownFiles } from "./known-files.ts";
+import { newScratch } from "./object-check.ts";
+import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
+
+/** What a layer turned out to hold. */
+export interface LayerStats {
+  readonly entries: number;
+  /** Files that are objects, and how many of them were known by comparison. */
+  readonly files: number;
+  readonly knownFiles: number;
+  /** Bytes of the tar that are in the splitstream itself. */
+  readonly inlineBytes: number;
+}
+
+/**
+ * Where the tar scanner's finds go: contents to the staging area, the rest to the layer's splitstream.
+ */
+export class LayerSink implements TarSink {
+  readonly #files: LinuxFiles;
+  readonly #staging: ObjectStaging;
+  readonly #known: KnownFiles;
+  readonly #stream: SplitstreamWriter;
+  readonly #scratch = newScratch();
+  #comparison: KnownComparison | undefined;
+  #writer: ObjectWriter | undefined;
+  #entries = 0;
+  #fileCount = 0;
+  #knownCount = 0;
+  #inlineBytes = 0;
+
+  constructor(files: LinuxFiles, staging: ObjectStaging, known: KnownFiles) {
+    this.#files = files;
+    this.#staging = staging;
+    this.#known = known;
+    this.#stream = new SplitstreamWriter(staging.algorithm, "layer");
+  }
+
+  structure(bytes: Uint8Array): void {
+    this.#inlineBytes += bytes.length;
+    this.#stream.addInline(bytes);
+  }
+
+  file(bytes: Uint8Array, path?: ByteString): ExternalContent {
+    return this.#addObject(this.#knownObject(bytes, path) ?? this.#staging.add(bytes), bytes.length);
+  }
+
+  beginFile(sizeBytes: number, path?: ByteString): void {
+    this.#comparison = this.#compareWith(path, sizeBytes);
+    if (this.#comparison === undefined) this.#writer = this.#staging.begin();
+  }
+
+  filePiece(bytes: Uint8Array): void {
+    if (this.#comparison !== undefined) {
+      if (this.#comparison.matches(bytes)) return;
+      this.#writer = this.#staging.begin();
+      this.#comparison.replay(this.#writer);
+      this.#endComparison();
+    }
+    assert(this.#writer !== undefined, "a piece of a file comes after its beginning");
+    this.#writer.write(bytes);
+  }
+
+  endFile(): ExternalContent {
+    const matched = this.#comparison?.matched;
+    this.#endComparison();
+    if (matched !== undefined) {
+      this.#knownCount++;
+      return this.#addObject(matched.id, matched.sizeBytes);
+    }
+    assert(this.#writer !== undefined, "the end of a file comes after its beginning");
+    const { id, sizeBytes } = this.#writer.finish();
+    this.#writer = undefined;
+    return this.#addObject(id, sizeBytes);
+  }
+
+  entry(): void {
+    this.#entries++;
+  }
+
+  /** Stages the layer's splitstream; its bytes depend on the zstd library, so its id is no identity of the layer. */
+  finish(): { readonly id: ObjectId; readonly stats: LayerStats } {
+    const stats = {
+      entries: this.#entries,
+      files: this.#fileCount,
+      knownFiles: this.#knownCount,
+      inlineBytes: this.#inlineBytes,
+    };
+    return { id: this.#staging.add(this.#stream.finish(compressZstd)), stats };
+  }
+
+  /** Closes what an error left open. */
+  abandon(): void {
+    this.#endComparison();
+    this.#writer?.abandon();
+    this.#writer = undefined;
+  }
+
+  #addObject(id: ObjectId, sizeBytes: number): ExternalContent {
+    this.#fileCount++;
+    this.#stream.addObject(id, BigInt(sizeBytes));
+    return objectContent(id, BigInt(sizeBytes));
+  }
+
+  #knownObject(bytes: Uint8Array, path: ByteString | undefined): ObjectId | undefined {
+    const comparison = this.#compareWith(path, bytes.length);
+    if (comparison === undefined) return undefined;
+    const matched = comparison.matches(bytes) ? comparison.matched : undefined;
+    comparison.close();
+    if (matched !== undefined) this.#knownCount++;
+    return matched?.id;
+  }
+
+  #compareWith(path: ByteString | undefined, sizeBytes: number): KnownComparison | undefined {
+    const known = path === undefined ? undefined : this.#known.get(path);
+    if (known === undefined || known.sizeBytes !== sizeBytes) return undefined;
+    const object = this.#staging.comparablePath(known.id);
+    if (object === undefined) return undefined;
+    return KnownComparison.open(this.#files, { path: object, known, scratch: this.#scratch });
+  }
+
+  #endComparison(): void {
+    this.#comparison?.close();
+    this.#comparison = undefined;
+  }
+}

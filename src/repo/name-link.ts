@@ -1,0 +1,39 @@
+import type { ByteString } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import type { WritableRepo } from "./repo.ts";
+import { joinPath } from "./repo-paths.ts";
+
+/**
+ * Makes `directory/name` a symlink to `target`, by one step that nobody sees half of. What it said before is replaced.
+ *
+ * @returns whether anything changed.
+ */
+export function setLink(
+  repo: WritableRepo,
+  directory: Path,
+  link: { readonly name: string; readonly target: ByteString },
+): boolean {
+  const path = joinPath(directory, link.name);
+  if (readLinkIfExists(repo.files, path) === link.target) return false;
+  const temporary = repo.unusedPath(directory, ".symlink-");
+  repo.files.symlink(link.target, temporary);
+  repo.files.rename(temporary, path);
+  return true;
+}
+
+/** What the symlink `path` says; undefined where there is nothing, or something else. */
+export function readLinkIfExists(files: LinuxFiles, path: Path): ByteString | undefined {
+  return files.lstatIfExists(path)?.kind === "symlink" ? files.readLink(path) : undefined;
+}
+
+/** Removes a name. @returns whether it was there. */
+export function unlinkIfExists(files: LinuxFiles, path: Path): boolean {
+  try {
+    files.unlink(path);
+    return true;
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "not-found") return false;
+    throw error;
+  }
+}

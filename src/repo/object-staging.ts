@@ -1,0 +1,191 @@
+import { type BlockHasher, VerityHasher, verityDigest } from "../core/digest/fs-verity.ts";
+import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
+import { copyContent } from "../linux/file-content.ts";
+import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import {
+  digestFile,
+  isVouchedFor,
+  judgeObject,
+  newScratch,
+  type ObjectStore,
+  type RightContent,
+} from "./object-check.ts";
+import { joinPath, objectPath } from "./repo-paths.ts";
+
+/** Where and how one worker stages objects; plain data, so that it can be handed to a worker. */
+export interface StagingOptions extends ObjectStore {
+  /** A directory of this staging alone, on the repo's file system: {@link StagingRun.newDirectory}. */
+  readonly directory: Path;
+  /** The objects that the repo has; read once for all workers: {@link listObjects}. */
+  readonly existing: ReadonlySet<ObjectId>;
+}
+
+/** Content that is complete and digested, but neither durable nor named. */
+export interface StagedObject {
+  readonly id: ObjectId;
+  readonly path: Path;
+  readonly sizeBytes: number;
+  /** Whether the repo holds this object damaged, so that it is to be replaced. */
+  readonly replaces: boolean;
+}
+
+/** The permissions of an object; composefs-rs gives them too. */
+export const objectPermissions = 0o644;
+
+/**
+ * Takes content in, gives each a file in its own staging directory, and names it by its digest. Knows what it has already
+ * staged and what the repo has, so that the same content is written once. Runs in a worker: it publishes nothing.
+ */
+export class ObjectStaging {
+  readonly #files: LinuxFiles;
+  readonly #options: StagingOptions;
+  readonly #hashBlocks: BlockHasher | undefined;
+  /** Everything that needs no further file: staged here before, or found sound in the repo. */
+  readonly #settled = new Set<ObjectId>();
+  #staged: StagedObject[] = [];
+  readonly #scratch = newScratch();
+  #count = 0;
+
+  /** `hashBlocks` replaces Node's own block hasher by a faster one. */
+  constructor(files: LinuxFiles, options: StagingOptions, hashBlocks?: BlockHasher) {
+    this.#files = files;
+    this.#options = options;
+    this.#hashBlocks = hashBlocks;
+  }
+
+  /** What names the objects. */
+  get algorithm(): VerityAlgorithm {
+    return this.#options.algorithm;
+  }
+
+  /** Stages content that lies in memory as a whole. The bytes are not kept. */
+  add(bytes: Uint8Array): ObjectId {
+    const id = verityDigest(this.#options.algorithm, bytes, this.#hashBlocks);
+    const state = this.#stateOf(id, { kind: "bytes", bytes });
+    if (state === "settled") return id;
+    const path = this.#newPath();
+    this.#files.writeNewFile(path, bytes, objectPermissions);
+    this.#record({ id, path, sizeBytes: bytes.length, replaces: state === "damaged" });
+    return id;
+  }
+
+  /** Stages content that comes in pieces. Finish or abandon it. */
+  begin(): ObjectWriter {
+    const path = this.#newPath();
+    const fd = this.#files.open(path, "create", objectPermissions);
+    const hasher = new VerityHasher(this.#options.algorithm, this.#hashBlocks);
+    return new ObjectWriter({ files: this.#files, fd, path, hasher }, (id, sizeBytes) =>
+      this.#admit({ id, path, sizeBytes }),
+    );
+  }
+
+  /**
+   * Stages the content of a file: shares its blocks where the file system can, else copies them. The digest is that of
+   * the copy, so a file that changes meanwhile does no harm.
+   */
+  addFile(source: Path): { readonly id: ObjectId; readonly sizeBytes: number } {
+    const path = this.#newPath();
+    copyContent(this.#files, { kind: "file", path: source }, path);
+    this.#files.setPermissions(path, objectPermissions);
+    const digested = digestFile(this.#files, path, {
+      algorithm: this.#options.algorithm,
+      hashBlocks: this.#hashBlocks,
+      scratch: this.#scratch,
+    });
+    this.#admit({ ...digested, path });
+    return digested;
+  }
+
+  /**
+   * Where an object lies that the repo had before this run, to compare bytes with; undefined when it had none of that
+   * name, or when the repo is secure and the kernel does not vouch for it.
+   */
+  comparablePath(id: ObjectId): Path | undefined {
+    if (!this.#options.existing.has(id)) return undefined;
+    return isVouchedFor(this.#files, this.#options, id) ? objectPath(this.#options.repoPath, id) : undefined;
+  }
+
+  /** Hands over what was staged since the last call. Each object comes once, so one staging can serve many layers. */
+  take(): readonly StagedObject[] {
+    const staged = this.#staged;
+    this.#staged = [];
+    return staged;
+  }
+
+  /** Drops what was staged since the last {@link take}: a layer turned out to be wrong. */
+  discard(): void {
+    for (const { id, path } of this.take()) {
+      this.#settled.delete(id);
+      this.#files.unlink(path);
+    }
+  }
+
+  #stateOf(id: ObjectId, content: RightContent): "settled" | "damaged" | "missing" {
+    if (this.#settled.has(id)) return "settled";
+    if (!this.#options.existing.has(id)) return "missing";
+    const state = judgeObject(this.#files, this.#options, { id, content, scratch: this.#scratch });
+    if (state !== "sound") return state;
+    this.#settled.add(id);
+    return "settled";
+  }
+
+  /** Decides about a complete file in the staging directory. */
+  #admit(file: { readonly id: ObjectId; readonly path: Path; readonly sizeBytes: number }): void {
+    const state = this.#stateOf(file.id, { kind: "file", path: file.path });
+    if (state === "settled") this.#files.unlink(file.path);
+    else this.#record({ ...file, replaces: state === "damaged" });
+  }
+
+  #record(object: StagedObject): void {
+    this.#settled.add(object.id);
+    this.#staged.push(object);
+  }
+
+  #newPath(): Path {
+    return stagedPath(this.#options.directory, this.#count++);
+  }
+}
+
+/**
+ * The name of the `index`th file of one staging. The layout of a staging directory is decided here and nowhere else: one
+ * directory for each worker, because two threads in one directory can make ext4 spend most of its time on its lock.
+ */
+function stagedPath(directory: Path, index: number): Path {
+  return joinPath(directory, index.toString(36));
+}
+
+/** One object while it is written. */
+export class ObjectWriter {
+  readonly #file: { readonly files: LinuxFiles; readonly fd: Fd; readonly path: Path; readonly hasher: VerityHasher };
+  readonly #admit: (id: ObjectId, sizeBytes: number) => void;
+  #sizeBytes = 0;
+
+  constructor(
+    file: { readonly files: LinuxFiles; readonly fd: Fd; readonly path: Path; readonly hasher: VerityHasher },
+    admit: (id: ObjectId, sizeBytes: number) => void,
+  ) {
+    this.#file = file;
+    this.#admit = admit;
+  }
+
+  /** Adds the next bytes: to the digest and to the file, not kept. */
+  write(bytes: Uint8Array): void {
+    this.#file.hasher.update(bytes);
+    this.#file.files.write(this.#file.fd, bytes);
+    this.#sizeBytes += bytes.length;
+  }
+
+  /** Ends the content and says its name. */
+  finish(): { readonly id: ObjectId; readonly sizeBytes: number } {
+    const id = this.#file.hasher.digest();
+    this.#file.files.close(this.#file.fd);
+    this.#admit(id, this.#sizeBytes);
+    return { id, sizeBytes: this.#sizeBytes };
+  }
+
+  /** Drops the content. */
+  abandon(): void {
+    this.#file.files.close(this.#file.fd);
+    this.#file.files.unlink(this.#file.path);
+  }
+}

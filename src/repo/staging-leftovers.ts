@@ -1,0 +1,58 @@
+import { OsdeployError } from "../core/errors.ts";
+import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { readDirectoryIfExists } from "./object-listing.ts";
+import { joinPath, stagingPath } from "./repo-paths.ts";
+
+/**
+ * The staging directories of runs that are dead. A run holds an flock on its directory as long as it lives, and the
+ * kernel drops it however the run ends; so a directory whose lock is free belongs to nobody.
+ */
+export function listDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
+  const dead: Path[] = [];
+  for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
+    const path = joinPath(stagingPath(repoPath), name);
+    if (withDeadStaging(files, path, () => {})) dead.push(path);
+  }
+  return dead;
+}
+
+/** Removes the staging directories of dead runs and says which. Content that nothing names, so the order is free. */
+export function removeDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
+  const removed: Path[] = [];
+  for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
+    const path = joinPath(stagingPath(repoPath), name);
+    // Under the lock: a run that has just made this directory and waits for its lock finds it gone and makes another.
+    if (withDeadStaging(files, path, () => removeTree(files, path))) removed.push(path);
+  }
+  return removed;
+}
+
+/** Removes a file, or a directory with all that is in it. What is already gone is fine. */
+export function removeTree(files: LinuxFiles, path: Path): void {
+  const stat = files.lstatIfExists(path);
+  if (stat === undefined) return;
+  if (stat.kind === "directory") {
+    for (const name of files.readDirectory(path)) removeTree(files, joinPath(path, name));
+    files.removeDirectory(path);
+  } else {
+    files.unlink(path);
+  }
+}
+
+/** Runs `act` while it holds the lock of a dead run's directory; false when the run lives or somebody was faster. */
+function withDeadStaging(files: LinuxFiles, path: Path, act: () => void): boolean {
+  let fd: Fd;
+  try {
+    fd = files.open(path, "directory");
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "not-found") return false;
+    throw error;
+  }
+  try {
+    if (!files.lock(fd, "exclusive", { wait: false })) return false;
+    act();
+    return true;
+  } finally {
+    files.close(fd);
+  }
+}

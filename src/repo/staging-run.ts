@@ -1,0 +1,84 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { ensureDirectory, listObjects } from "./object-listing.ts";
+import type { StagingOptions } from "./object-staging.ts";
+import type { WritableRepo } from "./repo.ts";
+import { joinPath, stagingPath } from "./repo-paths.ts";
+import { removeTree } from "./staging-leftovers.ts";
+
+/**
+ * The staging area of one run: a directory under `staging/` that is locked as long as the run lives, so that nobody takes
+ * it for a dead one's. Held by the main thread; each worker gets a directory of its own in it. Close it in any case: what
+ * was not published is removed.
+ */
+export class StagingRun {
+  readonly #repo: WritableRepo;
+  readonly #path: Path;
+  readonly #fd: Fd;
+  readonly #existing: ReadonlySet<ObjectId>;
+  #count = 0;
+
+  constructor(repo: WritableRepo) {
+    this.#repo = repo;
+    this.#existing = listObjects(repo.files, repo.path, repo.algorithm).ids;
+    ensureDirectory(repo.files, stagingPath(repo.path), 0o700);
+    const { path, fd } = makeLockedDirectory(repo);
+    this.#path = path;
+    this.#fd = fd;
+  }
+
+  /** What a new worker needs to stage objects; plain data. */
+  newStagingOptions(): StagingOptions {
+    const directory = joinPath(this.#path, String(this.#count++));
+    this.#repo.files.makeDirectory(directory, 0o700);
+    return {
+      repoPath: this.#repo.path,
+      algorithm: this.#repo.algorithm,
+      secure: this.#repo.secure,
+      directory,
+      existing: this.#existing,
+    };
+  }
+
+  /** Removes what was not published, and gives the directory up. */
+  close(): void {
+    try {
+      removeTree(this.#repo.files, this.#path);
+    } finally {
+      this.#repo.files.close(this.#fd);
+    }
+  }
+}
+
+/** Each further attempt means that somebody has just removed a directory in the moment before it was locked. */
+const attempts = 8;
+
+function makeLockedDirectory(repo: WritableRepo): { readonly path: Path; readonly fd: Fd } {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const path = repo.unusedPath(stagingPath(repo.path), "");
+    repo.files.makeDirectory(path, 0o700);
+    const fd = openLocked(repo.files, path);
+    if (fd !== undefined) return { path, fd };
+  }
+  throw new OsdeployError(
+    "busy",
+    `Cannot stage objects in repo "${toText(repo.path)}": its staging directories vanish`,
+  );
+}
+
+/** Opens and locks a fresh directory; undefined when a cleaner found it before it was locked and removed it. */
+function openLocked(files: LinuxFiles, path: Path): Fd | undefined {
+  let fd: Fd;
+  try {
+    fd = files.open(path, "directory");
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
+    throw error;
+  }
+  files.lock(fd, "exclusive", { wait: true });
+  if (files.lstatIfExists(path)?.identity === files.fstat(fd).identity) return fd;
+  files.close(fd);
+  return undefined;
+}
