@@ -1,0 +1,34 @@
+import type { Path } from "../linux/linux.ts";
+import { collectGarbage as collect } from "../repo/gc.ts";
+import { type GcPlan, planGc } from "../repo/plan-gc.ts";
+import { openRepo } from "../repo/repo.ts";
+import type { System } from "./system.ts";
+
+export interface CollectGarbageRequest {
+  readonly repo: Path;
+  /** Whether to tell only what would go. */
+  readonly dryRun: boolean;
+}
+
+export interface CollectGarbageResult extends GcPlan {
+  readonly dryRun: boolean;
+}
+
+/** Takes away what no tag, reference or deployment reaches. Deployments keep their images by tags of their own. */
+export async function collectGarbage(system: System, request: CollectGarbageRequest): Promise<CollectGarbageResult> {
+  system.progress({ kind: "phase", phase: request.dryRun ? "mark" : "sweep" });
+  if (request.dryRun) {
+    const repo = openRepo(system.linux, request.repo, { access: "read", wait: true });
+    try {
+      return { ...planGc(repo, { keepImages: [] }), dryRun: true };
+    } finally {
+      repo.close();
+    }
+  }
+  const repo = openRepo(system.linux, request.repo, { access: "exclusive", wait: true });
+  try {
+    return { ...collect(repo, { keepImages: [] }), dryRun: false };
+  } finally {
+    repo.close();
+  }
+}

@@ -1,0 +1,82 @@
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { type DiffId, type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { checkDocumentType } from "../core/oci/document-type.ts";
+import { type ImageConfig, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
+import { parseDocument } from "../core/oci/json.ts";
+import { type LayerDescriptor, type Manifest, parseManifest } from "../core/oci/manifest.ts";
+import { formatImageReference, type ImageReference, parseImageReference } from "../core/oci/reference.ts";
+import { listTags, resolveTag } from "../repo/references.ts";
+import type { Repo } from "../repo/repo.ts";
+import { findStream, manifestStreamName, readConfig, readManifest, rootImageRefs } from "../repo/streams.ts";
+
+/** An image that the repo holds. */
+export interface StoredImage {
+  readonly manifestDigest: ManifestDigest;
+  readonly manifest: Manifest;
+  readonly manifestBytes: Uint8Array;
+  readonly config: ImageConfig;
+  readonly layers: readonly (LayerDescriptor & { readonly diffId: DiffId })[];
+  readonly configBytes: Uint8Array;
+  /** Undefined as long as none was made. */
+  readonly rawImage: ObjectId | undefined;
+  readonly bootImage: ObjectId | undefined;
+}
+
+/** The tag that an image gets in the repo when it is pulled: its reference, without `docker://`. */
+export function tagOfReference(reference: ImageReference): string {
+  return formatImageReference(reference).replace(/^docker:\/\//, "");
+}
+
+/**
+ * Finds the image that `words` name: a tag, a reference that was pulled, or a manifest's digest.
+ *
+ * @throws OsdeployError `not-found` when the repo has no such image.
+ */
+export function findImage(repo: Repo, words: string): StoredImage {
+  return readStoredImage(repo, findManifest(repo, words));
+}
+
+function findManifest(repo: Repo, words: string): ManifestDigest {
+  const tagged = resolveTag(repo, words) ?? resolveTag(repo, canonicalTag(words) ?? words);
+  if (tagged !== undefined) return tagged;
+  if (/^sha(256|512):/.test(words)) {
+    const digest = parseManifestDigest(words);
+    if (findStream(repo, manifestStreamName(digest)) !== undefined) return digest;
+  }
+  const tags = listTags(repo).map(({ tag }) => tag);
+  const state = tags.length === 0 ? "the repo holds no image" : `the repo holds ${tags.slice(0, 8).join(", ")}`;
+  throw new OsdeployError("not-found", `Cannot find image "${words}": ${state}`, { facts: { image: words } });
+}
+
+/** Undefined when `words` are no reference: then they can only be a tag as it stands. */
+function canonicalTag(words: string): string | undefined {
+  try {
+    return tagOfReference(parseImageReference(words));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads an image's documents. @throws OsdeployError `not-found`, `damaged`. */
+export function readStoredImage(repo: Repo, manifestDigest: ManifestDigest): StoredImage {
+  const { bytes: manifestBytes } = readManifest(repo, manifestDigest);
+  const manifest = parseStoredManifest(manifestBytes, manifestDigest);
+  const { bytes: configBytes, refs } = readConfig(repo, manifest.config.digest);
+  const config = parseImageConfig(configBytes, manifest.config.digest);
+  return {
+    manifestDigest,
+    manifest,
+    manifestBytes,
+    config,
+    layers: pairLayers(manifest.layers, config, manifestDigest),
+    configBytes,
+    rawImage: refs.get(rootImageRefs[1].raw) ?? refs.get(rootImageRefs[2].raw),
+    bootImage: refs.get(rootImageRefs[1].boot) ?? refs.get(rootImageRefs[2].boot),
+  };
+}
+
+function parseStoredManifest(bytes: Uint8Array, digest: ManifestDigest): Manifest {
+  const place = parseDocument(bytes, digest);
+  return parseManifest(place, checkDocumentType(place, undefined).mediaType);
+}

@@ -1,0 +1,142 @@
+import { toBytes } from "../core/bytes/byte-string.ts";
+import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
+import type { DiffId } from "../core/digest/oci-digest.ts";
+import { writeErofs } from "../core/erofs/writer.ts";
+import { assert } from "../core/errors.ts";
+import { readLayerEntries } from "../core/splitstream/layer-entries.ts";
+import type { FileContent, FileTree } from "../core/tree/inode.ts";
+import type { LayerEntry } from "../core/tree/layer.ts";
+import { mergeLayers } from "../core/tree/merge-layers.ts";
+import { toBootTree, toRawTree } from "../core/tree/root-tree.ts";
+import type { ResolvedImage } from "../image-source/image-source.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import type { ImportedLayer } from "../repo/layer-import.ts";
+import { ObjectStaging, type StagedObject } from "../repo/object-staging.ts";
+import type { Publication, StreamName } from "../repo/publish.ts";
+import { readObject } from "../repo/read-object.ts";
+import type { Repo } from "../repo/repo.ts";
+import { stageDocument } from "../repo/stage-document.ts";
+import type { StagingRun } from "../repo/staging-run.ts";
+import {
+  findStream,
+  layerStreamName,
+  parseSplitstream,
+  readLayer,
+  rootImageRefs,
+  streamLimitBytes,
+} from "../repo/streams.ts";
+import { contentLimitBytes } from "./read-content.ts";
+
+/** The root images of one image. */
+export interface RootImages {
+  readonly raw: ObjectId;
+  readonly boot: ObjectId | undefined;
+}
+
+/**
+ * One image being put together in the staging area: its layers as they come, then its root images and documents. Nothing
+ * of it has a name until {@link publication} is published.
+ */
+export class ImageBuild {
+  readonly #repo: Repo;
+  readonly #image: ResolvedImage;
+  readonly #staging: ObjectStaging;
+  readonly #objects: StagedObject[] = [];
+  readonly #staged = new Map<ObjectId, StagedObject>();
+  readonly #layers = new Map<DiffId, { readonly stream: StreamName; readonly entries: readonly LayerEntry[] }>();
+  readonly #documents: StreamName[] = [];
+
+  constructor(repo: Repo, run: StagingRun, image: ResolvedImage) {
+    this.#repo = repo;
+    this.#image = image;
+    this.#staging = new ObjectStaging(repo.files, run.newStagingOptions(), multiBufferHasher(repo.algorithm));
+  }
+
+  /** Takes a layer that a thread has imported. Its entries are read at once, while others are still being imported. */
+  addLayer({ diffId, stream, objects }: ImportedLayer): void {
+    for (const object of objects) {
+      this.#objects.push(object);
+      this.#staged.set(object.id, object);
+    }
+    this.#layers.set(diffId, { stream, entries: this.#readEntries(stream.id) });
+  }
+
+  /** The tree of all layers, those of the repo included. */
+  mergeLayers(): FileTree {
+    return toRawTree(mergeLayers(this.#image.layers.map(({ diffId }) => this.#entriesOf(diffId))));
+  }
+
+  /** Stages the root images of `raw`, and the documents that name them. */
+  addRootImages(raw: FileTree, { bootable }: { readonly bootable: boolean }): RootImages {
+    const boot = bootable ? toBootTree(raw, (content) => this.#readContent(content)) : undefined;
+    const rootImages = {
+      raw: this.#staging.add(writeErofs(raw, { version: 1 })),
+      boot: boot && this.#staging.add(writeErofs(boot, { version: 1 })),
+    };
+    this.#stageDocuments(rootImages);
+    return rootImages;
+  }
+
+  /** All that was staged, to become part of the repo. */
+  publication({ raw, boot }: RootImages): Publication {
+    const layers = this.layersAlone();
+    return {
+      objects: [...layers.objects, ...this.#staging.take()],
+      streams: [...layers.streams, ...this.#documents],
+      rootImages: boot === undefined ? [raw] : [raw, boot],
+    };
+  }
+
+  /** The layers that came so far. */
+  layersAlone(): Publication {
+    const streams = [...this.#layers.values()].map(({ stream }) => stream);
+    return { objects: this.#objects, streams, rootImages: [] };
+  }
+
+  #entriesOf(diffId: DiffId): readonly LayerEntry[] {
+    return this.#layers.get(diffId)?.entries ?? readLayer(this.#repo, diffId);
+  }
+
+  #readEntries(id: ObjectId): readonly LayerEntry[] {
+    return readLayerEntries(parseSplitstream(this.#repo, id, this.#readObject(id, streamLimitBytes)));
+  }
+
+  #readContent(content: FileContent): Uint8Array {
+    if (content.kind === "inline") return toBytes(content.bytes);
+    assert(content.digest !== undefined, "every external file of a layer has a digest");
+    return this.#readObject(parseObjectId(content.digest, this.#repo.algorithm), contentLimitBytes);
+  }
+
+  /** From where it was staged by this run, else from the repo. */
+  #readObject(id: ObjectId, limitBytes: number): Uint8Array {
+    const staged = this.#staged.get(id);
+    return staged === undefined
+      ? readObject(this.#repo, id, limitBytes)
+      : this.#repo.files.readFile(staged.path, limitBytes);
+  }
+
+  #stageDocuments(rootImages: RootImages): void {
+    const layers = this.#image.layers.map(({ diffId }): [string, ObjectId] => [diffId, this.#streamOf(diffId)]);
+    const configRefs = new Map([...layers, [rootImageRefs[1].raw, rootImages.raw]]);
+    if (rootImages.boot !== undefined) configRefs.set(rootImageRefs[1].boot, rootImages.boot);
+    const { config, manifest } = this.#image;
+    const configStream = this.#stage("config", config, configRefs);
+    this.#stage("manifest", manifest, new Map([[`config:${config.digest}`, configStream.id], ...layers]));
+  }
+
+  #stage(
+    kind: "config" | "manifest",
+    { digest, bytes }: ResolvedImage["config"] | ResolvedImage["manifest"],
+    refs: ReadonlyMap<string, ObjectId>,
+  ): StreamName {
+    const stream = stageDocument(this.#staging, { kind, digest, bytes, refs });
+    this.#documents.push(stream);
+    return stream;
+  }
+
+  #streamOf(diffId: DiffId): ObjectId {
+    const id = this.#layers.get(diffId)?.stream.id ?? findStream(this.#repo, layerStreamName(diffId));
+    assert(id !== undefined, "every layer of the image was imported, or is in the repo");
+    return id;
+  }
+}

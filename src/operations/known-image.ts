@@ -1,0 +1,41 @@
+import type { DiffId } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { type KnownFiles, knownFilesOf } from "../repo/known-files.ts";
+import { readRootImage } from "../repo/object-graph.ts";
+import { listTags } from "../repo/references.ts";
+import type { Repo } from "../repo/repo.ts";
+import { readStoredImage, type StoredImage } from "./find-image.ts";
+
+/** Images that are looked at: each costs two small documents. */
+const imagesLimit = 64;
+
+/**
+ * The files of the image in the repo that is most like the one with these layers: most of an upgrade's files are in it.
+ *
+ * Like means: shares the most layers; among equals the one last in the order of tags, where versions mostly rise. It is
+ * a hint that saves work, so anything wrong with those images only means no hint.
+ */
+export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): KnownFiles {
+  const wanted = new Set(layers.map(({ diffId }) => diffId));
+  const shared = ({ config }: StoredImage) => config.diffIds.filter((diffId) => wanted.has(diffId)).length;
+  const digests = new Set(listTags(repo).map(({ manifest }) => manifest));
+  const images = [...digests]
+    .slice(-imagesLimit)
+    .flatMap((digest) => orNothing(() => [readStoredImage(repo, digest)], []));
+  const best = images.reduce<StoredImage | undefined>(
+    (found, image) => (found === undefined || shared(image) >= shared(found) ? image : found),
+    undefined,
+  );
+  const rootImage = best?.rawImage;
+  if (rootImage === undefined) return new Map();
+  return orNothing(() => knownFilesOf(readRootImage(repo, rootImage), repo.algorithm), new Map());
+}
+
+function orNothing<T>(read: () => T, nothing: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OsdeployError) return nothing;
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import type { KnownFiles } from "../repo/known-files.ts";
+import { type ImportedLayer, LayerImport, type LayerToImport } from "../repo/layer-import.ts";
+import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
+import { LayerCounters, readFeed } from "./layer-feed.ts";
+
+/** One layer to import, as plain data that can be sent to a worker. */
+export interface LayerJob {
+  readonly layer: LayerToImport;
+  readonly path: Path;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** The memory of {@link LayerCounters}. */
+  readonly counters: SharedArrayBuffer;
+}
+
+/** Imports layers one after the other, on whatever thread it is made. */
+export class LayerStage {
+  readonly #files: LinuxFiles;
+  readonly #staging: ObjectStaging;
+  #known: KnownFiles = new Map();
+
+  /** `staging` is plain data, so that it can be sent to a worker. */
+  constructor(files: LinuxFiles, staging: StagingOptions) {
+    this.#files = files;
+    this.#staging = new ObjectStaging(files, staging, multiBufferHasher(staging.algorithm));
+  }
+
+  /** Takes the files of an image that is already here, as a hint for the layers that follow. */
+  expect(known: KnownFiles): void {
+    this.#known = known;
+  }
+
+  /** Imports one layer. When it fails, nothing of it stays staged. */
+  importLayer(job: LayerJob): ImportedLayer {
+    const { path, offsetBytes, lengthBytes } = job;
+    const layer = new LayerImport(this.#files, this.#staging, { ...job.layer, known: this.#known });
+    try {
+      const feed = { path, offsetBytes, lengthBytes, counters: new LayerCounters(job.counters) };
+      readFeed(this.#files, feed, (piece) => layer.write(piece));
+      return layer.finish();
+    } finally {
+      layer.close();
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Path } from "../linux/linux.ts";
+import { objectPath, objectsPath } from "../repo/repo-paths.ts";
+import { type ImageRequest, withImage } from "./image-tree.ts";
+import type { System } from "./system.ts";
+
+export interface MountImageRequest extends ImageRequest {
+  readonly target: Path;
+}
+
+export interface MountImageResult {
+  readonly rootImage: ObjectId;
+  readonly target: string;
+  /** Whether the kernel checks every file against its digest as it is read. */
+  readonly verity: boolean;
+}
+
+/**
+ * Mounts an image's root image on a directory, read-only, as it is mounted at boot.
+ *
+ * @throws OsdeployError `not-found` when the repo has no such root image; `permission-denied` without root's rights;
+ * `unsupported` when the kernel lacks erofs, or overlays with data-only layers.
+ */
+export async function mountImage(system: System, request: MountImageRequest): Promise<MountImageResult> {
+  const { bootable, target } = request;
+  return await withImage(system, request, (repo, image) => {
+    const rootImage = bootable ? image.bootImage : image.rawImage;
+    if (rootImage === undefined) {
+      throw new OsdeployError("not-found", `Cannot mount image "${request.image}": the repo has no root image of it`, {
+        facts: { hint: `Pull it again${bootable ? " with --bootable" : ""}` },
+      });
+    }
+    system.linux.mounts.mountComposefs({
+      image: objectPath(repo.path, rootImage),
+      objects: objectsPath(repo.path),
+      target,
+      name: fromText(`composefs:${rootImage}`),
+      verity: repo.secure,
+    });
+    return { rootImage, target: toText(target), verity: repo.secure };
+  });
+}
