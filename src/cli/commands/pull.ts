@@ -1,0 +1,39 @@
+import type { ByteString } from "../../core/bytes/byte-string.ts";
+import { addExamples } from "../examples.ts";
+import type { DefineCommand } from "../frame.ts";
+import { repoOption } from "../options.ts";
+import { pullText } from "../output/image-text.ts";
+import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "../source-options.ts";
+
+interface PullOptions extends SourceWords {
+  readonly repo?: ByteString;
+  readonly bootable?: true;
+}
+
+/** `osdeploy pull` */
+export const define: DefineCommand = (command, frame) => {
+  addSourceOptions(command)
+    .description(
+      "Brings an image into the repo: only the layers that the repo lacks, only the files that no other image has. Every digest " +
+        "that the image promises is checked on the way. The image keeps its name as a tag, which protects it from repo gc.",
+    )
+    .argument("<image>", imageHelp)
+    .addOption(repoOption())
+    .option("--bootable", "make the root image that boots, too; it has the SELinux labels of the image's own policy")
+    .action((image: string, options: PullOptions) =>
+      frame.write(
+        async (system) => {
+          const { pull } = await import("../../operations/pull.ts");
+          const repo = options.repo ?? frame.defaultRepo();
+          return pull(system, { ...sourceRequest(image, options, frame), repo, bootable: options.bootable === true });
+        },
+        { text: pullText },
+      ),
+    );
+  addExamples(command, [
+    ["osdeploy pull quay.io/os:latest", "from a registry, into the system's repo"],
+    ["osdeploy pull --tls-verify=false localhost:5000/os:v2 --repo /srv/repo", "from a registry in the lab"],
+    ["osdeploy pull --bootable oci-archive:os.tar", "from an archive, with the root image that boots"],
+    ["osdeploy pull --progress=json quay.io/os:latest 2>progress.jsonl", "for a program that shows the progress"],
+  ]);
+};

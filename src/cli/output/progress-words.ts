@@ -1,0 +1,28 @@
+import type { ProgressPhase, ProgressTask } from "../../operations/progress.ts";
+
+/** What each task is called while it runs. */
+export const taskWords: Readonly<Record<ProgressTask, string>> = {
+  pull: "Pulling",
+  switch: "Switching to",
+  check: "Checking",
+  "collect-garbage": "Collecting garbage in",
+  create: "Creating an image from",
+};
+
+/** What each phase is called while it runs. */
+export const phaseWords: Readonly<Record<ProgressPhase, string>> = {
+  resolve: "Resolving the image",
+  layers: "Importing layers",
+  "read-directory": "Reading the directory",
+  sync: "Syncing to disk",
+  publish: "Naming the objects",
+  merge: "Merging the layers",
+  "root-image": "Writing the root image",
+  "boot-files": "Copying kernel and initramfs",
+  deployment: "Preparing the deployment",
+  mark: "Marking what is in use",
+  sweep: "Removing what is not in use",
+  "check-objects": "Reading every object",
+  "check-streams": "Checking the streams",
+  "check-images": "Checking the root images",
+};

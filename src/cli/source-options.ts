@@ -1,0 +1,63 @@
+import { type Command, Option } from "commander";
+import type { ByteString } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { parsePlatform, platformOfMachine } from "../core/oci/platform.ts";
+import { type ImageReference, parseImageReference } from "../core/oci/reference.ts";
+import type { PullRequest } from "../operations/pull.ts";
+import type { Frame } from "./frame.ts";
+import { parseBoolean, parsePath } from "./options.ts";
+
+/** What says where an image comes from; the names are podman's and skopeo's. */
+export interface SourceWords {
+  readonly tlsVerify: boolean;
+  readonly authfile?: ByteString;
+  readonly creds?: string;
+  readonly platform?: string;
+}
+
+/** The help's words about what IMAGE may be. */
+export const imageHelp =
+  "the image, as podman and skopeo name it: quay.io/os:latest, docker://…, oci:DIR[:TAG], oci-archive:FILE[:TAG], " +
+  "docker-archive:FILE[:NAME], any of them with @sha256:…; rootfs:DIR for a plain directory";
+
+/** Adds `--platform`, `--tls-verify`, `--authfile` and `--creds`. */
+export function addSourceOptions(command: Command): Command {
+  return command
+    .option("--platform <platform>", "take the image for this platform, such as linux/arm64 (default: this machine's)")
+    .addOption(
+      new Option("--tls-verify [bool]", "whether the registry must show a certificate that can be trusted")
+        .argParser(parseBoolean)
+        .default(true),
+    )
+    .addOption(
+      new Option("--authfile <file>", "where the credentials are, instead of the usual places").argParser(parsePath),
+    )
+    .option("--creds <user:password>", "credentials for the registry; other users can see them while osdeploy runs");
+}
+
+/** The part of a request that says where the image comes from. */
+export function sourceRequest(
+  image: string,
+  words: SourceWords,
+  frame: Frame,
+): Pick<PullRequest, "source" | "platform"> & { readonly image: ImageReference } {
+  const { environment, uid, architecture } = frame.io;
+  return {
+    image: parseImageReference(image),
+    platform: words.platform === undefined ? platformOfMachine(architecture) : parsePlatform(words.platform),
+    source: {
+      environment: { variables: environment, userId: uid },
+      tlsVerify: words.tlsVerify,
+      ...(words.authfile !== undefined && { authFile: words.authfile }),
+      ...(words.creds !== undefined && { credentials: parseCredentials(words.creds) }),
+    },
+  };
+}
+
+/** The password may hold colons; the message does not repeat what was typed. */
+function parseCredentials(text: string): { readonly user: string; readonly password: string } {
+  const colon = text.indexOf(":");
+  if (colon < 1)
+    throw new OsdeployError("usage", "Cannot use the value of --creds: it is not of the form USER:PASSWORD");
+  return { user: text.slice(0, colon), password: text.slice(colon + 1) };
+}

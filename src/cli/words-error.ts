@@ -1,0 +1,61 @@
+import { type Command, CommanderError } from "commander";
+import { OsdeployError } from "../core/errors.ts";
+import type { Voice } from "./output/error-text.ts";
+
+/** Thrown where the words asked for help or the version: nothing is wrong, `text` is the answer. */
+export class TextAsked extends Error {
+  readonly text: string;
+
+  constructor(text: string) {
+    super("Text was asked for");
+    this.text = text;
+  }
+}
+
+/** The command whose words are wrong. */
+export interface WrongCommand {
+  /** `osdeploy image ls` */
+  readonly name: string;
+  readonly voice: Voice;
+  /** The line that says how it is called. */
+  readonly usage: string;
+}
+
+/** What the words of a command got wrong, from commander's error about it. */
+export function wordsError(error: unknown, { name, voice, usage }: WrongCommand): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  const text = error.message
+    .replace(/^error: /, "")
+    .replace(/\s*\n/g, " ")
+    .replace(/\.$/, "");
+  if (voice !== "osdeploy") return new OsdeployError("usage", `${foreignText(error, text, voice)}\n${usage}`);
+  const state = error.code === "commander.help" ? "no command is named" : text;
+  return new OsdeployError("usage", `Cannot run ${name}: ${state}`, { facts: { hint: `See: ${name} --help` } });
+}
+
+/** The programs that `osdeploy composefs` stands in for read their words with getopt and have texts of their own. */
+function foreignText(error: CommanderError, text: string, voice: Voice): string {
+  const quoted = /'([^' <=]+)/.exec(text)?.[1];
+  switch (error.code) {
+    case "commander.help":
+      return "No command specified";
+    case "commander.unknownCommand":
+      return `${voice}: Unknown command '${quoted}'\n`;
+    case "commander.unknownOption":
+      return `${voice}: unrecognized option '${quoted}'`;
+    case "commander.optionMissingArgument":
+      return voice === "mkcomposefs" ? "option needs a value" : `${voice}: option '${quoted}' requires an argument`;
+    default:
+      return `${voice}: ${text}`;
+  }
+}
+
+/** The line of the help that says how a command is called. */
+export function usageLine(command: Command): string {
+  return command.helpInformation().split("\n", 1)[0] ?? "";
+}
+
+/** Words that commander let pass, in another program's text, with how the command is called. */
+export function wrongWords(text: string, command: Command): OsdeployError {
+  return new OsdeployError("usage", `${text}\n${usageLine(command)}`);
+}

@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { printable, printableBytes } from "../../../../src/cli/output/plain-text.ts";
+import { fromBytes, fromText } from "../../../../src/core/bytes/byte-string.ts";
+
+test("printable: an escape sequence cannot reach the terminal", () => {
+  expect(printable("a\x1b[2Jb\n\u009bc é")).toBe("a\\x1b[2Jb\\x0a\\x9bc é");
+});
+
+test("printableBytes: UTF-8 is shown as text, other bytes as hex", () => {
+  expect(printableBytes(fromText("é.txt"))).toBe("é.txt");
+  expect(printableBytes(fromBytes(Uint8Array.of(0x61, 0xff, 0x0a)))).toBe("a\\xff\\x0a");
+  expect(printableBytes(fromText("a\tb"))).toBe("a\\x09b");
+});

@@ -1,0 +1,41 @@
+import { PassThrough } from "node:stream";
+import { expect, test } from "vitest";
+import { outputStream, processIo } from "../../../src/cli/process-io.ts";
+
+test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes arrive as they are", async () => {
+  const stream = new PassThrough();
+  const output = outputStream(stream as unknown as NodeJS.WriteStream);
+  expect([output.isTerminal, output.columns()]).toEqual([false, 80]);
+  await output.write(Uint8Array.of(0xff, 0));
+  await output.write("é");
+  expect([...stream.read()]).toEqual([0xff, 0, 0xc3, 0xa9]);
+});
+
+test("outputStream: a terminal has its own columns", () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 132 });
+  const output = outputStream(terminal as unknown as NodeJS.WriteStream);
+  expect([output.isTerminal, output.columns()]).toEqual([true, 132]);
+});
+
+test("outputStream: a write to a stream that failed is an error", async () => {
+  const stream = new PassThrough();
+  stream.on("error", () => undefined);
+  stream.destroy(new Error("EPIPE"));
+  await expect(outputStream(stream as unknown as NodeJS.WriteStream).write("x")).rejects.toThrow();
+});
+
+test("processIo: takes over the signals only when asked, and the first one aborts with its name", () => {
+  const before = process.listenerCount("SIGTERM");
+  const io = processIo();
+  expect(process.listenerCount("SIGTERM")).toBe(before);
+  const signal = io.watchSignals();
+  process.emit("SIGTERM");
+  expect([signal.aborted, signal.reason]).toEqual([true, "SIGTERM"]);
+  for (const name of ["SIGINT", "SIGTERM"]) process.removeAllListeners(name);
+});
+
+test("processIo: knows the user and opens this machine's Linux", async () => {
+  const io = processIo();
+  expect(io.uid).toBe(process.getuid?.());
+  expect((await io.openLinux()).clock.now()).toBeGreaterThan(1_700_000_000_000);
+});
