@@ -43,10 +43,7 @@ export async function buildTar(files: readonly LayerFile[]): Promise<Uint8Array>
 }
 
 /** A layer of these entries; gzip where nothing else is asked for. */
-export async function buildLayer(
-  files: readonly LayerFile[],
-  compression: Compression = "gzip",
-): Promise<BuiltLayer> {
+export async function buildLayer(files: readonly LayerFile[], compression: Compression = "gzip"): Promise<BuiltLayer> {
   const tar = await buildTar(files);
   const blob = await compressed(tar, compression);
   const suffix = compression === "none" ? "" : `+${compression}`;

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { decompress as judgeDecompress } from "@mongodb-js/zstd";
 import { describe, expect, test } from "vitest";
-import { type Compression, openDecoder } from "../../src/linux/decoder.ts";
+import type { Compression } from "../../src/core/oci/media-type.ts";
+import { openDecoder } from "../../src/linux/open-decoder.ts";
 import { decompressZstd } from "../../src/linux/zstd-decoder.ts";
 import { compressZstd, openZstdEncoder } from "../../src/linux/zstd-encoder.ts";
 

@@ -277,7 +277,7 @@ function compareKeys(a: XattrPair, b: XattrPair): number {
 
 /** The order of the shared table: key, then length of the value, then value, each descending. */
 function compareDescending(a: XattrPair, b: XattrPair): number {
-  return compareKeys(b, a) || b.valueLength - a.valueLength || compareBytes(valueOf(b), valueOf(a));
+  return compareKeys(b, a) || b.valueLength - a.valueLength || compareBytes(storedValue(b), storedValue(a));
 }
 
 function lengthOfValue(source: string, form: ValueForm): number {
@@ -287,7 +287,7 @@ function lengthOfValue(source: string, form: ValueForm): number {
 }
 
 /** The value as it is stored. */
-function valueOf(pair: XattrPair): ByteString {
+function storedValue(pair: XattrPair): ByteString {
   const { source, form } = pair;
   if (form === "bytes") return source as ByteString;
   if (form === "redirect") return `/${source}` as ByteString;

@@ -190,7 +190,7 @@ class LineParser {
 
   #inode(kind: Kind, permissions: number): Leaf | OpenDirectory {
     const values = this.#values(permissions);
-    if (this.#strict) checkStrictly(kind, values);
+    if (this.#strict) checkStrictly(kind, values, this.#isInteger(field.rdev) && this.#u64(field.rdev) !== 0n);
     if (kind === "symlink") checkedTarget(values.payload);
     else checkContent(values);
     const xattrs = this.#xattrTexts.parse(this.#chunk.slice(this.#starts[field.xattrs], this.#end));
@@ -257,8 +257,9 @@ class LineParser {
   }
 }
 
-function checkStrictly(kind: Kind, values: LineValues): void {
-  if (values.rdev !== 0 && kind !== "character-device" && kind !== "block-device") {
+/** `hasDevice` looks at all 64 bits of a device number, of which an inode keeps 32. */
+function checkStrictly(kind: Kind, values: LineValues, hasDevice: boolean): void {
+  if (hasDevice && kind !== "character-device" && kind !== "block-device") {
     throw bad("Non-zero devnum on non-device");
   }
   if (kind !== "symlink") return;

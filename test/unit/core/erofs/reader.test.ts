@@ -107,6 +107,19 @@ describe("format 2", () => {
   });
 });
 
+test.each([
+  ["/", "/"],
+  ["a", "a"],
+  ["//a", "/a"],
+  ["/a", "a"],
+])("readErofs: the redirect %j stands for the backing path %j", (redirect, backingPath) => {
+  const xattrs = [[4, "overlay.redirect", redirect] as const, [4, "overlay.metacopy", "odd"] as const];
+  const tree = readErofs(withInode({ mode: regular, layout: 4, size: 5, xattrs }));
+  expect(tree.root.entries.get("a" as ByteString)).toMatchObject({
+    content: { kind: "external", sizeBytes: 5n, backingPath, digest: undefined },
+  });
+});
+
 test("readErofs: in format 1 the place of a file tells which name is its own, whatever comes first", () => {
   const text = "/ 0 40755 3 0 0 0 0.0 - - -\n/a 0 @100644 2 0 0 0 0.0 /d/x - -\n/d 0 40755 2 0 0 0 0.0 - - -\n";
   const dump = `${text}/d/x 2 100644 2 0 0 0 0.0 - hi -\n`;

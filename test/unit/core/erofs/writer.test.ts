@@ -151,6 +151,12 @@ describe("content outside", () => {
     expect(timesStored(image, path)).toBe(1);
   });
 
+  test("writeErofs: a sha512 digest is stored with its length and fs-verity's number for sha512", () => {
+    const image = writeErofs(tree({ a: own("33".repeat(64)) }), { version: 1 });
+    expect(timesStored(image, `\0\x44\0\x02${"\x33".repeat(64)}`)).toBe(1);
+    expect(writeDump(readErofsImage(image).tree)).toContain(` 33/${"33".repeat(63)} - ${"33".repeat(64)}\n`);
+  });
+
   test("writeErofs: a digest without a path is kept", () => {
     const image = writeErofs(tree({ a: outside(one, undefined), b: outside(one, "") }), { version: 1 });
     expect([...dumpLines(readErofsImage(image).tree)].slice(1)).toEqual([

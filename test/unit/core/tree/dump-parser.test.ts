@@ -118,6 +118,7 @@ describe("strict mode", () => {
     ["/l 1 120777 1 0 0 0 0.0 - x -\n", "Invalid symlink"],
     ["/l 1 120777 1 0 0 7 0.0 - x -\n", "Non-zero devnum on non-device"],
     ["/f 0 100644 1 0 0 7 0.0 - - -\n", "Non-zero devnum on non-device"],
+    ["/f 0 100644 1 0 0 4294967296 0.0 - - -\n", "Non-zero devnum on non-device"],
     ["/f 0 100644 1 0 0 0 0.0 - - -", "Missing trailing newline"],
   ])("parseDump: %j is refused", (lines, message) => {
     refusal(lines, message, strict);
@@ -126,6 +127,7 @@ describe("strict mode", () => {
   test("parseDump: devices have numbers, and a symlink's size may be right", () => {
     const lines = "/b 0 60644 1 0 0 7 0.0 - - -\n/c 0 20644 1 0 0 7 0.0 - - -\n/l 1 120777 1 0 0 0 0.0 a - -\n";
     expect(reread(lines, strict)).toBe(lines);
+    expect(reread("/f 0 100644 1 7 0 x 0.0 - - -\n", strict)).toBe("/f 0 100644 1 7 0 0 0.0 - - -\n");
     expect(reread("/l 0 120777 1 0 0 0 0.0 a  -\n")).toBe("/l 1 120777 1 0 0 0 0.0 a - -\n");
   });
 });
