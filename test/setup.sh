@@ -1,0 +1,82 @@
+#!/bin/sh
+# test/setup.sh: makes this machine ready for the tests. Run by `npm test`; under a second when nothing is to do.
+#
+# As root on Debian it installs what is missing: Debian packages, and under .cache/tools the programs that judge our
+# images but are not in this Debian release (mkcomposefs, a new fsck.erofs), or should not be installed because their
+# package starts a service (docker-registry). Elsewhere it says what is missing; the tests that need it are skipped by name.
+# Node modules are installed where they are missing or older than package-lock.json.
+#
+# Environment:
+#   OSDEPLOY_TOOLS=DIR          where the tools go (default: .cache/tools in this checkout)
+#   OSDEPLOY_TOOLS_SUITE=SUITE  the Debian suite they come from (default: forky)
+#   OSDEPLOY_MIRROR=URL         the Debian archive (default: the one of this machine's apt)
+#   OSDEPLOY_OFFLINE=1          install nothing, only say what is missing
+set -eu
+cd "$(dirname "$0")/.."
+. test/tools/apt.sh
+
+PACKAGES="attr ca-certificates debian-archive-keyring skopeo tar xz-utils zstd"
+FOREIGN="composefs erofs-utils fsverity"
+PROGRAMS="mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
+SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}
+TOOLS=${OSDEPLOY_TOOLS:-.cache/tools}
+# what lies there is made anew when this line changes
+WANTED="$SUITE: $FOREIGN; docker-registry; 1"
+
+node_modules() {
+  # npm writes its hidden lock file last, so it is newer than a lock file that was followed
+  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+    say "npm ci"
+    npm ci --no-audit --no-fund --loglevel=error >&2
+  fi
+}
+
+debian_packages() {
+  _missing=$(missing $PACKAGES)
+  [ -n "$_missing" ] || return 0
+  if may_install; then need $PACKAGES; else say "not installed, so some tests are skipped: $_missing"; fi
+}
+may_install() { is_root && [ -z "${OSDEPLOY_OFFLINE:-}" ]; }
+
+tools() {
+  [ "$(cat "$TOOLS/.wanted" 2>/dev/null)" != "$WANTED" ] || return 0
+  if ! may_install; then
+    say "not there, so some tests are skipped: $TOOLS ($FOREIGN of Debian $SUITE, docker-registry); run this script as root"
+    return 0
+  fi
+  say "getting $FOREIGN of Debian $SUITE, and docker-registry, into $TOOLS"
+  rm -rf "${TOOLS:?}/bin" "$TOOLS/.wanted"
+  mkdir -p "$TOOLS/bin"
+  if unpack_suite "$SUITE" "$TOOLS/$SUITE" $FOREIGN; then
+    for _p in $PROGRAMS; do foreign_program "$_p"; done
+  else
+    say "Debian $SUITE cannot be had: the tests that need its composefs are skipped"
+  fi
+  if unpack_own "$TOOLS/docker-registry" docker-registry; then
+    ln -sf ../docker-registry/usr/bin/docker-registry "$TOOLS/bin/docker-registry"
+  else
+    say "docker-registry cannot be had: the tests that need a real registry are skipped"
+  fi
+  # what could not be had now is tried again next time
+  if [ -e "$TOOLS/bin/mkcomposefs" ] && [ -e "$TOOLS/bin/docker-registry" ]; then printf '%s\n' "$WANTED" >"$TOOLS/.wanted"; fi
+}
+
+# foreign_program NAME: a wrapper that runs the program with the libraries and the loader of its own suite
+foreign_program() {
+  cat >"$TOOLS/bin/$1" <<W
+#!/bin/sh
+root=\$(dirname "\$(readlink -f "\$0")")/../$SUITE
+for loader in "\$root"/usr/lib*/ld-linux-*.so.*; do break; done
+for libraries in "\$root"/usr/lib/*-linux-gnu*; do break; done
+exec "\$loader" --library-path "\$libraries" "\$root/usr/bin/$1" "\$@"
+W
+  chmod 755 "$TOOLS/bin/$1"
+}
+
+node_modules
+if is_debian; then
+  debian_packages
+  tools
+else
+  say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo or docker-registry run only where those are installed"
+fi
