@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { OsdeployError } from "../core/errors.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
-import type { KnownFiles } from "../repo/known-files.ts";
+import type { KnownFileMemory, KnownFileTable } from "../repo/known-files.ts";
 import type { ImportedLayer, LayerToImport } from "../repo/layer-import.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
@@ -18,7 +18,7 @@ export interface LayersToImport {
   readonly layers: readonly ResolvedLayer[];
   readonly run: StagingRun;
   /** Finds the files of an image that is already here. Called while the threads start. */
-  readonly findKnown: () => KnownFiles;
+  readonly findKnown: () => KnownFileTable | undefined;
 }
 
 /** How often progress is looked at. */
@@ -127,7 +127,7 @@ function toImport({ digest, sizeBytes, diffId, compression }: ResolvedLayer): La
 /** A thread that imports one layer at a time. */
 interface Lane {
   /** Takes a hint for the layers that follow; see {@link LayerStage.expect}. */
-  expect(known: KnownFiles): void;
+  expect(known: KnownFileMemory): void;
   /** `fetched` settles when the whole blob is there; a lane without a thread has to wait for it. */
   importLayer(job: LayerJob, fetched: Promise<void>): Promise<ImportedLayer>;
   close(): Promise<void>;
@@ -140,7 +140,7 @@ function openLanes(system: System, { run, findKnown }: LayersToImport, layers: n
       ? [openInlineLane(system.linux.files, run.newStagingOptions())]
       : Array.from({ length: threads }, () => openWorkerLane(run.newStagingOptions()));
   const known = findKnown();
-  for (const lane of lanes) lane.expect(known);
+  if (known !== undefined) for (const lane of lanes) lane.expect(known.memory);
   return lanes;
 }
 

@@ -1,14 +1,14 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { assert, type ErrorCode, type ErrorFacts, OsdeployError } from "../core/errors.ts";
 import { openLinux } from "../linux/live-linux.ts";
-import type { KnownFiles } from "../repo/known-files.ts";
+import type { KnownFileMemory } from "../repo/known-files.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
 import { type LayerJob, LayerStage } from "./layer-stage.ts";
 
 /** What the main thread sends: at most one hint, then one layer after the other. */
 export type WorkerRequest =
-  | { readonly kind: "expect"; readonly known: KnownFiles }
+  | { readonly kind: "expect"; readonly known: KnownFileMemory }
   | { readonly kind: "import"; readonly job: LayerJob };
 
 /** What a worker answers to each layer. */

@@ -1,7 +1,7 @@
 import type { DiffId } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { type KnownFiles, knownFilesOf } from "../repo/known-files.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { KnownFileTable } from "../repo/known-files.ts";
+import { readRootImageBytes } from "../repo/object-graph.ts";
 import { listTags } from "../repo/references.ts";
 import type { Repo } from "../repo/repo.ts";
 import { readStoredImage, type StoredImage } from "./find-image.ts";
@@ -15,7 +15,7 @@ const imagesLimit = 64;
  * Like means: shares the most layers; among equals the one last in the order of tags, where versions mostly rise. It is
  * a hint that saves work, so anything wrong with those images only means no hint.
  */
-export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): KnownFiles {
+export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): KnownFileTable | undefined {
   const wanted = new Set(layers.map(({ diffId }) => diffId));
   const shared = ({ config }: StoredImage) => config.diffIds.filter((diffId) => wanted.has(diffId)).length;
   const digests = new Set(listTags(repo).map(({ manifest }) => manifest));
@@ -27,8 +27,8 @@ export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: D
     undefined,
   );
   const rootImage = best?.rawImage;
-  if (rootImage === undefined) return new Map();
-  return orNothing(() => knownFilesOf(readRootImage(repo, rootImage), repo.algorithm), new Map());
+  if (rootImage === undefined) return undefined;
+  return orNothing(() => KnownFileTable.ofRootImage(readRootImageBytes(repo, rootImage), repo.algorithm), undefined);
 }
 
 function orNothing<T>(read: () => T, nothing: T): T {

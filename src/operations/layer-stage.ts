@@ -1,6 +1,6 @@
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import type { KnownFiles } from "../repo/known-files.ts";
+import { type KnownFileMemory, type KnownFiles, KnownFileTable } from "../repo/known-files.ts";
 import { type ImportedLayer, LayerImport, type LayerToImport } from "../repo/layer-import.ts";
 import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
 import { LayerCounters, readFeed } from "./layer-feed.ts";
@@ -19,7 +19,7 @@ export interface LayerJob {
 export class LayerStage {
   readonly #files: LinuxFiles;
   readonly #staging: ObjectStaging;
-  #known: KnownFiles = new Map();
+  #known: KnownFiles | undefined;
 
   /** `staging` is plain data, so that it can be sent to a worker. */
   constructor(files: LinuxFiles, staging: StagingOptions) {
@@ -28,14 +28,17 @@ export class LayerStage {
   }
 
   /** Takes the files of an image that is already here, as a hint for the layers that follow. */
-  expect(known: KnownFiles): void {
-    this.#known = known;
+  expect(known: KnownFileMemory): void {
+    this.#known = new KnownFileTable(known);
   }
 
   /** Imports one layer. When it fails, nothing of it stays staged. */
   importLayer(job: LayerJob): ImportedLayer {
     const { path, offsetBytes, lengthBytes } = job;
-    const layer = new LayerImport(this.#files, this.#staging, { ...job.layer, known: this.#known });
+    const layer = new LayerImport(this.#files, this.#staging, {
+      ...job.layer,
+      ...(this.#known && { known: this.#known }),
+    });
     try {
       const feed = { path, offsetBytes, lengthBytes, counters: new LayerCounters(job.counters) };
       readFeed(this.#files, feed, (piece) => layer.write(piece));

@@ -3,6 +3,7 @@ import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
+import type { ImportedLayer } from "../repo/layer-import.ts";
 import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
 import { type PublishReport, publish } from "../repo/publish.ts";
 import { tagImage } from "../repo/references.ts";
@@ -19,12 +20,11 @@ import {
 import { ImageBuild, type RootImages } from "./image-build.ts";
 import { importLayers } from "./import-layers.ts";
 import { findKnownFiles } from "./known-image.ts";
+import type { OfferedImage, OfferedLayers } from "./offered-image.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** An image that was chosen in its source and is to be brought into a repo. */
-export interface ImageToPull {
-  readonly source: ImageSource;
-  readonly image: ResolvedImage;
+export interface ImageToPull extends OfferedImage {
   /** The name that keeps the image in the repo. */
   readonly tag: string;
   /** Whether to make the root image that boots, besides the one to look at. */
@@ -65,7 +65,8 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   const missing = missingLayers(repo, image);
   const layers = describeLayers(image, missing);
   system.progress({ kind: "layers", layers });
-  const stored = missing.length === 0 ? storedRootImages(repo, request) : undefined;
+  const isWhole = missing.length === 0 && !bringsObjects(request.layers);
+  const stored = isWhole ? storedRootImages(repo, request) : undefined;
   if (stored !== undefined) request.checkTree?.(readRootImage(repo, stored.raw));
   const { rootImages, report } =
     stored === undefined
@@ -103,6 +104,11 @@ function describeLayers(image: ResolvedImage, missing: readonly ResolvedLayer[])
   }));
 }
 
+/** Whether something was staged that the repo lacks or has damaged, though it may know the layer. */
+function bringsObjects(layers: OfferedLayers): boolean {
+  return layers.kind === "staged" && layers.layer.objects.length > 0;
+}
+
 /** The root images that the repo made of this very image before; undefined when one that is wanted is not there. */
 function storedRootImages(repo: Repo, { image, bootable }: ImageToPull): RootImages | undefined {
   if (findStream(repo, manifestStreamName(image.manifest.digest)) === undefined) return undefined;
@@ -128,10 +134,13 @@ async function importImage(
   repo: WritableRepo,
   request: ImageToPull & { readonly missing: readonly ResolvedLayer[] },
 ): Promise<Imported> {
-  const run = new StagingRun(repo);
+  const { image, layers, missing } = request;
+  const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
   try {
-    const build = new ImageBuild(repo, run, request.image);
-    await bringLayers(system, repo, { ...request, run, build });
+    const build = new ImageBuild(repo, run, image);
+    if (layers.kind === "source")
+      await bringLayers(system, repo, { image, missing, run, build, source: layers.source });
+    else addStaged(system, build, layers.layer);
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "merge" });
     const raw = build.mergeLayers();
@@ -141,8 +150,13 @@ async function importImage(
     system.progress({ kind: "phase", phase: "publish" });
     return { rootImages, report: publish(repo, build.publication(rootImages)) };
   } finally {
-    run.close();
+    if (layers.kind === "source") run.close();
   }
+}
+
+function addStaged(system: System, build: ImageBuild, layer: ImportedLayer): void {
+  build.addLayer(layer);
+  system.progress({ kind: "layer-finished", digest: layer.diffId });
 }
 
 /** What went wrong says nothing about the image: the same pull can succeed later. */
@@ -151,7 +165,9 @@ const passingCodes: ReadonlySet<ErrorCode> = new Set(["network", "interrupted", 
 async function bringLayers(
   system: System,
   repo: WritableRepo,
-  work: ImageToPull & {
+  work: {
+    readonly source: ImageSource;
+    readonly image: ResolvedImage;
     readonly missing: readonly ResolvedLayer[];
     readonly run: StagingRun;
     readonly build: ImageBuild;

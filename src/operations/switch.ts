@@ -2,26 +2,21 @@ import { findKernel } from "../core/boot/kernel.ts";
 import { planSwitch } from "../core/deployment/plan-switch.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
-import type { Platform } from "../core/oci/platform.ts";
-import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
+import { formatImageReference } from "../core/oci/reference.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
-import type { SourceOptions } from "../image-source/open-image-source.ts";
 import type { Path } from "../linux/linux.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { readRootImage } from "../repo/object-graph.ts";
 import { openRepo, type WritableRepo } from "../repo/repo.ts";
 import { openWritableSysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
 import { deploy } from "./deploy.ts";
-import { withSource } from "./pull.ts";
+import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
 import { readSysrootState } from "./status.ts";
 import type { System } from "./system.ts";
 
-export interface SwitchRequest {
-  readonly image: ImageReference;
+export interface SwitchRequest extends ImageRequest {
   readonly sysroot: Path;
-  readonly platform: Platform;
-  readonly source: SourceOptions;
   /** Kernel arguments for the first deployment of a sysroot; later ones keep those of the deployment before. */
   readonly kernelArguments: readonly string[];
 }
@@ -67,15 +62,13 @@ interface OpenSystem {
 async function switchWithin(system: System, { request, sysroot, repo }: OpenSystem): Promise<SwitchResult> {
   const imageReference = formatImageReference(request.image);
   const state = readSysrootState(sysroot.files, sysroot.paths);
-  return await withSource(system, request, async (source) => {
-    system.progress({ kind: "phase", phase: "resolve" });
-    const image = await source.resolve(request.platform);
-    const manifestDigest = image.manifest.digest;
+  return await withOfferedImage(system, repo, request, async (offered) => {
+    const manifestDigest = offered.image.manifest.digest;
     const plan = planSwitch(state, { imageReference, manifestDigest });
     if (plan.kind === "keep") return { kind: "kept", image: imageReference, rootImage: plan.deployment.rootImage };
     const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
     const tag = deploymentTag(manifestDigest);
-    const pulled = await pullImage(system, repo, { source, image, tag, bootable: true, checkTree });
+    const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });
     const rootImage = pulled.bootImage;
     assert(rootImage !== undefined, "a bootable pull makes a boot image");
     const { kernelArguments } = request;

@@ -1,7 +1,7 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
-import { isHex } from "../core/bytes/hex.ts";
+import { type ByteString, fromBytes, writeBytes } from "../core/bytes/byte-string.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
-import type { Directory, FileTree } from "../core/tree/inode.ts";
+import { type ExternalFile, externalFiles } from "../core/erofs/external-files.ts";
+import { xxh32 } from "../core/erofs/xxh32.ts";
 
 /** An object that probably holds what comes next. */
 export interface KnownFile {
@@ -9,26 +9,85 @@ export interface KnownFile {
   readonly sizeBytes: number;
 }
 
-/** The files of an image that is already here, by path without leading slash; plain data for a worker. A hint only. */
-export type KnownFiles = ReadonlyMap<ByteString, KnownFile>;
-
-/**
- * The objects behind the files of `tree`, by path: what a newer version of the same image most likely brings again.
- */
-export function knownFilesOf(tree: FileTree, algorithm: VerityAlgorithm): KnownFiles {
-  const known = new Map<ByteString, KnownFile>();
-  collect(tree.root, fromText(""), (path, file) => {
-    if (isHex(file.id, digestLength(algorithm))) known.set(path, file);
-  });
-  return known;
+/** The files of an image that is already here, by path without leading slash. A hint only: bytes decide. */
+export interface KnownFiles {
+  get(path: ByteString): KnownFile | undefined;
 }
 
-function collect(directory: Directory, prefix: ByteString, add: (path: ByteString, file: KnownFile) => void): void {
-  for (const [name, inode] of directory.entries) {
-    const path = `${prefix}${name}` as ByteString;
-    if (inode.kind === "directory") collect(inode, `${path}/` as ByteString, add);
-    if (inode.kind !== "regular" || inode.content.kind !== "external") continue;
-    const { digest, sizeBytes } = inode.content;
-    if (digest !== undefined) add(path, { id: digest as ObjectId, sizeBytes: Number(sizeBytes) });
+/** The memory of a {@link KnownFileTable}, which threads share. */
+export interface KnownFileMemory {
+  readonly algorithm: VerityAlgorithm;
+  /** Hash table: the number of a record plus one, or 0. Its length is a power of two. */
+  readonly slots: SharedArrayBuffer;
+  /** Records: two hashes of the path, the size (8 bytes), the id in hex. */
+  readonly records: SharedArrayBuffer;
+}
+
+const headerBytes = 16;
+
+/**
+ * {@link KnownFiles} in shared memory: built once, read by every thread, and a tenth of a map's size. Paths are kept as
+ * two 32-bit hashes only; two paths that share both would merely give a wrong hint.
+ */
+export class KnownFileTable implements KnownFiles {
+  readonly memory: KnownFileMemory;
+  readonly #slots: Uint32Array;
+  readonly #records: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #idLength: number;
+  readonly #recordBytes: number;
+
+  constructor(memory: KnownFileMemory) {
+    this.memory = memory;
+    this.#slots = new Uint32Array(memory.slots);
+    this.#records = new DataView(memory.records);
+    this.#bytes = new Uint8Array(memory.records);
+    this.#idLength = digestLength(memory.algorithm) * 2;
+    this.#recordBytes = headerBytes + this.#idLength;
   }
+
+  /** The files of the root image in `image`; those that name objects of another algorithm are left out. */
+  static ofRootImage(image: Uint8Array, algorithm: VerityAlgorithm): KnownFileTable {
+    const idLength = digestLength(algorithm) * 2;
+    const files = [...externalFiles(image)].filter(({ backingPath }) => backingPath.length === idLength + 1);
+    const slots = 2 ** Math.ceil(Math.log2(files.length * 2 + 1));
+    const table = new KnownFileTable({
+      algorithm,
+      slots: new SharedArrayBuffer(slots * 4),
+      records: new SharedArrayBuffer(files.length * (headerBytes + idLength)),
+    });
+    files.forEach((file, number) => {
+      table.#add(file, number);
+    });
+    return table;
+  }
+
+  get(path: ByteString): KnownFile | undefined {
+    const [first, second] = hashesOf(path);
+    for (let slot = first; ; slot++) {
+      const record = this.#slots[slot & (this.#slots.length - 1)] ?? 0;
+      if (record === 0) return undefined;
+      const at = (record - 1) * this.#recordBytes;
+      if (this.#records.getUint32(at) !== first || this.#records.getUint32(at + 4) !== second) continue;
+      const idStart = at + headerBytes;
+      const id: string = fromBytes(this.#bytes, idStart, idStart + this.#idLength);
+      return { id: id as ObjectId, sizeBytes: this.#records.getFloat64(at + 8) };
+    }
+  }
+
+  #add({ path, backingPath, sizeBytes }: ExternalFile, number: number): void {
+    const [first, second] = hashesOf(path);
+    const at = number * this.#recordBytes;
+    this.#records.setUint32(at, first);
+    this.#records.setUint32(at + 4, second);
+    this.#records.setFloat64(at + 8, sizeBytes);
+    writeBytes(`${backingPath.slice(0, 2)}${backingPath.slice(3)}` as ByteString, this.#bytes, at + headerBytes);
+    let slot = first & (this.#slots.length - 1);
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & (this.#slots.length - 1);
+    this.#slots[slot] = number + 1;
+  }
+}
+
+function hashesOf(path: ByteString): readonly [number, number] {
+  return [xxh32(path, 0) >>> 0, xxh32(path, 1) >>> 0];
 }

@@ -1,12 +1,12 @@
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { type DiffId, type LayerDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { Compression } from "../core/oci/media-type.ts";
 import { defaultTarLimits, type TarLimits } from "../core/tar/tar-limits.ts";
 import { TarScanner } from "../core/tar/tar-scanner.ts";
 import type { Decoder } from "../linux/decoder.ts";
-import { openDecoder } from "../linux/open-decoder.ts";
-import type { Compression } from "../core/oci/media-type.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
+import { openDecoder } from "../linux/open-decoder.ts";
 import type { KnownFiles } from "./known-files.ts";
 import { LayerSink, type LayerStats } from "./layer-sink.ts";
 import type { ObjectStaging, StagedObject } from "./object-staging.ts";

@@ -73,7 +73,7 @@ export type RightContent =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "file"; readonly path: Path };
 
-/** The digest and size of a file, read once. */
+/** The digest and size of a file, read once; `onPiece` sees every piece. */
 export function digestFile(
   files: LinuxFiles,
   path: Path,
@@ -81,19 +81,33 @@ export function digestFile(
     readonly algorithm: VerityAlgorithm;
     readonly hashBlocks: BlockHasher | undefined;
     readonly scratch: Uint8Array;
+    readonly onPiece?: (piece: Uint8Array) => void;
   },
 ): { readonly id: ObjectId; readonly sizeBytes: number } {
   const hasher = new VerityHasher(options.algorithm, options.hashBlocks);
   let sizeBytes = 0;
-  withOpen(files, path, "read", (fd) => {
-    for (;;) {
-      const length = files.read(fd, options.scratch, { offset: 0, length: options.scratch.length });
-      if (length === 0) return;
-      hasher.update(options.scratch.subarray(0, length));
-      sizeBytes += length;
-    }
+  readWhole(files, { path, scratch: options.scratch }, (piece) => {
+    hasher.update(piece);
+    options.onPiece?.(piece);
+    sizeBytes += piece.length;
   });
   return { id: hasher.digest(), sizeBytes };
+}
+
+/** Reads a file from its start to its end, piece by piece: each is a part of `scratch`, and valid only during its call. */
+export function readWhole(
+  files: LinuxFiles,
+  file: { readonly path: Path; readonly scratch: Uint8Array },
+  use: (piece: Uint8Array) => void,
+): void {
+  const { path, scratch } = file;
+  withOpen(files, path, "read", (fd) => {
+    for (;;) {
+      const length = files.read(fd, scratch, { offset: 0, length: scratch.length });
+      if (length === 0) return;
+      use(scratch.subarray(0, length));
+    }
+  });
 }
 
 /**

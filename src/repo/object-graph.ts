@@ -109,7 +109,12 @@ export function hasRootImage(repo: Repo, id: ObjectId): boolean {
  * @throws OsdeployError `not-found`; `damaged` when its bytes are not its own; `bad-format` when it is no root image.
  */
 export function readRootImage(repo: Repo, id: ObjectId): FileTree {
-  return readErofs(readObject(repo, id, imageLimitBytes));
+  return readErofs(readRootImageBytes(repo, id));
+}
+
+/** The bytes of the root image `id`. @throws OsdeployError `not-found`; `damaged`. */
+export function readRootImageBytes(repo: Repo, id: ObjectId): Uint8Array {
+  return readObject(repo, id, imageLimitBytes);
 }
 
 /**

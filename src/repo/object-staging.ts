@@ -1,6 +1,5 @@
 import { type BlockHasher, VerityHasher, verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
-import { copyContent } from "../linux/file-content.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import {
   digestFile,
@@ -9,6 +8,7 @@ import {
   newScratch,
   type ObjectStore,
   type RightContent,
+  readWhole,
 } from "./object-check.ts";
 import { joinPath, objectPath } from "./repo-paths.ts";
 
@@ -30,7 +30,7 @@ export interface StagedObject {
 }
 
 /** The permissions of an object; composefs-rs gives them too. */
-export const objectPermissions = 0o644;
+const objectPermissions = 0o644;
 
 /**
  * Takes content in, gives each a file in its own staging directory, and names it by its digest. Knows what it has already
@@ -43,6 +43,8 @@ export class ObjectStaging {
   /** Everything that needs no further file: staged here before, or found sound in the repo. */
   readonly #settled = new Set<ObjectId>();
   #staged: StagedObject[] = [];
+  /** The files of one staging come from one file system: one that cannot clone is not asked for each of them. */
+  #canClone = true;
   readonly #scratch = newScratch();
   #count = 0;
 
@@ -81,16 +83,19 @@ export class ObjectStaging {
 
   /**
    * Stages the content of a file: shares its blocks where the file system can, else copies them. The digest is that of
-   * the copy, so a file that changes meanwhile does no harm.
+   * the copy, and so are the bytes that `onPiece` sees, so a file that changes meanwhile does no harm. Read once.
    */
-  addFile(source: Path): { readonly id: ObjectId; readonly sizeBytes: number } {
-    const path = this.#newPath();
-    copyContent(this.#files, { kind: "file", path: source }, path);
-    this.#files.setPermissions(path, objectPermissions);
+  addFile(
+    source: Path,
+    onPiece: (piece: Uint8Array) => void = () => {},
+  ): { readonly id: ObjectId; readonly sizeBytes: number } {
+    const path = this.#clone(source);
+    if (path === undefined) return this.#copy(source, onPiece);
     const digested = digestFile(this.#files, path, {
       algorithm: this.#options.algorithm,
       hashBlocks: this.#hashBlocks,
       scratch: this.#scratch,
+      onPiece,
     });
     this.#admit({ ...digested, path });
     return digested;
@@ -118,6 +123,28 @@ export class ObjectStaging {
       this.#settled.delete(id);
       this.#files.unlink(path);
     }
+  }
+
+  /** Where the clone lies; undefined where the file system makes none. */
+  #clone(source: Path): Path | undefined {
+    if (!this.#canClone) return undefined;
+    const path = this.#newPath();
+    this.#canClone = this.#files.cloneFile(source, path, objectPermissions);
+    return this.#canClone ? path : undefined;
+  }
+
+  #copy(source: Path, onPiece: (piece: Uint8Array) => void): { readonly id: ObjectId; readonly sizeBytes: number } {
+    const writer = this.begin();
+    try {
+      readWhole(this.#files, { path: source, scratch: this.#scratch }, (piece) => {
+        writer.write(piece);
+        onPiece(piece);
+      });
+    } catch (error) {
+      writer.abandon();
+      throw error;
+    }
+    return writer.finish();
   }
 
   #stateOf(id: ObjectId, content: RightContent): "settled" | "damaged" | "missing" {
