@@ -44,6 +44,7 @@ export interface DeployRequest {
 export interface Deployed {
   readonly bootEntry: string;
   readonly kernel: string;
+  /** None where the root image has been deployed before: its /etc stays as it is. */
   readonly etcConflicts: readonly EtcConflict[];
 }
 
@@ -62,7 +63,7 @@ export function deploy(system: System, request: DeployRequest): Deployed {
   system.progress({ kind: "phase", phase: "deployment" });
   const origin = { imageReference: request.imageReference, manifestDigest: request.manifestDigest, bootDigest };
   const { state, conflicts } = newState(request, origin);
-  writeStateDirectory(files, paths, state, system.linux.clock.randomName());
+  const isNew = writeStateDirectory(files, paths, state, system.linux.clock.randomName());
   const entry = makeBootEntry({
     sequence: request.plan.sequence,
     rootImage,
@@ -71,7 +72,7 @@ export function deploy(system: System, request: DeployRequest): Deployed {
     options: bootOptions(request),
   });
   addBootEntry(files, paths.boot, entry);
-  return { bootEntry: entry.fileName, kernel: kernel.version, etcConflicts: conflicts };
+  return { bootEntry: entry.fileName, kernel: kernel.version, etcConflicts: isNew ? conflicts : [] };
 }
 
 /** sha256 over kernel and initramfs, as bootc computes it. */

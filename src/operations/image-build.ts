@@ -43,7 +43,8 @@ export class ImageBuild {
   readonly #staging: ObjectStaging;
   readonly #objects: StagedObject[] = [];
   readonly #staged = new Map<ObjectId, StagedObject>();
-  readonly #layers = new Map<DiffId, { readonly stream: StreamName; readonly entries: readonly LayerEntry[] }>();
+  readonly #layers = new Map<DiffId, StreamName>();
+  readonly #entries = new Map<DiffId, readonly LayerEntry[]>();
   readonly #documents: StreamName[] = [];
 
   constructor(repo: Repo, run: StagingRun, image: ResolvedImage) {
@@ -58,16 +59,28 @@ export class ImageBuild {
       this.#objects.push(object);
       this.#staged.set(object.id, object);
     }
-    this.#layers.set(diffId, { stream, entries: this.#readEntries(stream.id) });
+    this.#layers.set(diffId, stream);
+    this.#entries.set(diffId, this.#readEntries(stream.id));
   }
 
-  /** The tree of all layers, those of the repo included. */
+  /** Reads the layers that the repo has, so that this is done when the others come. */
+  readKnownLayers(): void {
+    for (const { diffId } of this.#image.layers) {
+      const isKnown = findStream(this.#repo, layerStreamName(diffId)) !== undefined;
+      if (isKnown && !this.#entries.has(diffId)) this.#entries.set(diffId, readLayer(this.#repo, diffId));
+    }
+  }
+
+  /** The tree of all layers, those of the repo included. To be called once: the entries are not kept. */
   mergeLayers(): FileTree {
-    return toRawTree(mergeLayers(this.#image.layers.map(({ diffId }) => this.#entriesOf(diffId))));
+    const layers = this.#image.layers.map(({ diffId }) => this.#entries.get(diffId) ?? readLayer(this.#repo, diffId));
+    this.#entries.clear();
+    return toRawTree(mergeLayers(layers));
   }
 
   /** Stages the root images of `raw`, and the documents that name them. */
   addRootImages(raw: FileTree, { bootable }: { readonly bootable: boolean }): RootImages {
+    // An image that cannot boot is to be refused before anything is written for it.
     const boot = bootable ? toBootTree(raw, (content) => this.#readContent(content)) : undefined;
     const rootImages = {
       raw: this.#staging.add(writeErofs(raw, { version: 1 })),
@@ -89,12 +102,7 @@ export class ImageBuild {
 
   /** The layers that came so far. */
   layersAlone(): Publication {
-    const streams = [...this.#layers.values()].map(({ stream }) => stream);
-    return { objects: this.#objects, streams, rootImages: [] };
-  }
-
-  #entriesOf(diffId: DiffId): readonly LayerEntry[] {
-    return this.#layers.get(diffId)?.entries ?? readLayer(this.#repo, diffId);
+    return { objects: this.#objects, streams: [...this.#layers.values()], rootImages: [] };
   }
 
   #readEntries(id: ObjectId): readonly LayerEntry[] {
@@ -135,7 +143,7 @@ export class ImageBuild {
   }
 
   #streamOf(diffId: DiffId): ObjectId {
-    const id = this.#layers.get(diffId)?.stream.id ?? findStream(this.#repo, layerStreamName(diffId));
+    const id = this.#layers.get(diffId)?.id ?? findStream(this.#repo, layerStreamName(diffId));
     assert(id !== undefined, "every layer of the image was imported, or is in the repo");
     return id;
   }

@@ -19,10 +19,14 @@ export interface LayersToImport {
   readonly run: StagingRun;
   /** Finds the files of an image that is already here. Called while the threads start. */
   readonly findKnown: () => KnownFileTable | undefined;
+  /** What the main thread can do while the threads import. Called once, when they have begun. */
+  readonly meanwhile: () => void;
 }
 
 /** How often progress is looked at. */
 const progressIntervalMs = 100;
+/** An import makes little garbage; V8 would let each thread collect 48 MB of it before it looks. */
+const youngGenerationMegabytes = 8;
 /** Layers that are fetched while no thread imports them yet. */
 const fetchAhead = 2;
 
@@ -43,6 +47,7 @@ export async function importLayers(
     for (const pending of queue) pending.stop();
   };
   system.signal.addEventListener("abort", stop);
+  const idle = setImmediate(request.meanwhile);
   const ticker = setInterval(() => reportProgress(system, queue), progressIntervalMs);
   try {
     const outcomes = await Promise.allSettled(
@@ -57,6 +62,7 @@ export async function importLayers(
     );
     throwFirst(outcomes, system.signal);
   } finally {
+    clearImmediate(idle);
     clearInterval(ticker);
     system.signal.removeEventListener("abort", stop);
     await Promise.all(queue.map((pending) => pending.ended()));
@@ -157,7 +163,10 @@ function openInlineLane(files: LinuxFiles, staging: StagingOptions): Lane {
 }
 
 function openWorkerLane(staging: StagingOptions): Lane {
-  const worker = new Worker(new URL("./import-worker.js", import.meta.url), { workerData: staging });
+  const worker = new Worker(new URL("./import-worker.js", import.meta.url), {
+    workerData: staging,
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
+  });
   const send = (request: WorkerRequest) => worker.postMessage(request);
   return {
     expect: (known) => send({ kind: "expect", known }),

@@ -177,8 +177,11 @@ async function bringLayers(
   if (missing.length === 0) return;
   system.progress({ kind: "phase", phase: "layers" });
   const findKnown = () => findKnownFiles(repo, work.image.layers);
+  const meanwhile = () => build.readKnownLayers();
   try {
-    await importLayers(system, { source, layers: missing, run, findKnown }, (layer) => build.addLayer(layer));
+    await importLayers(system, { source, layers: missing, run, findKnown, meanwhile }, (layer) =>
+      build.addLayer(layer),
+    );
   } catch (error) {
     // What came whole over the network need not come again. Of an image that is itself bad nothing is kept.
     if (error instanceof OsdeployError && passingCodes.has(error.code)) publish(repo, build.layersAlone());

@@ -1,6 +1,6 @@
 import { type ByteString, fromBytes, writeBytes } from "../core/bytes/byte-string.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
-import { type ExternalFile, externalFiles } from "../core/erofs/external-files.ts";
+import { forEachExternalFile } from "../core/erofs/external-files.ts";
 import { xxh32 } from "../core/erofs/xxh32.ts";
 
 /** An object that probably holds what comes next. */
@@ -24,6 +24,13 @@ export interface KnownFileMemory {
 }
 
 const headerBytes = 16;
+
+interface FoundFile {
+  readonly path: ByteString;
+  /** `ab/cdef…`. */
+  readonly backingPath: ByteString;
+  readonly sizeBytes: number;
+}
 
 /**
  * {@link KnownFiles} in shared memory: built once, read by every thread, and a tenth of a map's size. Paths are kept as
@@ -49,7 +56,10 @@ export class KnownFileTable implements KnownFiles {
   /** The files of the root image in `image`; those that name objects of another algorithm are left out. */
   static ofRootImage(image: Uint8Array, algorithm: VerityAlgorithm): KnownFileTable {
     const idLength = digestLength(algorithm) * 2;
-    const files = [...externalFiles(image)].filter(({ backingPath }) => backingPath.length === idLength + 1);
+    const files: FoundFile[] = [];
+    forEachExternalFile(image, (path, backingPath, sizeBytes) => {
+      if (backingPath.length === idLength + 1) files.push({ path, backingPath, sizeBytes });
+    });
     const slots = 2 ** Math.ceil(Math.log2(files.length * 2 + 1));
     const table = new KnownFileTable({
       algorithm,
@@ -75,7 +85,7 @@ export class KnownFileTable implements KnownFiles {
     }
   }
 
-  #add({ path, backingPath, sizeBytes }: ExternalFile, number: number): void {
+  #add({ path, backingPath, sizeBytes }: FoundFile, number: number): void {
     const [first, second] = hashesOf(path);
     const at = number * this.#recordBytes;
     this.#records.setUint32(at, first);
