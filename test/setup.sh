@@ -76,6 +76,7 @@ W
 node_modules
 if is_debian; then
   debian_packages
+  if may_install; then accelerator; fi
   tools
 else
   say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo or docker-registry run only where those are installed"

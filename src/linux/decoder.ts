@@ -1,9 +1,3 @@
-import { openGzipDecoder } from "./gzip-decoder.ts";
-import { openZstdDecoder } from "./zstd-decoder.ts";
-
-/** How the bytes of a stream are compressed. */
-export type Compression = "none" | "gzip" | "zstd";
-
 /** What one call of {@link Decoder.decode} did. */
 export interface DecodeStep {
   /** Bytes taken from the front of the input. */
@@ -30,27 +24,4 @@ export interface Decoder {
   finish(): void;
   /** Frees native memory. Calling it twice is fine; nothing else may be called after it. */
   close(): void;
-}
-
-/**
- * Opens a decoder. gzip may have several members and zeros behind them; zstd several frames and skippable ones.
- *
- * @throws OsdeployError `unsupported` when the native library for `compression` is missing; the text names the package.
- */
-export function openDecoder(compression: Compression): Decoder {
-  if (compression === "gzip") return openGzipDecoder();
-  return compression === "zstd" ? openZstdDecoder() : openCopy();
-}
-
-/** For layers that are not compressed. */
-function openCopy(): Decoder {
-  return {
-    decode: (input, output) => {
-      const length = Math.min(input.length, output.length);
-      output.set(length === input.length ? input : input.subarray(0, length));
-      return { consumed: length, produced: length };
-    },
-    finish: () => undefined,
-    close: () => undefined,
-  };
 }

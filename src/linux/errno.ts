@@ -43,6 +43,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
 
 /** Numbers of Linux that libuv, and so Node's table, has no names for. The same on x86-64 and arm64. */
 const unnamed: ReadonlyMap<number, string> = new Map([
+  [15, "ENOTBLK"],
   [61, "ENODATA"],
   [95, "ENOTSUP"],
   [117, "EUCLEAN"],
@@ -52,6 +53,35 @@ const unnamed: ReadonlyMap<number, string> = new Map([
 /** The name of an errno, as `ENOENT`; `E` and the number where it has none here. */
 export function errnoName(errno: number): string {
   return unnamed.get(errno) ?? getSystemErrorMap().get(-errno)?.[0] ?? `E${errno}`;
+}
+
+/** As `strerror` has them, for output that other programs' users know. */
+const libraryTexts: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  ENOTDIR: "Not a directory",
+  EISDIR: "Is a directory",
+  EEXIST: "File exists",
+  EACCES: "Permission denied",
+  EPERM: "Operation not permitted",
+  EROFS: "Read-only file system",
+  ENOSPC: "No space left on device",
+  EDQUOT: "Disk quota exceeded",
+  EIO: "Input/output error",
+  ELOOP: "Too many levels of symbolic links",
+  ENAMETOOLONG: "File name too long",
+  ENXIO: "No such device or address",
+  ETXTBSY: "Text file busy",
+  EMFILE: "Too many open files",
+};
+
+/**
+ * An error as C programs tell it: `what` was done, a colon, and the C library's words for the errno behind `cause`; its
+ * name where those are not known here. Anything but an error of a system call comes back as it is.
+ */
+export function inForeignWords(what: string, cause: unknown): unknown {
+  const errno = cause instanceof OsdeployError ? cause.facts["errno"] : undefined;
+  if (!(cause instanceof OsdeployError) || typeof errno !== "string") return cause;
+  return new OsdeployError(cause.code, `${what}: ${libraryTexts[errno] ?? errno}`, { cause });
 }
 
 function wordsOf(name: string): string {

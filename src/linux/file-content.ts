@@ -1,3 +1,4 @@
+import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, OpenMode, Path } from "./linux.ts";
 
 /** Where the bytes of a file come from: memory, or a file that is cloned or copied. */
@@ -35,5 +36,27 @@ export function readPieces(files: LinuxFiles, fd: Fd, use: (piece: Uint8Array) =
     const length = files.read(fd, buffer, { offset: 0, length: buffer.length });
     if (length === 0) return;
     use(buffer.subarray(0, length));
+  }
+}
+
+/**
+ * All bytes of an open file, pipe or device from its position on.
+ *
+ * @throws OsdeployError `limit-exceeded` when there are more than `limitBytes`.
+ */
+export function readToEnd(files: LinuxFiles, fd: Fd, limitBytes: number): Uint8Array {
+  // A pipe says that it is empty: the end is where nothing more comes.
+  let bytes = new Uint8Array(Math.min(Math.max(files.fstat(fd).sizeBytes, copyChunkBytes), limitBytes) + 1);
+  for (let length = 0; ; ) {
+    const count = files.read(fd, bytes, { offset: length, length: bytes.length - length });
+    if (count === 0) return bytes.subarray(0, length);
+    length += count;
+    if (length > limitBytes) {
+      throw new OsdeployError("limit-exceeded", `Cannot read a file of more than ${limitBytes} bytes`);
+    }
+    if (length < bytes.length) continue;
+    const grown = new Uint8Array(Math.min(2 * length, limitBytes + 1));
+    grown.set(bytes);
+    bytes = grown;
   }
 }

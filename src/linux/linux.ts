@@ -39,6 +39,8 @@ export interface FileSystemSpace {
 export type OpenMode =
   /** An existing file, for reading; the last component may not be a symlink. */
   | "read"
+  /** An existing file that a user named, for reading: symlinks are followed, and the other end of a FIFO is waited for. */
+  | "input"
   /** A new file, for reading and writing; fails with `already-exists` when the name is taken. */
   | "create"
   /** An existing file, for writing at its end. */

@@ -29,7 +29,21 @@ export const liveMounts: LinuxMounts = {
 };
 
 function mountRootImage(image: Path): number {
-  return firstThatWorks([() => erofsFromFile(image), () => erofsFromLoop(image)]);
+  try {
+    return erofsFromFile(image);
+  } catch (refused) {
+    if (!(refused instanceof OsdeployError)) throw refused;
+    return erofsFromLoopInstead(image, refused);
+  }
+}
+
+/** What the kernel said of the file tells more, unless that was only that it wants a device. */
+function erofsFromLoopInstead(image: Path, refused: OsdeployError): number {
+  try {
+    return erofsFromLoop(image);
+  } catch (error) {
+    throw refused.facts["errno"] === "ENOTBLK" ? error : refused;
+  }
 }
 
 /** Since Linux 6.12 erofs reads an image from a file. */
@@ -39,7 +53,7 @@ export function erofsFromFile(image: Path): number {
   return makeMount("erofs", [["source", source]], image);
 }
 
-/** Before Linux 6.12 erofs wants a block device. */
+/** Before Linux 6.12 erofs wants a block device, and says ENOTBLK to a file. */
 export function erofsFromLoop(image: Path): number {
   return withDescriptor(attachLoopDevice(image), (loop) =>
     // The device detaches itself when the mount, its last user, is gone.

@@ -13,6 +13,7 @@ const O_CLOEXEC = 0o2000000;
 const openFlags: Readonly<Record<OpenMode, number>> = {
   // Without O_NONBLOCK a FIFO planted in a tree would hang us for ever. Regular files do not care.
   read: O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+  input: O_RDONLY,
   create: O_RDWR | O_CREAT | O_EXCL,
   append: O_WRONLY | O_APPEND | O_NOFOLLOW,
   directory: O_RDONLY | O_DIRECTORY,

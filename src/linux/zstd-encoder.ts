@@ -12,7 +12,7 @@ const outputBytes = 128 * 1024;
 const nothing = new Uint8Array(0);
 
 /** The level that the zstd program takes when it is given none. */
-export const defaultZstdLevel = 3;
+const defaultZstdLevel = 3;
 
 /** Takes compressed bytes; they are only good during the call. */
 export type ByteSink = (bytes: Uint8Array) => void;

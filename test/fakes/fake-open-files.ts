@@ -92,7 +92,7 @@ function create(machine: FakeMachine, call: FailedCall, permissions: number): Fa
 }
 
 function existing(machine: FakeMachine, call: FailedCall, mode: OpenMode): FakeInode {
-  const inode = find(machine.disk, call, call.path, { follow: mode === "directory" });
+  const inode = find(machine.disk, call, call.path, { follow: mode === "directory" || mode === "input" });
   if (mode === "directory") {
     if (inode.kind !== "directory") throw systemCallError(call, "ENOTDIR");
     return inode;

@@ -28,6 +28,20 @@ need() {
   # shellcheck disable=SC2086 # a list of words on purpose
   apt_install $_miss || { apt-get update -qq >&2 && apt_install $_miss; } || die "apt cannot install $_miss"
 }
+# accelerator: the library that hashes eight blocks at once, four times as fast. osdeploy works without it, so that it cannot
+# be had is no error: only amd64 has it, and Debian changes its name with each version.
+accelerator() {
+  [ "$(dpkg --print-architecture)" = amd64 ] || return 0
+  for _p in libipsec-mb2 libipsec-mb1; do [ -n "$(missing $_p)" ] || return 0; done
+  have_lists || apt-get update -qq >&2
+  for _p in libipsec-mb2 libipsec-mb1; do
+    if apt-cache show $_p >/dev/null 2>&1; then
+      say "installing Debian packages: $_p"
+      apt_install $_p || say "apt cannot install $_p: pulls are slower"
+      return 0
+    fi
+  done
+}
 apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
 }

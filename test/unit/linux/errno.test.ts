@@ -41,6 +41,7 @@ describe("errnoName", () => {
   test.each([
     [2, "ENOENT"],
     [11, "EAGAIN"],
+    [15, "ENOTBLK"],
     [61, "ENODATA"],
     [95, "ENOTSUP"],
     [117, "EUCLEAN"],

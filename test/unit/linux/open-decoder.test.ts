@@ -1,7 +1,8 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { OsdeployError } from "../../../src/core/errors.ts";
-import { type Compression, openDecoder } from "../../../src/linux/decoder.ts";
+import type { Compression } from "../../../src/core/oci/media-type.ts";
+import { openDecoder } from "../../../src/linux/open-decoder.ts";
 import { decompressZstd } from "../../../src/linux/zstd-decoder.ts";
 import { compressZstd, openZstdEncoder } from "../../../src/linux/zstd-encoder.ts";
 
