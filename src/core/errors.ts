@@ -50,8 +50,3 @@ export class OsdeployError extends Error {
 export function assert(condition: boolean, sentence: string): asserts condition {
   if (!condition) throw new Error(`This should always be true, and is not: ${sentence}`);
 }
-
-/** Marks the branch that no value can reach; the compiler refuses it as long as a union member is not handled. */
-export function unreachable(value: never): never {
-  throw new Error(`No branch for ${JSON.stringify(value)}`);
-}

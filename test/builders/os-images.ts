@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../../src/core/bytes/byte-string.ts";
+import { type ByteString, fromText, toBytes } from "../../src/core/bytes/byte-string.ts";
 import type { LinuxFiles, Path } from "../../src/linux/linux.ts";
 import { type BuiltImage, buildImage, descriptorOf, json } from "./oci-image.ts";
 import type { LayerFile } from "./oci-layer.ts";
@@ -65,6 +65,24 @@ export function placeLayout(files: LinuxFiles, directory: Path, images: Readonly
     annotations: { "org.opencontainers.image.ref.name": tag },
   }));
   files.writeNewFile(inside("index.json"), json({ schemaVersion: 2, manifests }), 0o644);
+  const fd = files.open(directory, "directory");
+  files.syncFileSystem(fd);
+  files.close(fd);
+}
+
+/** Puts a small root file system that boots into `files`, durable: with a hard link, a symlink and a device. */
+export function placeRootDirectory(files: LinuxFiles, directory: Path): void {
+  const inside = (name: string): ByteString => fromText(`${directory}/${name}`);
+  const write = (path: string, text: string) => files.writeNewFile(inside(path), toBytes(fromText(text)), 0o644);
+  files.makeDirectory(directory, 0o755);
+  for (const path of [...directories, "usr/lib/modules/6.1"]) files.makeDirectory(inside(path), 0o755);
+  write("usr/bin/sh", content("shell"));
+  files.link(inside("usr/bin/sh"), inside("usr/bin/dash"));
+  files.symlink(fromText("usr/bin"), inside("bin"));
+  files.makeNode(inside("var/null"), "character-device", { permissions: 0o666, rdev: 0x103 });
+  write("usr/lib/modules/6.1/vmlinuz", content("kernel", 3000));
+  write("usr/lib/modules/6.1/initramfs.img", content("initramfs", 5000));
+  write("etc/hostname", "host\n");
   const fd = files.open(directory, "directory");
   files.syncFileSystem(fd);
   files.close(fd);

@@ -2,6 +2,10 @@ import { assert } from "../errors.ts";
 import { type ByteString, writeBytes } from "./byte-string.ts";
 import { writeHex } from "./hex.ts";
 
+/** Strings longer than this are worth a call of the encoder, which copies ASCII much faster. */
+const encoderThreshold = 32;
+const encoder = new TextEncoder();
+
 /**
  * Writes little-endian numbers and bytes one after the other into an array of known size.
  *
@@ -49,9 +53,15 @@ export class ByteWriter {
   }
 
   string(string: ByteString): void {
-    assert(this.offset + string.length <= this.bytes.length, "the size was computed for all that is written");
-    writeBytes(string, this.bytes, this.offset);
-    this.offset += string.length;
+    const end = this.offset + string.length;
+    assert(end <= this.bytes.length, "the size was computed for all that is written");
+    if (string.length <= encoderThreshold || !this.#encode(string, end)) writeBytes(string, this.bytes, this.offset);
+    this.offset = end;
+  }
+
+  /** Writes a string that is ASCII, and says whether it is. Whatever is none takes more bytes than there are here. */
+  #encode(string: ByteString, end: number): boolean {
+    return encoder.encodeInto(string, this.bytes.subarray(this.offset, end)).read === string.length;
   }
 
   /** The bytes that the lower-case hex `text` stands for; the caller has checked that it is some. */

@@ -1,12 +1,23 @@
 import { OsdeployError } from "../errors.ts";
 
-const digits: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+/** Turns character codes to text; hex digits are the same in every encoding. */
+const decoder = new TextDecoder();
 
 /** Lower-case hex of `bytes`. */
 export function toHex(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += digits[byte];
-  return hex;
+  // Not put together from pieces: such a string drags its hundred pieces along for as long as nobody looks inside.
+  const codes = new Uint8Array(bytes.length * 2);
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    codes[2 * i] = digitCode(byte >> 4);
+    codes[2 * i + 1] = digitCode(byte & 15);
+  }
+  return decoder.decode(codes);
+}
+
+/** The character code of the hex digit with this value: 0 to 9 are 0x30 to 0x39, a to f are 0x61 to 0x66. */
+function digitCode(value: number): number {
+  return value < 10 ? value + 0x30 : value + 0x57;
 }
 
 /** Whether `text` is lower-case hex of exactly `byteLength` bytes. */

@@ -8,37 +8,38 @@ import type {
   Leaf,
   RegularFile,
   SpecialFile,
+  Stat,
   Xattrs,
 } from "../tree/inode.ts";
 import { XattrBudget } from "../tree/xattr-budget.ts";
 import { fileType, maxInlineLength, maxNameLength, maxTargetLength, overlayKey } from "./format.ts";
-import { escapeKey, type XattrSet, XattrTable } from "./xattr-table.ts";
+import type { XattrSet } from "./xattr-set.ts";
+import { escapeKey, XattrTable } from "./xattr-table.ts";
 
-/** What an image says of one inode, besides where it is. */
-export interface ImageInode {
-  /** Its place in the breadth-first order. */
-  readonly number: number;
-  /** What it is in the tree. A whiteout of the tree is a regular file in the image: see {@link mode}. */
-  readonly source: Inode;
-  /** File type and permissions, 16 bits. */
-  readonly mode: number;
-  /** Only of directories. */
-  readonly entries: DirectoryEntries | undefined;
-  /** Without those for content outside. */
-  xattrs: XattrSet;
-}
-
-/** A directory's names in byte order, `.` and `..` among them, and what each leads to. */
+/** A directory's names in byte order, `.` and `..` among them, and the number of the inode that each leads to. */
 export interface DirectoryEntries {
   readonly names: readonly ByteString[];
-  readonly targets: ImageInode[];
-  /** How many of them are the own names of directories. */
-  subdirectories: number;
+  readonly targets: number[];
 }
 
-/** All inodes of an image in the order of their numbers, and their xattrs. */
+/**
+ * What an image says of its inodes, besides where they are. The arrays are by inode number, which is the place in the
+ * breadth-first order: an object for each inode would be one more for each file of an operating system.
+ */
 export interface InodeList {
-  readonly inodes: readonly ImageInode[];
+  /** What each is in the tree. A whiteout of the tree is a regular file in the image: see {@link modes}. */
+  readonly sources: readonly Inode[];
+  readonly stats: readonly Stat[];
+  /** How many names each has, as it is to be written. */
+  readonly nlinks: readonly number[];
+  /** File type and permissions, 16 bits. */
+  readonly modes: readonly number[];
+  /** Only of directories. */
+  readonly entries: readonly (DirectoryEntries | undefined)[];
+  /** Only of files whose bytes lie outside. */
+  readonly contents: readonly (ExternalContent | undefined)[];
+  /** Without those for content outside. */
+  readonly xattrSets: readonly XattrSet[];
   readonly xattrs: XattrTable;
   /** The format version: 1 adds marks to directories that hold whiteouts. */
   readonly version: 0 | 1;
@@ -63,7 +64,8 @@ export function listInodes(tree: FileTree, version: ErofsVersion): InodeList {
   const collector = new InodeCollector(tree.root);
   const chosen = min < max && collector.hasWhiteouts ? 1 : min;
   collector.finish(chosen);
-  return { inodes: collector.inodes, xattrs: collector.xattrs, version: chosen };
+  const { sources, stats, nlinks, modes, entries, contents, xattrSets, xattrs } = collector;
+  return { sources, stats, nlinks, modes, entries, contents, xattrSets, xattrs, version: chosen };
 }
 
 function isVersion(number: number): number is 0 | 1 {
@@ -78,16 +80,22 @@ const noXattrs: Xattrs = new Map();
 /** A directory in the queue of the walk. */
 interface QueuedDirectory {
   readonly source: Directory;
-  readonly inode: ImageInode;
+  readonly number: number;
   readonly entries: DirectoryEntries;
   /** For the root: itself. */
-  readonly parent: ImageInode;
+  readonly parent: number;
   holdsWhiteouts: boolean;
 }
 
 /** Walks a tree level by level. */
 class InodeCollector {
-  readonly inodes: ImageInode[] = [];
+  readonly sources: Inode[] = [];
+  readonly stats: Stat[] = [];
+  readonly nlinks: number[] = [];
+  readonly modes: number[] = [];
+  readonly entries: (DirectoryEntries | undefined)[] = [];
+  readonly contents: (ExternalContent | undefined)[] = [];
+  readonly xattrSets: XattrSet[] = [];
   readonly xattrs = new XattrTable();
   hasWhiteouts = false;
   readonly #directories: QueuedDirectory[] = [];
@@ -117,72 +125,94 @@ class InodeCollector {
 
   /** Decides the xattrs of the directories, which depend on the version. */
   finish(version: 0 | 1): void {
-    for (const directory of this.#directories) directory.inode.xattrs = this.#directoryXattrs(directory, version);
+    for (const directory of this.#directories) {
+      this.xattrSets[directory.number] = this.#directoryXattrs(directory, version);
+    }
   }
 
-  #add(source: Inode, type: number, xattrs: XattrSet, entries?: DirectoryEntries): ImageInode {
-    const mode = type | (source.stat.permissions & 0o7777);
-    const inode: ImageInode = { number: this.inodes.length, source, mode, entries, xattrs };
-    this.inodes.push(inode);
-    return inode;
+  /** Adds an inode without entries and content outside, and returns its number. */
+  #add(source: Inode, type: number, nlink: number, xattrs: XattrSet): number {
+    const { stat } = source;
+    this.stats.push(stat);
+    this.nlinks.push(nlink);
+    this.modes.push(type | (stat.permissions & 0o7777));
+    this.entries.push(undefined);
+    this.contents.push(undefined);
+    this.xattrSets.push(xattrs);
+    return this.sources.push(source) - 1;
   }
 
-  #addDirectory(source: Directory, parent: ImageInode | undefined): ImageInode {
+  #addDirectory(source: Directory, parent: number | undefined): number {
     assert(!this.#seen.has(source), "a directory has one name");
     this.#seen.add(source);
     const names = sortedNames(source, parent === undefined);
-    const entries: DirectoryEntries = { names, targets: [], subdirectories: 0 };
-    const inode = this.#add(source, fileType.directory, this.#emptySet, entries);
-    this.#directories.push({ source, inode, entries, parent: parent ?? inode, holdsWhiteouts: false });
-    return inode;
+    const entries: DirectoryEntries = { names, targets: [] };
+    const number = this.#add(source, fileType.directory, 0, this.#emptySet);
+    this.entries[number] = entries;
+    this.#directories.push({ source, number, entries, parent: parent ?? number, holdsWhiteouts: false });
+    return number;
   }
 
   #addEntries(directory: QueuedDirectory): void {
-    const { source, inode, entries } = directory;
-    for (const [index, name] of entries.names.entries()) {
+    const { source, number, entries } = directory;
+    const { targets } = entries;
+    const hasLinks = source.links.size > 0;
+    let subdirectories = 0;
+    for (const name of entries.names) {
       const child = source.entries.get(name);
-      if (child === undefined) entries.targets.push(this.#addedTarget(name, directory));
-      else if (source.links.has(name)) {
-        entries.targets.push(inode);
-        this.#links.push({ entries, index, leaf: child });
+      if (child === undefined) targets.push(this.#addedTarget(name, directory));
+      else if (hasLinks && source.links.has(name)) {
+        this.#links.push({ entries, index: targets.length, leaf: child });
+        targets.push(number);
       } else if (child.kind === "directory") {
-        entries.subdirectories += 1;
-        entries.targets.push(this.#addDirectory(child, inode));
-      } else entries.targets.push(this.#addLeaf(child, directory));
+        subdirectories += 1;
+        targets.push(this.#addDirectory(child, number));
+      } else targets.push(this.#addLeaf(child, directory));
     }
+    // Its own name, its dot, and the two dots of those in it.
+    this.nlinks[number] = 2 + subdirectories;
   }
 
   /** What a name leads to that is not in the tree: `.`, `..`, or a whiteout in the root. */
-  #addedTarget(name: ByteString, directory: QueuedDirectory): ImageInode {
-    if (name === dot) return directory.inode;
+  #addedTarget(name: ByteString, directory: QueuedDirectory): number {
+    if (name === dot) return directory.number;
     if (name === dotDot) return directory.parent;
-    return this.#add(this.#stub, fileType["character-device"], this.xattrs.plain(this.#stub.xattrs));
+    return this.#addPlain(this.#stub);
   }
 
-  #addLeaf(leaf: Leaf, directory: QueuedDirectory): ImageInode {
+  #addLeaf(leaf: Leaf, directory: QueuedDirectory): number {
     if (leaf.kind === "character-device" && leaf.rdev === 0) return this.#addWhiteout(leaf, directory);
     if (leaf.kind === "symlink") checkTarget(leaf.target);
+    const number = this.#addPlain(leaf);
     if (leaf.kind === "regular") {
-      checkContent(leaf.content);
-      if (leaf.content.kind === "external") this.xattrs.countExternal(leaf.content);
+      const { content } = leaf;
+      checkContent(content);
+      if (content.kind === "external") {
+        this.xattrs.overlay.count(content);
+        this.contents[number] = content;
+      }
     }
-    return this.#add(leaf, fileType[leaf.kind], this.xattrs.plain(leaf.xattrs));
+    return number;
+  }
+
+  #addPlain(leaf: Leaf): number {
+    return this.#add(leaf, fileType[leaf.kind], leaf.nlink, this.xattrs.plain(leaf.xattrs));
   }
 
   /** An overlay above must show the whiteout, not obey it: so it becomes an empty file that says what it is. */
-  #addWhiteout(leaf: Leaf, directory: QueuedDirectory): ImageInode {
+  #addWhiteout(leaf: Leaf, directory: QueuedDirectory): number {
     this.hasWhiteouts = true;
     directory.holdsWhiteouts = true;
     const budget = new XattrBudget(escaped(leaf));
     setXattr(budget, overlayKey.whiteout, "");
     setXattr(budget, overlayKey.userWhiteout, "");
-    return this.#add(leaf, fileType.regular, this.xattrs.exact(budget.xattrs));
+    return this.#add(leaf, fileType.regular, leaf.nlink, this.xattrs.exact(budget.xattrs));
   }
 
   #resolveLinks(): void {
-    const wanted = new Map<Inode, ImageInode | undefined>(this.#links.map(({ leaf }) => [leaf, undefined]));
-    for (const inode of this.inodes) {
-      if (wanted.has(inode.source)) wanted.set(inode.source, inode);
+    const wanted = new Map<Inode, number | undefined>(this.#links.map(({ leaf }) => [leaf, undefined]));
+    for (const [number, source] of this.sources.entries()) {
+      if (wanted.has(source)) wanted.set(source, number);
     }
     for (const { entries, index, leaf } of this.#links) {
       const target = wanted.get(leaf);
@@ -192,8 +222,8 @@ class InodeCollector {
   }
 
   #directoryXattrs(directory: QueuedDirectory, version: 0 | 1): XattrSet {
-    const { source, inode, parent, holdsWhiteouts } = directory;
-    const isRoot = parent === inode;
+    const { source, number, parent, holdsWhiteouts } = directory;
+    const isRoot = parent === number;
     if (!isRoot && !holdsWhiteouts) return this.xattrs.plain(source.xattrs);
     const budget = new XattrBudget(escaped(source));
     if (holdsWhiteouts) {
@@ -219,7 +249,8 @@ function setXattr(budget: XattrBudget, key: string, value: string): void {
 function sortedNames(directory: Directory, isRoot: boolean): readonly ByteString[] {
   for (const name of directory.entries.keys()) checkName(name);
   const added = isRoot ? objectDirectoryNames.filter((name) => !directory.entries.has(name)) : [];
-  return [...directory.entries.keys(), dot, dotDot, ...added].sort();
+  // Most trees have their names in order already; then these two in front leave little to sort.
+  return [dot, dotDot, ...directory.entries.keys(), ...added].sort();
 }
 
 const objectDirectoryNames = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0") as ByteString);
@@ -267,23 +298,8 @@ export function cannotWrite(reason: string): OsdeployError {
   return new OsdeployError("bad-format", `cannot write file: ${reason}`);
 }
 
-/** How many names the inode has, as it is to be written. */
-export function nlinkOf(inode: ImageInode): number {
-  const { source, entries } = inode;
-  if (entries !== undefined) return 2 + entries.subdirectories;
-  assert(source.kind !== "directory", "a directory has entries");
-  return source.nlink;
-}
-
-/** Where the inode's bytes lie outside of the image; undefined for all that is no such file. */
-export function externalOf(inode: ImageInode): ExternalContent | undefined {
-  const { source } = inode;
-  return source.kind === "regular" && source.content.kind === "external" ? source.content : undefined;
-}
-
 /** The bytes that the image holds: a symlink's target or a file's inline content. */
-export function dataOf(inode: ImageInode): ByteString {
-  const { source } = inode;
+export function dataOf(source: Inode): ByteString {
   if (source.kind === "symlink") return source.target;
   return source.kind === "regular" && source.content.kind === "inline" ? source.content.bytes : noData;
 }

@@ -1,4 +1,5 @@
-import { assert } from "../errors.ts";
+import { element } from "../bytes/element.ts";
+import type { Inode, SpecialFile, Stat } from "../tree/inode.ts";
 import {
   blockBits,
   blockSize,
@@ -11,16 +12,7 @@ import {
   superblockSize,
   typeMask,
 } from "./format.ts";
-import {
-  cannotWrite,
-  type DirectoryEntries,
-  dataOf,
-  externalOf,
-  type ImageInode,
-  type InodeList,
-  nlinkOf,
-} from "./inode-list.ts";
-import type { XattrTable } from "./xattr-table.ts";
+import { cannotWrite, type DirectoryEntries, dataOf, type InodeList } from "./inode-list.ts";
 
 /** Where everything in an image is: pass 1 of 2. Arrays are by inode number; offsets are bytes from the image's start. */
 export interface Layout {
@@ -28,10 +20,14 @@ export interface Layout {
   readonly inodeOffsets: Float64Array;
   /** 1 where the inode takes 64 bytes instead of 32. */
   readonly extended: Uint8Array;
+  /** Bytes of the xattr area behind the inode. */
+  readonly xattrSizes: Uint32Array;
   /** Blocks of its own that the inode has after all inodes. */
   readonly blockCounts: Uint32Array;
   /** Bytes of data right behind the inode and its xattrs. */
   readonly tailSizes: Uint32Array;
+  /** Only of files outside: how many bits a chunk takes. */
+  readonly chunkBits: Uint8Array;
   readonly inodesEnd: number;
   readonly sharedXattrsSize: number;
   readonly dataStart: number;
@@ -62,16 +58,18 @@ const maxChunkCount = 1024;
  */
 export function layOut(list: InodeList): Layout {
   const sharedXattrsSize = list.xattrs.finish();
-  const buildTime = oldestTime(list.inodes);
-  const placer = new Placer(list.inodes.length);
-  for (const inode of list.inodes) placer.place(inode, areaSizeOf(inode, list.xattrs), buildTime);
+  const buildTime = oldestTime(list.stats);
+  const placer = new Placer(list, buildTime);
+  for (let number = 0; number < list.sources.length; number++) placer.place(number);
   const inodesEnd = roundUp(placer.position, slotSize);
   const dataStart = roundUp(inodesEnd + sharedXattrsSize, blockSize);
   return {
     inodeOffsets: placer.inodeOffsets,
     extended: placer.extended,
+    xattrSizes: placer.xattrSizes,
     blockCounts: placer.blockCounts,
     tailSizes: placer.tailSizes,
+    chunkBits: placer.chunkBits,
     inodesEnd,
     sharedXattrsSize,
     dataStart,
@@ -85,149 +83,167 @@ function roundUp(position: number, step: number): number {
   return Math.ceil(position / step) * step;
 }
 
-function oldestTime(inodes: readonly ImageInode[]): BuildTime {
-  const [root] = inodes;
-  assert(root !== undefined, "every tree has a root");
-  let oldest = root.source.stat;
-  for (const { source } of inodes) {
-    const { stat } = source;
+function oldestTime(stats: readonly Stat[]): BuildTime {
+  let oldest = element(stats, 0);
+  for (const stat of stats) {
     if (stat.mtimeSeconds > oldest.mtimeSeconds) continue;
     if (stat.mtimeSeconds < oldest.mtimeSeconds || stat.mtimeNanoseconds < oldest.mtimeNanoseconds) oldest = stat;
   }
   return { seconds: oldest.mtimeSeconds, nanoseconds: oldest.mtimeNanoseconds };
 }
 
-/** Data of an inode: whole blocks elsewhere, and the end behind the inode. */
-interface DataSize {
-  blocks: number;
-  tail: number;
-}
-
+/** Places one inode after the other. */
 class Placer {
   readonly inodeOffsets: Float64Array;
   readonly extended: Uint8Array;
+  readonly xattrSizes: Uint32Array;
   readonly blockCounts: Uint32Array;
   readonly tailSizes: Uint32Array;
+  readonly chunkBits: Uint8Array;
   position = superblockOffset + superblockSize;
   blocks = 0;
+  readonly #list: InodeList;
+  readonly #buildTime: BuildTime;
+  /** Of the inode that is being placed: its type, and its data as whole blocks elsewhere and the end behind it. */
+  #type = 0;
+  #blocks = 0;
+  #tail = 0;
 
-  constructor(count: number) {
+  constructor(list: InodeList, buildTime: BuildTime) {
+    const count = list.sources.length;
     this.inodeOffsets = new Float64Array(count);
     this.extended = new Uint8Array(count);
+    this.xattrSizes = new Uint32Array(count);
     this.blockCounts = new Uint32Array(count);
     this.tailSizes = new Uint32Array(count);
+    this.chunkBits = new Uint8Array(count);
+    this.#list = list;
+    this.#buildTime = buildTime;
   }
 
-  place(inode: ImageInode, xattrsSize: number, buildTime: BuildTime): void {
-    const data = measureData(inode);
-    const extended = needsExtended(inode, data, buildTime);
-    const head = (extended ? extendedInodeSize : compactInodeSize) + xattrsSize;
+  place(number: number): void {
+    const { modes, nlinks, stats } = this.#list;
+    this.#type = element(modes, number) & typeMask;
+    const claimsLargeSize = this.#measureData(number);
+    const needsExtended =
+      claimsLargeSize || element(nlinks, number) > 0xffff || this.#needsExtended(element(stats, number));
+    const xattrSize = this.#xattrSize(number);
+    const head = (needsExtended ? extendedInodeSize : compactInodeSize) + xattrSize;
     const start = roundUp(this.position, slotSize);
-    const isSymlink = (inode.mode & typeMask) === fileType.symlink;
-    const padding = isSymlink ? padSymlink(start, head, data) : padTail(start, head, data);
-    this.inodeOffsets[inode.number] = start + padding;
-    this.extended[inode.number] = extended ? 1 : 0;
-    this.blockCounts[inode.number] = data.blocks;
-    this.tailSizes[inode.number] = data.tail;
-    this.position = start + padding + head + data.tail;
-    this.blocks += data.blocks;
+    const padding = this.#type === fileType.symlink ? this.#padSymlink(start, head) : this.#padTail(start, head);
+    this.inodeOffsets[number] = start + padding;
+    this.extended[number] = needsExtended ? 1 : 0;
+    this.xattrSizes[number] = xattrSize;
+    this.blockCounts[number] = this.#blocks;
+    this.tailSizes[number] = this.#tail;
+    this.position = start + padding + head + this.#tail;
+    this.blocks += this.#blocks;
   }
-}
 
-/** A symlink's inode and target lie in one block; a target that leaves no room for that gets its own. */
-function padSymlink(start: number, head: number, data: DataSize): number {
-  const end = start + head + data.tail - 1;
-  const crosses = Math.floor(start / blockSize) !== Math.floor(end / blockSize);
-  if (head + data.tail >= blockSize) {
-    data.blocks += 1;
-    data.tail = 0;
-  }
-  return crosses ? roundUp(start, blockSize) - start : 0;
-}
-
-/** The tail must not cross a block; the inode may. A tail for which no padding helps gets its own block. */
-function padTail(start: number, head: number, data: DataSize): number {
-  const room = blockSize - ((start + head) % blockSize);
-  if (room >= data.tail) return 0;
-  const padding = roundUp(room, slotSize);
-  if (data.tail <= blockSize - ((start + head + padding) % blockSize)) return padding;
-  data.blocks += 1;
-  data.tail = 0;
-  return roundUp(start, blockSize) - start;
-}
-
-function needsExtended(inode: ImageInode, data: DataSize, buildTime: BuildTime): boolean {
-  const { stat } = inode.source;
-  return (
-    claimsLargeSize(inode) ||
-    nlinkOf(inode) > 0xffff ||
-    stat.uid > 0xffff ||
-    stat.gid > 0xffff ||
-    stat.mtimeNanoseconds !== buildTime.nanoseconds ||
-    stat.mtimeSeconds !== buildTime.seconds ||
-    (inode.entries !== undefined && data.blocks * blockSize + data.tail > 0xffffffff)
-  );
-}
-
-/** Whether the size that it claims needs 64 bits. A device's claim counts, though it is never written. */
-function claimsLargeSize(inode: ImageInode): boolean {
-  const { source } = inode;
-  if (source.kind === "regular") return source.content.kind === "external" && source.content.sizeBytes > maxU32;
-  const isSpecial = source.kind !== "directory" && source.kind !== "symlink";
-  return isSpecial && !isEscapedWhiteout(inode) && source.claimedSizeBytes > maxU32;
-}
-
-const maxU32 = 0xffffffffn;
-
-function isEscapedWhiteout(inode: ImageInode): boolean {
-  return (inode.mode & typeMask) === fileType.regular;
-}
-
-function areaSizeOf(inode: ImageInode, xattrs: XattrTable): number {
-  const external = externalOf(inode);
-  return external === undefined ? inode.xattrs.areaSize : xattrs.external(inode.xattrs, external).areaSize;
-}
-
-function measureData(inode: ImageInode): DataSize {
-  if (inode.entries !== undefined) return measureDirectory(inode.entries);
-  const external = externalOf(inode);
-  if (external !== undefined) return { blocks: 0, tail: 4 * countChunks(external.sizeBytes) };
-  const { length } = dataOf(inode);
-  if ((inode.mode & typeMask) === fileType.symlink) return { blocks: 0, tail: length };
-  return withSmallTail(Math.floor(length / blockSize), length % blockSize);
-}
-
-function withSmallTail(blocks: number, tail: number): DataSize {
-  return tail > maxTailSize ? { blocks: blocks + 1, tail: 0 } : { blocks, tail };
-}
-
-function measureDirectory(entries: DirectoryEntries): DataSize {
-  let blocks = 0;
-  let used = 0;
-  for (const name of entries.names) {
-    const cost = direntSize + name.length;
-    if (used + cost > blockSize) {
-      blocks += 1;
-      used = 0;
+  /** Sets the data of the inode, and says whether the size that it claims needs 64 bits. */
+  #measureData(number: number): boolean {
+    const entries = this.#list.entries[number];
+    const external = this.#list.contents[number];
+    this.#blocks = 0;
+    this.#tail = 0;
+    if (entries !== undefined) {
+      this.#measureDirectory(entries);
+      return this.#blocks * blockSize + this.#tail > maxU32;
     }
-    used += cost;
+    if (external !== undefined) {
+      // What a double cannot hold exactly is beyond the largest chunk, and beyond 32 bits, anyway.
+      const size = Number(external.sizeBytes);
+      const bits = chunkBits(size);
+      this.chunkBits[number] = bits;
+      this.#tail = 4 * (bits < maxChunkBits ? 1 : countLargestChunks(external.sizeBytes));
+      return size > maxU32;
+    }
+    const source = element(this.#list.sources, number);
+    const { length } = dataOf(source);
+    if (this.#type === fileType.symlink) this.#tail = length;
+    else this.#setData(Math.floor(length / blockSize), length % blockSize);
+    return this.#isSpecial(source) && source.claimedSizeBytes > maxBigU32;
   }
-  return withSmallTail(blocks, used);
+
+  /** A device's claim of size counts, though it is never written. A whiteout is a regular file in the image. */
+  #isSpecial(source: Inode): source is SpecialFile {
+    return "claimedSizeBytes" in source && this.#type !== fileType.regular;
+  }
+
+  #measureDirectory(entries: DirectoryEntries): void {
+    let blocks = 0;
+    let used = 0;
+    for (const name of entries.names) {
+      const cost = direntSize + name.length;
+      if (used + cost > blockSize) {
+        blocks += 1;
+        used = 0;
+      }
+      used += cost;
+    }
+    this.#setData(blocks, used);
+  }
+
+  #setData(blocks: number, tail: number): void {
+    this.#blocks = tail > maxTailSize ? blocks + 1 : blocks;
+    this.#tail = tail > maxTailSize ? 0 : tail;
+  }
+
+  #needsExtended(stat: Stat): boolean {
+    return (
+      stat.uid > 0xffff ||
+      stat.gid > 0xffff ||
+      stat.mtimeNanoseconds !== this.#buildTime.nanoseconds ||
+      stat.mtimeSeconds !== this.#buildTime.seconds
+    );
+  }
+
+  #xattrSize(number: number): number {
+    const { xattrSets, contents, xattrs } = this.#list;
+    const set = element(xattrSets, number);
+    const external = contents[number];
+    return external === undefined ? set.areaSize : xattrs.overlay.areaSize(set, external);
+  }
+
+  /** A symlink's inode and target lie in one block; a target that leaves no room for that gets its own. */
+  #padSymlink(start: number, head: number): number {
+    const end = start + head + this.#tail - 1;
+    const crosses = Math.floor(start / blockSize) !== Math.floor(end / blockSize);
+    if (head + this.#tail >= blockSize) this.#moveTail();
+    return crosses ? roundUp(start, blockSize) - start : 0;
+  }
+
+  /** The tail must not cross a block; the inode may. A tail for which no padding helps gets its own block. */
+  #padTail(start: number, head: number): number {
+    const room = blockSize - ((start + head) % blockSize);
+    if (room >= this.#tail) return 0;
+    const padding = roundUp(room, slotSize);
+    if (this.#tail <= blockSize - ((start + head + padding) % blockSize)) return padding;
+    this.#moveTail();
+    return roundUp(start, blockSize) - start;
+  }
+
+  /** Gives the tail a block of its own. */
+  #moveTail(): void {
+    this.#blocks += 1;
+    this.#tail = 0;
+  }
 }
+
+const maxU32 = 0xffffffff;
+const maxBigU32 = BigInt(maxU32);
 
 /** How many bits a chunk of a file of this size takes: the file as a whole where that is possible. */
-export function chunkBits(sizeBytes: bigint): number {
-  // What a double cannot hold exactly is beyond the largest chunk anyway.
-  const last = Number(sizeBytes) - 1;
-  const bits = last < 2 ** 32 ? 32 - Math.clz32(last) : 64 - Math.clz32(Math.min(last / 2 ** 32, 0xffffffff));
+function chunkBits(size: number): number {
+  const last = size - 1;
+  const bits = last <= maxU32 ? 32 - Math.clz32(last) : 64 - Math.clz32(Math.min(last / 2 ** 32, maxU32));
   return Math.min(Math.max(bits, blockBits), maxChunkBits);
 }
 
 /** The addition wraps in 64 bits, so that the largest sizes have no chunks at all and are accepted. */
-function countChunks(sizeBytes: bigint): number {
-  const bits = chunkBits(sizeBytes);
-  if (bits < maxChunkBits) return 1;
-  const count = BigInt.asUintN(64, sizeBytes + (1n << BigInt(bits)) - 1n) >> BigInt(bits);
+function countLargestChunks(sizeBytes: bigint): number {
+  const bits = BigInt(maxChunkBits);
+  const count = BigInt.asUintN(64, sizeBytes + (1n << bits) - 1n) >> bits;
   if (count > maxChunkCount) throw cannotWrite("File too large");
   return Number(count);
 }

@@ -2,6 +2,7 @@ import { ByteReader } from "../bytes/byte-reader.ts";
 import { type ByteString, toText } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { Directory, FileContent, FileTree, Inode, Leaf, Stat } from "../tree/inode.ts";
+import { externalContent } from "../tree/object-content.ts";
 import { dataLayout, fileType, maxInlineLength, maxNameLength, maxTargetLength, typeMask } from "./format.ts";
 import { homesByNid, homesDepthFirst, type OpenDirectory } from "./leaf-homes.ts";
 import { RawImage, type RawInode } from "./raw-image.ts";
@@ -22,6 +23,8 @@ export interface ErofsImage {
   readonly superblock: Superblock;
   /** The size that each directory has in the image, in bytes. */
   readonly directorySizes: ReadonlyMap<Directory, bigint>;
+  /** The number of links that each directory has in the image, whatever part of it was read. */
+  readonly directoryLinks: ReadonlyMap<Directory, number>;
 }
 
 /** Deepest directory. A path of so many names is far longer than the kernel takes; a hostile image would go on. */
@@ -46,7 +49,8 @@ export function readErofsImage(image: Uint8Array, options: ReadOptions = {}): Er
   const raw = new RawImage(new ByteReader(image, "root image"));
   const builder = new TreeBuilder(raw, options.view ?? "tree");
   const root = builder.build(options.rootEntries);
-  return { tree: { root }, superblock: raw.superblock, directorySizes: builder.directorySizes };
+  const { directorySizes, directoryLinks } = builder;
+  return { tree: { root }, superblock: raw.superblock, directorySizes, directoryLinks };
 }
 
 /** A directory whose names are still to be read. */
@@ -58,6 +62,7 @@ interface QueuedDirectory {
 
 class TreeBuilder {
   readonly directorySizes = new Map<Directory, bigint>();
+  readonly directoryLinks = new Map<Directory, number>();
   readonly #image: RawImage;
   readonly #view: ErofsView;
   /** Every inode read so far, by nid. */
@@ -147,6 +152,7 @@ class TreeBuilder {
       links: new Set(),
     };
     this.directorySizes.set(directory, raw.sizeBytes);
+    this.directoryLinks.set(directory, raw.nlink);
     this.#queue.push({ directory, raw, depth });
     return directory;
   }
@@ -181,7 +187,7 @@ class TreeBuilder {
   #content(raw: RawInode, decoded: DecodedXattrs): FileContent {
     const { sizeBytes } = raw;
     if (raw.layout === dataLayout.chunkBased && sizeBytes > 0n) {
-      return { kind: "external", sizeBytes, backingPath: decoded.backingPath, digest: decoded.digest };
+      return externalContent(sizeBytes, decoded);
     }
     if (sizeBytes > maxInlineLength) throw unsupported(`a file of ${sizeBytes} bytes is inline`);
     return { kind: "inline", bytes: sizeBytes === 0n ? noBytes : this.#image.bytes(raw) };

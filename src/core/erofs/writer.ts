@@ -1,7 +1,7 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
 import { element } from "../bytes/element.ts";
-import type { ExternalContent, FileTree } from "../tree/inode.ts";
+import type { FileTree } from "../tree/inode.ts";
 import {
   aclFlag,
   blockBits,
@@ -19,18 +19,9 @@ import {
   typeMask,
   xattrHeaderSize,
 } from "./format.ts";
-import {
-  type DirectoryEntries,
-  dataOf,
-  type ErofsVersion,
-  externalOf,
-  type ImageInode,
-  type InodeList,
-  listInodes,
-  nlinkOf,
-} from "./inode-list.ts";
-import { chunkBits, type Layout, layOut } from "./layout.ts";
-import { writeXattrArea } from "./xattr-table.ts";
+import { type DirectoryEntries, dataOf, type ErofsVersion, type InodeList, listInodes } from "./inode-list.ts";
+import { type Layout, layOut } from "./layout.ts";
+import { writeXattrArea } from "./xattr-set.ts";
 
 /** What to write. */
 export interface ErofsOptions {
@@ -75,7 +66,7 @@ class ImageWriter {
   write(): Uint8Array<ArrayBuffer> {
     this.#writeHeader();
     this.#writeSuperblock();
-    for (const inode of this.#list.inodes) this.#writeInode(inode);
+    for (let number = 0; number < this.#list.sources.length; number++) this.#writeInode(number);
     this.#out.offset = this.#layout.inodesEnd;
     this.#list.xattrs.writeShared(this.#out);
     return this.#out.bytes;
@@ -99,7 +90,7 @@ class ImageWriter {
     out.u8(blockBits);
     out.u8(0);
     out.u16(this.#nid(0));
-    out.safe64(this.#list.inodes.length);
+    out.safe64(this.#list.sources.length);
     out.big64(buildTime.seconds);
     out.u32(buildTime.nanoseconds);
     out.u32(imageSize / blockSize);
@@ -112,41 +103,94 @@ class ImageWriter {
     return element(this.#layout.inodeOffsets, number) / slotSize;
   }
 
-  #writeInode(inode: ImageInode): void {
-    const { inodeOffsets, extended, blockCounts, tailSizes, inodesEnd } = this.#layout;
-    const blocks = element(blockCounts, inode.number);
-    const tail = element(tailSizes, inode.number);
-    const firstBlock = this.#nextBlock;
-    this.#nextBlock += blocks;
-    const isExtended = extended[inode.number] === 1;
-    const external = externalOf(inode);
-    const xattrs = external === undefined ? inode.xattrs : this.#list.xattrs.external(inode.xattrs, external);
+  #writeInode(number: number): void {
+    const { inodeOffsets, extended, xattrSizes, blockCounts, inodesEnd } = this.#layout;
+    const { xattrSets, contents, xattrs, modes } = this.#list;
+    const set = element(xattrSets, number);
+    const external = contents[number];
+    const isExtended = extended[number] === 1;
+    const xattrSize = element(xattrSizes, number);
     const out = this.#out;
-    out.offset = element(inodeOffsets, inode.number);
-    out.u16((layoutOf(external, tail) << 1) | (isExtended ? 1 : 0));
-    out.u16(xattrs.areaSize === 0 ? 0 : (xattrs.areaSize - xattrHeaderSize) / 4 + 1);
-    out.u16(inode.mode);
-    const location = locate(inode, blocks > 0 ? firstBlock : 0);
-    const size = inode.entries === undefined ? dataOf(inode).length : blocks * blockSize + tail;
-    if (isExtended) writeExtended(out, inode, { size: external?.sizeBytes ?? BigInt(size), location });
-    else writeCompact(out, inode, { size: external === undefined ? size : Number(external.sizeBytes), location });
-    writeXattrArea(out, xattrs, inodesEnd % blockSize);
-    this.#writeData(inode, { tail, blocks, firstBlock });
+    out.offset = element(inodeOffsets, number);
+    out.u16((this.#dataLayout(number) << 1) | (isExtended ? 1 : 0));
+    out.u16(xattrSize === 0 ? 0 : (xattrSize - xattrHeaderSize) / 4 + 1);
+    out.u16(element(modes, number));
+    if (isExtended) this.#writeExtended(number);
+    else this.#writeCompact(number);
+    if (external === undefined) writeXattrArea(out, set, inodesEnd % blockSize);
+    else xattrs.overlay.writeArea(out, { set, content: external }, inodesEnd % blockSize);
+    this.#writeData(number);
+    this.#nextBlock += element(blockCounts, number);
+  }
+
+  #dataLayout(number: number): number {
+    if (this.#list.contents[number] !== undefined) return dataLayout.chunkBased;
+    return element(this.#layout.tailSizes, number) > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
+  }
+
+  #writeCompact(number: number): void {
+    const out = this.#out;
+    const { uid, gid } = element(this.#list.stats, number);
+    out.u16(element(this.#list.nlinks, number));
+    // The size takes 32 bits, or the inode would not be compact; so this is the size and the zero field after it.
+    this.#writeSize(number);
+    out.u32(this.#locate(number));
+    out.u32(number);
+    out.u16(uid);
+    out.u16(gid);
+    out.u32(0);
+  }
+
+  #writeExtended(number: number): void {
+    const out = this.#out;
+    const { uid, gid, mtimeSeconds, mtimeNanoseconds } = element(this.#list.stats, number);
+    out.u16(0);
+    this.#writeSize(number);
+    out.u32(this.#locate(number));
+    out.u32(number);
+    out.u32(uid);
+    out.u32(gid);
+    out.big64(mtimeSeconds);
+    out.u32(mtimeNanoseconds);
+    out.u32(element(this.#list.nlinks, number));
+    out.offset += 16;
+  }
+
+  #writeSize(number: number): void {
+    const { sources, entries, contents } = this.#list;
+    const { blockCounts, tailSizes } = this.#layout;
+    const external = contents[number];
+    if (external !== undefined) this.#out.big64(external.sizeBytes);
+    else if (entries[number] === undefined) this.#out.safe64(dataOf(element(sources, number)).length);
+    else this.#out.safe64(element(blockCounts, number) * blockSize + element(tailSizes, number));
+  }
+
+  /** The field that says where the data is, or which device it is. For chunks half of it says how large they are. */
+  #locate(number: number): number {
+    const { blockCounts, chunkBits } = this.#layout;
+    const firstBlock = element(blockCounts, number) > 0 ? this.#nextBlock : 0;
+    if (this.#list.contents[number] !== undefined) {
+      return ((firstBlock & ~0xffff) | (element(chunkBits, number) - blockBits)) >>> 0;
+    }
+    const source = element(this.#list.sources, number);
+    return firstBlock === 0 && "rdev" in source ? source.rdev : firstBlock;
   }
 
   /** Whole blocks first, where they are, and then the tail behind the inode. */
-  #writeData(inode: ImageInode, data: { tail: number; blocks: number; firstBlock: number }): void {
-    const { tail, blocks, firstBlock } = data;
+  #writeData(number: number): void {
     const out = this.#out;
+    const blocks = element(this.#layout.blockCounts, number);
+    const tail = element(this.#layout.tailSizes, number);
     const tailOffset = out.offset;
-    const blocksOffset = firstBlock * blockSize;
-    if (inode.entries !== undefined) this.#writeDirectory(inode.entries, tailOffset, { blocks, blocksOffset });
-    else if (externalOf(inode) !== undefined) {
+    const blocksOffset = this.#nextBlock * blockSize;
+    const entries = this.#list.entries[number];
+    if (entries !== undefined) this.#writeDirectory(entries, tailOffset, { blocks, blocksOffset });
+    else if (this.#list.contents[number] !== undefined) {
       // A map of chunks that point nowhere: the bytes lie outside. Where the map found no place, a whole block of it.
       if (blocks > 0) out.offset = blocksOffset;
       out.fill(0xff, blocks > 0 ? blockSize : tail);
     } else {
-      const bytes = dataOf(inode);
+      const bytes = dataOf(element(this.#list.sources, number));
       const inBlocks = bytes.length - tail;
       out.offset = blocks > 0 ? blocksOffset : tailOffset;
       out.string(bytes.slice(0, inBlocks) as ByteString);
@@ -175,14 +219,13 @@ class ImageWriter {
     let nameOffset = direntSize * (end - start);
     for (let i = start; i < end; i++) {
       const target = element(entries.targets, i);
-      const name = element(entries.names, i);
-      out.safe64(this.#nid(target.number));
+      out.safe64(this.#nid(target));
       out.u16(nameOffset);
-      out.u8(direntTypes.indexOf(target.mode & typeMask) + 1);
+      out.u8(direntTypes.indexOf(element(this.#list.modes, target) & typeMask) + 1);
       out.u8(0);
-      nameOffset += name.length;
+      nameOffset += element(entries.names, i).length;
     }
-    for (const name of entries.names.slice(start, end)) out.string(name);
+    for (let i = start; i < end; i++) out.string(element(entries.names, i));
   }
 }
 
@@ -195,50 +238,4 @@ function groupEnd(entries: DirectoryEntries, start: number): number {
     if (used > blockSize) break;
   }
   return end;
-}
-
-function layoutOf(external: ExternalContent | undefined, tail: number): number {
-  if (external !== undefined) return dataLayout.chunkBased;
-  return tail > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
-}
-
-/** The field that says where the data is, or which device it is. For chunks half of it says how large they are. */
-function locate(inode: ImageInode, firstBlock: number): number {
-  const external = externalOf(inode);
-  if (external !== undefined) return ((firstBlock & ~0xffff) | (chunkBits(external.sizeBytes) - blockBits)) >>> 0;
-  return firstBlock === 0 && "rdev" in inode.source ? inode.source.rdev : firstBlock;
-}
-
-function writeCompact(
-  out: ByteWriter,
-  inode: ImageInode,
-  numbers: { readonly size: number; readonly location: number },
-): void {
-  const { uid, gid } = inode.source.stat;
-  out.u16(nlinkOf(inode));
-  out.u32(numbers.size);
-  out.u32(0);
-  out.u32(numbers.location);
-  out.u32(inode.number);
-  out.u16(uid);
-  out.u16(gid);
-  out.u32(0);
-}
-
-function writeExtended(
-  out: ByteWriter,
-  inode: ImageInode,
-  numbers: { readonly size: bigint; readonly location: number },
-): void {
-  const { uid, gid, mtimeSeconds, mtimeNanoseconds } = inode.source.stat;
-  out.u16(0);
-  out.big64(numbers.size);
-  out.u32(numbers.location);
-  out.u32(inode.number);
-  out.u32(uid);
-  out.u32(gid);
-  out.big64(mtimeSeconds);
-  out.u32(mtimeNanoseconds);
-  out.u32(nlinkOf(inode));
-  out.offset += 16;
 }

@@ -1,15 +1,15 @@
-import { fromText } from "../bytes/byte-string.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import type { TarLimits } from "../tar/tar-limits.ts";
 import { TarScanner, type TarSink } from "../tar/tar-scanner.ts";
 import type { ExternalContent } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
+import { ObjectContent } from "../tree/object-content.ts";
 import type { Splitstream } from "./splitstream-reader.ts";
 
 /** The content that object `id` holds. */
 export function objectContent(id: ObjectId, sizeBytes: bigint): ExternalContent {
-  return { kind: "external", sizeBytes, backingPath: fromText(`${id.slice(0, 2)}/${id.slice(2)}`), digest: id };
+  return new ObjectContent(id, sizeBytes);
 }
 
 /**

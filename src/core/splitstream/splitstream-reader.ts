@@ -116,8 +116,10 @@ function readRange(view: DataView, offset: number, what: string): Range {
 function readDigests(bytes: Uint8Array, algorithm: VerityAlgorithm): readonly ObjectId[] {
   const length = digestLength(algorithm);
   if (bytes.length % length !== 0) throw damaged("its refs are no whole digests");
+  // All at once, and then cut: a layer has tens of thousands, and each conversion has its price.
+  const hex = toHex(bytes);
   const ids: ObjectId[] = [];
-  for (let at = 0; at < bytes.length; at += length) ids.push(toHex(bytes.subarray(at, at + length)) as ObjectId);
+  for (let at = 0; at < hex.length; at += 2 * length) ids.push(hex.slice(at, at + 2 * length) as ObjectId);
   return ids;
 }
 

@@ -46,8 +46,7 @@ const maxSize = Number.MAX_SAFE_INTEGER;
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
  */
 export function readHeader(block: Uint8Array): TarHeader | undefined {
-  let sum = 0;
-  for (let i = 0; i < blockSize; i++) sum += block[i] as number;
+  const sum = sumOf(block);
   if (sum === 0) return undefined;
   checkSum(block, sum);
   const format = readFormat(block);
@@ -57,7 +56,7 @@ export function readHeader(block: Uint8Array): TarHeader | undefined {
     type: block[156] as number,
     name: readName(block, format),
     linkName: readText(block, 157, 100),
-    permissions: Number(BigInt.asUintN(12, BigInt(readNumber(block, fields.mode)))),
+    permissions: readPermissions(block),
     uid: readRange(block, fields.uid, maxOwner),
     gid: readRange(block, fields.gid, maxOwner),
     sizeBytes: readRange(block, fields.size, maxSize),
@@ -65,6 +64,22 @@ export function readHeader(block: Uint8Array): TarHeader | undefined {
     major: hasDevice ? readRange(block, fields.major, 0xfff) : 0,
     minor: hasDevice ? readRange(block, fields.minor, 0xf_ffff) : 0,
   };
+}
+
+/** The sum of all bytes: four at a time, in two lanes of 16 bits, which 256 bytes each cannot overflow. */
+function sumOf(block: Uint8Array): number {
+  const view = new DataView(block.buffer, block.byteOffset, blockSize);
+  let lanes = 0;
+  for (let at = 0; at < blockSize; at += 4) {
+    const four = view.getUint32(at);
+    lanes = (lanes + (four & 0xff00ff) + ((four >>> 8) & 0xff00ff)) | 0;
+  }
+  return (lanes & 0xffff) + (lanes >>> 16);
+}
+
+function readPermissions(block: Uint8Array): number {
+  const mode = readNumber(block, fields.mode);
+  return typeof mode === "number" ? mode & 0o7777 : Number(BigInt.asUintN(12, mode));
 }
 
 function readRange(block: Uint8Array, field: NumberField, max: number): number {

@@ -8,6 +8,7 @@ import { isInteger, parseU32, parseU64, plainDigits } from "./dump-integer.ts";
 import { DumpTree, type OpenDirectory } from "./dump-tree.ts";
 import { XattrTexts } from "./dump-xattrs.ts";
 import type { FileContent, FileTree, Leaf, SpecialFile, Stat, Xattrs } from "./inode.ts";
+import { externalContent } from "./object-content.ts";
 
 /** How to read a dump. */
 export interface DumpOptions {
@@ -15,6 +16,8 @@ export interface DumpOptions {
   readonly strict?: boolean;
   /** Whether a digest is 64 hex digits (what is too much is ignored, as mkcomposefs does) or 128. */
   readonly algorithm?: VerityAlgorithm;
+  /** Is told the length of the digest of each file whose content is outside, before anything of it is ignored. */
+  readonly onDigest?: (length: number) => void;
 }
 
 /**
@@ -108,11 +111,13 @@ class LineParser {
   readonly tree = new DumpTree();
   readonly #strict: boolean;
   readonly #algorithm: VerityAlgorithm;
+  readonly #onDigest: DumpOptions["onDigest"];
   readonly #xattrTexts = new XattrTexts();
   /** Where each field of the line starts; it ends one byte before the next one starts. */
   readonly #starts = new Array<number>(field.xattrs + 1).fill(0);
   #chunk = "" as ByteString;
   #nul = -1;
+  #hasEscapes = false;
   #end = 0;
   /** Most lines of a dump share few times, and a bigint costs more than a look at the last one. */
   #lastSeconds = 0;
@@ -123,12 +128,14 @@ class LineParser {
   constructor(options: DumpOptions) {
     this.#strict = options.strict ?? false;
     this.#algorithm = options.algorithm ?? "sha256";
+    this.#onDigest = options.onDigest;
   }
 
   /** The lines to come are in `chunk`. */
   begin(chunk: ByteString): void {
     this.#chunk = chunk;
     this.#nul = chunk.indexOf("\0");
+    this.#hasEscapes = chunk.includes("\\");
   }
 
   /** Adds the line from `start` to `end` of the chunk. */
@@ -139,7 +146,7 @@ class LineParser {
     }
     this.#split(start, end);
     const chunk = this.#chunk;
-    const path = untilNul(unescapeField(this.#raw(field.path)));
+    const path = this.#untilNul(this.#unescaped(this.#start(field.path), this.#fieldEnd(field.path)));
     if (path === "") throw bad("Invalid empty path");
     const modeStart = this.#start(field.mode);
     const isLink = chunk[modeStart] === "@" && modeStart < this.#fieldEnd(field.mode);
@@ -170,14 +177,22 @@ class LineParser {
     return element(this.#starts, index);
   }
 
-  #raw(index: number): string {
-    return this.#chunk.slice(this.#starts[index], this.#fieldEnd(index));
+  #unescaped(start: number, end: number): ByteString {
+    const raw = this.#chunk.slice(start, end) as ByteString;
+    return this.#hasEscapes ? unescapeField(raw) : raw;
+  }
+
+  /** An unescaped field up to its first NUL, which only an escape can have brought. */
+  #untilNul(bytes: ByteString): ByteString {
+    return this.#hasEscapes ? untilNul(bytes) : bytes;
   }
 
   /** A field where a lone raw dash means "not set". */
   #optional(index: number): ByteString | undefined {
-    const raw = this.#raw(index);
-    return raw === "-" ? undefined : unescapeField(raw);
+    const start = this.#start(index);
+    const end = this.#fieldEnd(index);
+    const isDash = end - start === 1 && this.#chunk.charCodeAt(start) === 0x2d;
+    return isDash ? undefined : this.#unescaped(start, end);
   }
 
   #u32(index: number): number {
@@ -193,8 +208,11 @@ class LineParser {
     if (this.#strict) checkStrictly(kind, values, this.#isInteger(field.rdev) && this.#u64(field.rdev) !== 0n);
     if (kind === "symlink") checkedTarget(values.payload);
     else checkContent(values);
-    const xattrs = this.#xattrTexts.parse(this.#chunk.slice(this.#starts[field.xattrs], this.#end));
-    return makeInode(kind, values, { xattrs, algorithm: this.#algorithm });
+    const xattrs = this.#xattrTexts.parse(this.#chunk, this.#start(field.xattrs), this.#end);
+    const inode = makeInode(kind, values, { xattrs, algorithm: this.#algorithm });
+    const isExternal = inode.kind === "regular" && inode.content.kind === "external";
+    if (isExternal && values.digest !== undefined) this.#onDigest?.(values.digest.length);
+    return inode;
   }
 
   #values(permissions: number): LineValues {
@@ -209,18 +227,24 @@ class LineParser {
       throw bad(`Invalid content size ${content.length}, must match size ${size}`);
     }
     const digest = this.#optional(field.digest);
-    return { stat, sizeBytes, nlink, rdev: owner.rdev, payload: payload && untilNul(payload), content, digest };
+    return { stat, sizeBytes, nlink, rdev: owner.rdev, payload: payload && this.#untilNul(payload), content, digest };
   }
 
   /** mkcomposefs notices a bad group or device number only when the user is 0; else the bad number counts as 0. */
   #owner(): { uid: number; gid: number; rdev: number } {
-    const uid = this.#u64(field.uid);
-    const strict = uid === 0n;
+    const uid = this.#u32(field.uid);
+    // All 64 bits have to be zero.
+    const strict = uid === 0 && this.#isZero(field.uid);
     return {
-      uid: Number(BigInt.asUintN(32, uid)),
+      uid,
       gid: strict || this.#isInteger(field.gid) ? this.#u32(field.gid) : 0,
       rdev: strict || this.#isInteger(field.rdev) ? this.#u32(field.rdev) : 0,
     };
+  }
+
+  #isZero(index: number): boolean {
+    const plain = plainDigits(this.#chunk, this.#start(index), this.#fieldEnd(index), 10);
+    return plain < 0 ? this.#u64(index) === 0n : plain === 0;
   }
 
   #isInteger(index: number): boolean {
@@ -307,12 +331,10 @@ function makeContent(values: LineValues, algorithm: VerityAlgorithm): FileConten
   const { sizeBytes, payload, content, digest } = values;
   if (sizeBytes === 0n) return emptyContent;
   if (content !== undefined) return { kind: "inline", bytes: content };
-  return {
-    kind: "external",
-    sizeBytes,
+  return externalContent(sizeBytes, {
     backingPath: payload === "" ? undefined : payload,
     digest: digest === undefined ? undefined : takeDigest(digest, algorithm),
-  };
+  });
 }
 
 const emptyContent: FileContent = { kind: "inline", bytes: "" as ByteString };

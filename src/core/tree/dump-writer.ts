@@ -7,6 +7,8 @@ import { type TreeEntry, walkTree } from "./walk-tree.ts";
 export interface DumpTextOptions {
   /** Sizes to show for directories, in bytes; 0 where it is not said. Whoever reads a dump ignores them. */
   readonly directorySizes?: ReadonlyMap<Directory, bigint>;
+  /** Numbers of links to show for directories; counted in the tree where it is not said. */
+  readonly directoryLinks?: ReadonlyMap<Directory, number>;
   /** "sorted" by key when it is not said, so that equal trees have equal dumps. composefs-info shows them as stored. */
   readonly xattrOrder?: "sorted" | "stored";
 }
@@ -45,7 +47,7 @@ function homesOfLinks(tree: FileTree): Homes {
 function dumpLine(entry: TreeEntry, options: DumpTextOptions & { readonly homes: Homes }): ByteString {
   const { inode, isLink, path } = entry;
   const { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds } = inode.stat;
-  const facts = factsOf(inode, options.directorySizes);
+  const facts = factsOf(inode, options);
   const payload = isLink ? options.homes.get(inode) : facts.payload;
   const fields = [
     escapeField(path, "path"),
@@ -85,10 +87,12 @@ interface LineFacts {
   readonly digest?: string | undefined;
 }
 
-function factsOf(inode: Inode, directorySizes: DumpTextOptions["directorySizes"]): LineFacts {
+function factsOf(inode: Inode, { directorySizes, directoryLinks }: DumpTextOptions): LineFacts {
   switch (inode.kind) {
-    case "directory":
-      return { sizeBytes: directorySizes?.get(inode) ?? 0, nlink: countLinks(inode), rdev: 0 };
+    case "directory": {
+      const nlink = directoryLinks?.get(inode) ?? countLinks(inode);
+      return { sizeBytes: directorySizes?.get(inode) ?? 0, nlink, rdev: 0 };
+    }
     case "regular":
       return { nlink: inode.nlink, rdev: 0, ...contentFacts(inode.content) };
     case "symlink":

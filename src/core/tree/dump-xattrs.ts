@@ -7,12 +7,30 @@ import { XattrBudget } from "./xattr-budget.ts";
 /** Longest xattr text of one line, in bytes, escapes counted. */
 const maxTextLength = 65535;
 
+const noXattrs: Xattrs = new Map();
+
 /** What stands after a line's eleventh field, as xattrs. Lines with the same text get the same map: most have. */
 export class XattrTexts {
-  readonly #seen = new Map<string, Xattrs>([["", new Map()]]);
+  readonly #seen = new Map<string, Xattrs>([["", noXattrs]]);
+  /** Mostly the next line has the same text. To compare costs less than to cut it out and look it up. */
+  #lastText = "";
+  #lastXattrs = noXattrs;
 
-  /** @throws OsdeployError `bad-format`, mkcomposefs's text. */
-  parse(text: string): Xattrs {
+  /**
+   * The text is `chunk[start…end]`; empty where that is nothing.
+   *
+   * @throws OsdeployError `bad-format`, mkcomposefs's text.
+   */
+  parse(chunk: string, start: number, end: number): Xattrs {
+    const isLast = this.#lastText.length === end - start && chunk.startsWith(this.#lastText, start);
+    if (!isLast) {
+      this.#lastText = chunk.slice(start, end);
+      this.#lastXattrs = this.#parseText(this.#lastText);
+    }
+    return this.#lastXattrs;
+  }
+
+  #parseText(text: string): Xattrs {
     const known = this.#seen.get(text);
     if (known !== undefined) return known;
     const xattrs = parseXattrs(text);

@@ -61,5 +61,6 @@ export function findDirectory(tree: FileTree, path: ByteString): Directory | und
 
 /** The names in `directory` in byte order, with their inodes. */
 export function sortedEntries(directory: Directory): readonly (readonly [ByteString, Inode])[] {
-  return [...directory.entries].sort(([a], [b]) => compareBytes(a, b));
+  // To take the pairs apart in the parameters would cost more than the comparison.
+  return [...directory.entries].sort((a, b) => compareBytes(a[0], b[0]));
 }

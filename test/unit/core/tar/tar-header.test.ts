@@ -31,6 +31,20 @@ test("readHeader: decodes the fields of a POSIX header", () => {
   });
 });
 
+test.each([
+  ["octal, with the file type bits that some writers add", "0104755\0", 0o4755],
+  ["base-256", "\x80\0\0\0\0\0\x09\xed", 0o4755],
+  ["base-256 and negative", "\xff\xff\xff\xff\xff\xff\xff\xff", 0o7777],
+  ["base-256 and larger than a double holds", "\xbf\xff\xff\xff\xff\xff\xf9\xed", 0o4755],
+])("readHeader: permissions are the low twelve bits of a mode that is %s", (_, mode, permissions) => {
+  expect(readHeader(header({ mode }))?.permissions).toBe(permissions);
+});
+
+test("readHeader: a checksum of bytes that are all high is not too large", () => {
+  const name = "\xff".repeat(100);
+  expect(readHeader(header({ name, linkName: name, prefix: "\xff".repeat(155) }))?.linkName).toBe(name);
+});
+
 test("readHeader: names of full length have no NUL", () => {
   const found = readHeader(header({ name: "n".repeat(100), linkName: "l".repeat(100), prefix: "p".repeat(155) }));
   expect(found?.name).toBe(`${"p".repeat(155)}/${"n".repeat(100)}`);

@@ -25,6 +25,12 @@ test("writeDump: escapes what composefs-info escapes, and sorts xattrs", () => {
   expect(writeDump(tree)).toBe(expected);
 });
 
+test("dumpLines: link counts of directories as they are said, else as they are", () => {
+  const lines = [...dumpLines(tree, { directoryLinks: new Map([[tree.root, 7]]) })];
+  expect(lines[0]).toBe("/ 0 40755 7 0 0 0 0.0 - - -\n");
+  expect(lines[2]).toBe("/d 0 40755 2 0 0 0 0.0 - - -\n");
+});
+
 test("dumpLines: xattrs as stored and directory sizes where that is asked for", () => {
   const lines = [...dumpLines(tree, { xattrOrder: "stored", directorySizes: new Map([[tree.root, 99n]]) })];
   expect(lines[0]).toBe("/ 99 40755 3 0 0 0 0.0 - - -\n");
