@@ -83,11 +83,3 @@ function readFully(files: LinuxFiles, fd: Fd, target: Uint8Array): Uint8Array {
 function equal(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
 }
-
-/** Whether both files that a boot entry names exist on the boot partition and are not empty. */
-export function kernelComplete(files: LinuxFiles, boot: Path, stored: StoredKernel, loaderRoot: "" | "/boot"): boolean {
-  return [stored.kernelPath, stored.initramfsPath].every((seen) => {
-    const inside = seen.startsWith(`${loaderRoot}/`) ? seen.slice(loaderRoot.length + 1) : seen.slice(1);
-    return (files.lstatIfExists(pathBelow(boot, inside))?.sizeBytes ?? 0) > 0;
-  });
-}

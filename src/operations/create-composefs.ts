@@ -2,13 +2,15 @@ import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { parseDump } from "../core/tree/dump-parser.ts";
+import { parseAnyDump } from "../core/tree/dump-digests.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
-import { withOpen } from "../linux/file-content.ts";
-import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { inForeignWords } from "../linux/errno.ts";
+import { readToEnd } from "../linux/file-content.ts";
+import type { Fd, FileStat, LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { DigestStore } from "../repo/digest-store.ts";
+import { ImageOutput } from "./image-output.ts";
 import type { System } from "./system.ts";
 
 /** Where the tree comes from. */
@@ -39,56 +41,83 @@ export interface CreateComposefsResult {
   readonly image: Uint8Array;
 }
 
-/** Makes a composefs image as mkcomposefs does: from a dump, or from a directory whose contents are named by digest. */
+/**
+ * Makes a composefs image as mkcomposefs does: from a dump, or from a directory whose contents are named by digest. Errors
+ * come in the order in which mkcomposefs finds them, and in its words.
+ */
 export async function createComposefs(system: System, request: CreateComposefsRequest): Promise<CreateComposefsResult> {
-  const { files } = system.linux;
-  const image = writeErofs(readSource(files, request.source), { version: request.version });
-  if (request.output !== undefined) writeImage(system, request.output, image);
-  return { digest: verityDigest("sha256", image, multiBufferHasher("sha256")), image };
+  const output = request.output === undefined ? undefined : new ImageOutput(system.linux, request.output);
+  try {
+    const image = writeErofs(readSource(system, request.source), { version: request.version });
+    output?.commit(image);
+    return { digest: verityDigest("sha256", image, multiBufferHasher("sha256")), image };
+  } finally {
+    output?.close();
+  }
 }
 
 /** More than this no program takes as a dump in one piece. */
 const dumpLimitBytes = 2 * 1024 * 1024 * 1024;
 
-function readSource(files: LinuxFiles, source: ComposefsSource): FileTree {
+function readSource(system: System, source: ComposefsSource): FileTree {
+  const { files } = system.linux;
   switch (source.kind) {
     case "dump":
-      return parseDump(source.bytes, { strict: source.strict });
+      return readDump(system, source.bytes, source);
     case "dump-file":
-      return parseDump(readDumpFile(files, source.path), { strict: source.strict });
-    case "directory": {
-      const store = new DigestStore(files, source.digestStore, multiBufferHasher("sha256"));
-      return readRootDirectory(files, source.path, {
-        contentOf: (path, stat) => store.add(path, stat),
-        hardLinks: "ignore",
-        devices: source.skipDevices ? "skip" : "keep",
-        xattrs: source.xattrs,
-        times: source.useEpoch ? "epoch" : "keep",
-        mounts: "enter",
-      });
-    }
+      return readDump(system, readDumpFile(files, source.path), source);
+    case "directory":
+      return readDirectory(files, source);
   }
 }
 
-/** In mkcomposefs's words, whose quotes are really like this. */
+function readDump(system: System, bytes: Uint8Array, options: { readonly strict: boolean }): FileTree {
+  const { tree, cutDigests } = parseAnyDump(bytes, options);
+  if (cutDigests > 0) {
+    const message = `${cutDigests} digests of the dump have more than 64 digits; only the first 64 are taken`;
+    system.progress({ kind: "warning", message });
+  }
+  return tree;
+}
+
+/** Forky's mkcomposefs really closes the quote as it opens it. */
 function readDumpFile(files: LinuxFiles, path: Path): Uint8Array {
+  let fd: Fd;
   try {
-    return files.readFile(path, dumpLimitBytes);
+    fd = files.open(path, "input");
   } catch (cause) {
-    if (!(cause instanceof OsdeployError && cause.code === "not-found")) throw cause;
-    throw new OsdeployError("not-found", `open \`${path}': No such file or directory`, { cause });
+    throw inForeignWords(`open \`${path}\``, cause);
+  }
+  try {
+    return readToEnd(files, fd, dumpLimitBytes);
+  } catch (cause) {
+    if (!(cause instanceof OsdeployError && cause.code === "system")) throw cause;
+    throw new OsdeployError("system", "Error reading from file", { cause });
+  } finally {
+    files.close(fd);
   }
 }
 
-/** A file is replaced in one step, so a failure leaves the one that was there; a device or pipe is written to as it is. */
-function writeImage({ linux }: System, output: Path, image: Uint8Array): void {
-  const { files } = linux;
-  const there = files.lstatIfExists(output);
-  if (there !== undefined && there.kind !== "regular") {
-    withOpen(files, output, "append", (fd) => files.write(fd, image));
-    return;
+function readDirectory(files: LinuxFiles, source: Extract<ComposefsSource, { readonly kind: "directory" }>): FileTree {
+  checkRoot(files, source.path);
+  const store = new DigestStore(files, source.digestStore, multiBufferHasher("sha256"));
+  return readRootDirectory(files, source.path, {
+    contentOf: (path, stat) => store.add(path, stat),
+    hardLinks: "ignore",
+    devices: source.skipDevices ? "skip" : "keep",
+    xattrs: source.xattrs,
+    times: source.useEpoch ? "epoch" : "keep",
+    mounts: "enter",
+  });
+}
+
+function checkRoot(files: LinuxFiles, path: Path): void {
+  let stat: FileStat;
+  try {
+    stat = files.lstat(path);
+  } catch (cause) {
+    throw inForeignWords(`error accessing ${path}`, cause);
   }
-  const temporary = `${output}.${linux.clock.randomName()}` as Path;
-  files.writeNewFile(temporary, image, 0o644);
-  files.rename(temporary, output);
+  // mkcomposefs takes anything for a root, and finds out when it writes.
+  if (stat.kind !== "directory") throw new OsdeployError("bad-format", "cannot write file: Not a directory");
 }

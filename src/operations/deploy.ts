@@ -19,8 +19,8 @@ import { type ContentSource, readPieces, withOpen } from "../linux/file-content.
 import { onSameFileSystem } from "../linux/file-system.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
+import { soundObjectPath } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
-import { objectPath } from "../repo/repo-paths.ts";
 import { makeDirectories, type NewState, writeStateDirectory } from "../sysroot/state-directory.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { etcDirectory, mergeHostEtc, stepsOfImage } from "./host-etc.ts";
@@ -50,7 +50,8 @@ export interface Deployed {
 
 /**
  * Makes a deployment of a root image. In this order: kernel store, state directory, and last the boot entry, whose rename
- * is the commit; a crash before it leaves what boots as it was.
+ * is the commit; a crash before it leaves what boots as it was. Where the default boots this root image already, only the
+ * origin changes.
  */
 export function deploy(system: System, request: DeployRequest): Deployed {
   const { sysroot, repo, tree, rootImage } = request;
@@ -64,6 +65,9 @@ export function deploy(system: System, request: DeployRequest): Deployed {
   const origin = { imageReference: request.imageReference, manifestDigest: request.manifestDigest, bootDigest };
   const { state, conflicts } = newState(request, origin);
   const isNew = writeStateDirectory(files, paths, state, system.linux.clock.randomName());
+  // The default boots this very image, and only follows something else now: an entry more would start the same.
+  const [there] = request.plan.base?.rootImage === rootImage ? request.plan.base.entries : [];
+  if (there !== undefined) return { bootEntry: there.fileName, kernel: kernel.version, etcConflicts: [] };
   const entry = makeBootEntry({
     sequence: request.plan.sequence,
     rootImage,
@@ -113,11 +117,11 @@ function sizeOf(content: FileContent): number {
   return content.kind === "inline" ? content.bytes.length : Number(content.sizeBytes);
 }
 
-/** Where the bytes of a file of the image lie. */
+/** Where the bytes of a file of the image lie; checked, for what is deployed is no longer checked by a digest. */
 function contentSource(repo: Repo, content: FileContent): ContentSource {
   if (content.kind === "inline") return { kind: "bytes", bytes: toBytes(content.bytes) };
   assert(content.digest !== undefined, "every external file of a root image has a digest");
-  return { kind: "file", path: objectPath(repo.path, parseObjectId(content.digest, repo.algorithm)) };
+  return { kind: "file", path: soundObjectPath(repo, parseObjectId(content.digest, repo.algorithm)) };
 }
 
 function newState(

@@ -47,6 +47,8 @@ export async function importLayers(
     for (const pending of queue) pending.stop();
   };
   system.signal.addEventListener("abort", stop);
+  // A signal that was aborted before fires no more.
+  if (system.signal.aborted) stop();
   const idle = setImmediate(request.meanwhile);
   const ticker = setInterval(() => reportProgress(system, queue), progressIntervalMs);
   try {

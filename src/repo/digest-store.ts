@@ -4,6 +4,7 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import type { FileContent } from "../core/tree/inode.ts";
+import { inForeignWords } from "../linux/errno.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { Fd, FileStat, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
@@ -25,9 +26,8 @@ export class DigestStore {
 
   constructor(files: LinuxFiles, path: Path | undefined, hashBlocks?: BlockHasher) {
     this.#files = files;
-    this.#path = path;
+    this.#path = path && ((path.replace(/\/+$/, "") || "/") as Path);
     this.#hashBlocks = hashBlocks;
-    if (path !== undefined) this.#makeDirectory(path);
   }
 
   /** What a root image says of the file: content of up to 64 bytes inline, else the digest and where it lies. */
@@ -57,12 +57,19 @@ export class DigestStore {
     return external(id, sizeBytes);
   }
 
-  /** Written under another name first: a file under its digest's name is always whole. */
   #store(id: ObjectId, content: ContentSource): void {
     if (this.#path === undefined || this.#present.has(id)) return;
     this.#present.add(id);
-    const directory = pathBelow(this.#path, id.slice(0, 2));
-    const target = pathBelow(directory, id.slice(2));
+    try {
+      this.#write(pathBelow(this.#path, id.slice(0, 2)), id.slice(2), content);
+    } catch (cause) {
+      throw inForeignWords("cannot fill store", cause);
+    }
+  }
+
+  /** Written under another name first: a file under its digest's name is always whole. */
+  #write(directory: Path, name: string, content: ContentSource): void {
+    const target = pathBelow(directory, name);
     if (!this.#directories.has(directory)) this.#makeDirectory(directory);
     if (this.#files.lstatIfExists(target) !== undefined) return;
     const temporary = `${target}.tmp` as Path;
@@ -76,9 +83,14 @@ export class DigestStore {
     this.#files.rename(temporary, target);
   }
 
+  /** With those above it that are missing. */
   #makeDirectory(path: Path): void {
+    if (this.#files.lstatIfExists(path) === undefined) {
+      const above = path.replace(/\/*[^/]*$/, "") as Path;
+      if (above !== "" && !this.#directories.has(above)) this.#makeDirectory(above);
+      this.#files.makeDirectory(path, 0o755);
+    }
     this.#directories.add(path);
-    if (this.#files.lstatIfExists(path) === undefined) this.#files.makeDirectory(path, 0o755);
   }
 }
 

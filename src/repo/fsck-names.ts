@@ -1,6 +1,7 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
 import type { FsckProblems, Keeper } from "./fsck-report.ts";
 import type { StreamLink } from "./fsck-streams.ts";
 import { readLinkIfExists } from "./name-link.ts";
@@ -9,7 +10,7 @@ import { readDirectoryIfExists } from "./object-listing.ts";
 import { rootOf } from "./plan-gc.ts";
 import { describeReference, listReferences } from "./references.ts";
 import type { Repo } from "./repo.ts";
-import { imagesPath, joinPath, linkedObject, objectPath, streamsPath } from "./repo-paths.ts";
+import { imagesPath, linkedObject, objectPath, streamsPath } from "./repo-paths.ts";
 import { isTemporaryName } from "./temporary-name.ts";
 
 /** A name that keeps objects, and what it names. */
@@ -58,7 +59,7 @@ function checkLinks(
   const good: NamedByLink[] = [];
   for (const name of readDirectoryIfExists(repo.files, place.directory)) {
     if (name === "refs") continue;
-    const path = joinPath(place.directory, name);
+    const path = childPath(place.directory, name);
     const link = readLinkIfExists(repo.files, path);
     const id = link === undefined ? undefined : linkedObject(link);
     if (isTemporaryName(name)) {

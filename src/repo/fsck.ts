@@ -105,39 +105,38 @@ interface ObjectToCheck {
 
 /** Checks one object and says how many bytes it has. */
 function checkObject(repo: Repo, object: ObjectToCheck, problems: FsckProblems): number {
-  const { id, options } = object;
+  const { id } = object;
   const path = objectPath(repo.path, id);
   const stat = repo.files.lstat(path);
   if (stat.kind !== "regular") {
     problems.add({ kind: "object-damaged", path, object: id, message: `it is a ${stat.kind}, not a regular file` });
     return 0;
   }
+  try {
+    checkContent(repo, object, problems);
+  } catch (error) {
+    // Also what cannot be opened to be measured: a file system refuses a file whose seal is damaged.
+    if (!(error instanceof OsdeployError)) throw error;
+    problems.add({ kind: "object-unreadable", path, object: id, message: error.message });
+  }
+  return stat.sizeBytes;
+}
+
+function checkContent(repo: Repo, { id, options, scratch }: ObjectToCheck, problems: FsckProblems): void {
+  const path = objectPath(repo.path, id);
   if (repo.secure) {
     const measured = repo.files.measureVerity(path, repo.algorithm);
     if (measured === undefined) {
       problems.add({ kind: "object-unsealed", path, object: id, message: "the repo is secure, and it is not sealed" });
     } else if (measured !== id) {
       problems.add({ kind: "object-damaged", path, object: id, message: `the kernel measures ${measured}` });
-      return stat.sizeBytes;
+      return;
     }
   }
-  if (!options.metadataOnly) checkBytes(repo, object, problems);
-  return stat.sizeBytes;
-}
-
-function checkBytes(repo: Repo, object: ObjectToCheck, problems: FsckProblems): void {
-  const path = objectPath(repo.path, object.id);
-  try {
-    const { id, sizeBytes } = digestFile(repo.files, path, {
-      algorithm: repo.algorithm,
-      hashBlocks: object.options.hashBlocks,
-      scratch: object.scratch,
-    });
-    if (id === object.id) return;
-    const message = `its ${sizeBytes} bytes measure to ${id}`;
-    problems.add({ kind: "object-damaged", path, object: object.id, message });
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-    problems.add({ kind: "object-unreadable", path, object: object.id, message: error.message });
-  }
+  if (options.metadataOnly) return;
+  const { algorithm } = repo;
+  const digested = digestFile(repo.files, path, { algorithm, hashBlocks: options.hashBlocks, scratch });
+  if (digested.id === id) return;
+  const message = `its ${digested.sizeBytes} bytes measure to ${digested.id}`;
+  problems.add({ kind: "object-damaged", path, object: id, message });
 }

@@ -1,7 +1,7 @@
+import { removeTree } from "../linux/remove-tree.ts";
 import { type GcOptions, type GcPlan, planGc } from "./plan-gc.ts";
 import type { ExclusiveRepo } from "./repo.ts";
 import { objectPath } from "./repo-paths.ts";
-import { removeTree } from "./staging-leftovers.ts";
 
 /**
  * Takes away what {@link planGc} finds, and says what it was. Planned and performed under one lock: a plan made under

@@ -2,10 +2,11 @@ import { toText } from "../core/bytes/byte-string.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
 import { type ErofsFormat, newRepoMeta, type RepoMeta } from "./meta-file.ts";
 import { ensureDirectory, listObjects } from "./object-listing.ts";
 import { lockRepo, openDirectory, readState } from "./repo.ts";
-import { imagesPath, joinPath, objectsPath, streamsPath } from "./repo-paths.ts";
+import { imagesPath, objectsPath, streamsPath } from "./repo-paths.ts";
 import type { RepoLinux } from "./temporary-name.ts";
 import { writeMeta } from "./write-meta.ts";
 
@@ -45,8 +46,8 @@ export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { 
     for (const directory of [objectsPath(path), imagesPath(path), streamsPath(path)]) {
       ensureDirectory(files, directory, 0o755);
     }
-    ensureDirectory(files, joinPath(imagesPath(path), "refs"), 0o755);
-    ensureDirectory(files, joinPath(streamsPath(path), "refs"), 0o755);
+    ensureDirectory(files, pathBelow(imagesPath(path), "refs"), 0o755);
+    ensureDirectory(files, pathBelow(streamsPath(path), "refs"), 0o755);
     const meta = newRepoMeta(options.algorithm, options.erofsFormat);
     writeMeta(linux, path, { fd, meta, secure: options.secure });
     return { created: true };

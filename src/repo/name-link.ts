@@ -1,8 +1,8 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
 import type { WritableRepo } from "./repo.ts";
-import { joinPath } from "./repo-paths.ts";
 
 /**
  * Makes `directory/name` a symlink to `target`, by one step that nobody sees half of. What it said before is replaced.
@@ -12,9 +12,9 @@ import { joinPath } from "./repo-paths.ts";
 export function setLink(
   repo: WritableRepo,
   directory: Path,
-  link: { readonly name: string; readonly target: ByteString },
+  link: { readonly name: ByteString; readonly target: ByteString },
 ): boolean {
-  const path = joinPath(directory, link.name);
+  const path = childPath(directory, link.name);
   if (readLinkIfExists(repo.files, path) === link.target) return false;
   const temporary = repo.unusedPath(directory, ".symlink-");
   repo.files.symlink(link.target, temporary);

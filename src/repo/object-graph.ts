@@ -2,11 +2,12 @@ import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
 import { readErofs } from "../core/erofs/reader.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Directory, FileTree, Inode } from "../core/tree/inode.ts";
+import { pathBelow } from "../linux/path.ts";
 import { readLinkIfExists } from "./name-link.ts";
 import { equalBytes } from "./object-check.ts";
 import { readObject } from "./read-object.ts";
 import type { Repo } from "./repo.ts";
-import { imagesPath, joinPath, linkedObject, objectPath } from "./repo-paths.ts";
+import { imagesPath, linkedObject, objectPath } from "./repo-paths.ts";
 import { readSplitstreamObject } from "./streams.ts";
 
 /** How an object is read in order to find what it refers to. */
@@ -99,7 +100,7 @@ const imageLimitBytes = 2 * 1024 * 1024 * 1024;
 
 /** Whether the root image `id` has its name in `images/`, by which it is mounted. */
 export function hasRootImage(repo: Repo, id: ObjectId): boolean {
-  const link = readLinkIfExists(repo.files, joinPath(imagesPath(repo.path), id));
+  const link = readLinkIfExists(repo.files, pathBelow(imagesPath(repo.path), id));
   return link !== undefined && linkedObject(link) === id;
 }
 

@@ -3,7 +3,8 @@ import { isHex } from "../core/bytes/hex.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import { joinPath, objectsPath } from "./repo-paths.ts";
+import { childPath } from "../linux/path.ts";
+import { objectsPath } from "./repo-paths.ts";
 
 /** What lies in the object directory, by name only. */
 export interface ObjectListing {
@@ -21,14 +22,14 @@ export function listObjects(files: LinuxFiles, repoPath: Path, algorithm: Verity
   const strays: Path[] = [];
   const restLength = digestLength(algorithm) - 1;
   for (const prefix of readDirectoryIfExists(files, objectsPath(repoPath))) {
-    const directory = joinPath(objectsPath(repoPath), prefix);
+    const directory = childPath(objectsPath(repoPath), prefix);
     if (!isHex(prefix, 1) || files.lstat(directory).kind !== "directory") {
       strays.push(directory);
       continue;
     }
     for (const rest of files.readDirectory(directory)) {
       if (isHex(rest, restLength)) ids.add(`${prefix}${rest}` as ObjectId);
-      else strays.push(joinPath(directory, rest));
+      else strays.push(childPath(directory, rest));
     }
   }
   return { ids, strays };

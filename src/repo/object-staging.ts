@@ -1,6 +1,7 @@
 import { type BlockHasher, VerityHasher, verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
 import {
   digestFile,
   isVouchedFor,
@@ -10,7 +11,7 @@ import {
   type RightContent,
   readWhole,
 } from "./object-check.ts";
-import { joinPath, objectPath } from "./repo-paths.ts";
+import { objectPath } from "./repo-paths.ts";
 
 /** Where and how one worker stages objects; plain data, so that it can be handed to a worker. */
 export interface StagingOptions extends ObjectStore {
@@ -178,7 +179,7 @@ export class ObjectStaging {
  * directory for each worker, because two threads in one directory can make ext4 spend most of its time on its lock.
  */
 function stagedPath(directory: Path, index: number): Path {
-  return joinPath(directory, index.toString(36));
+  return pathBelow(directory, index.toString(36));
 }
 
 /** One object while it is written. */

@@ -3,9 +3,10 @@ import { isHex } from "../core/bytes/hex.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
 import { newRepoMeta, type RepoMeta } from "./meta-file.ts";
 import { readDirectoryIfExists } from "./object-listing.ts";
-import { joinPath, objectPath, objectsPath } from "./repo-paths.ts";
+import { objectPath, objectsPath } from "./repo-paths.ts";
 import type { RepoLinux } from "./temporary-name.ts";
 import { writeMeta } from "./write-meta.ts";
 
@@ -49,7 +50,7 @@ export function upgradeOldFormat(
 function firstObject(files: LinuxFiles, path: Path): { id: ObjectId; algorithm: VerityAlgorithm } | undefined {
   for (const prefix of readDirectoryIfExists(files, objectsPath(path))) {
     if (!isHex(prefix, 1)) continue;
-    for (const rest of readDirectoryIfExists(files, joinPath(objectsPath(path), prefix))) {
+    for (const rest of readDirectoryIfExists(files, childPath(objectsPath(path), prefix))) {
       const id = `${prefix}${rest}` as ObjectId;
       if (isHex(id, 32)) return { id, algorithm: "sha256" };
       if (isHex(id, 64)) return { id, algorithm: "sha512" };

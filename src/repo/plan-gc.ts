@@ -2,12 +2,13 @@ import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
 import { readLinkIfExists } from "./name-link.ts";
 import { ObjectGraph, type Role, type Root } from "./object-graph.ts";
 import { listObjects, readDirectoryIfExists } from "./object-listing.ts";
 import { describeReference, listReferences, type Reference } from "./references.ts";
 import type { Repo } from "./repo.ts";
-import { imagesPath, joinPath, linkedObject, objectPath, streamsPath } from "./repo-paths.ts";
+import { imagesPath, linkedObject, objectPath, streamsPath } from "./repo-paths.ts";
 import { listDeadStaging } from "./staging-leftovers.ts";
 import { isTemporaryName } from "./temporary-name.ts";
 
@@ -79,7 +80,7 @@ export function planGc(repo: Repo, options: GcOptions): GcPlan {
 export function rootOf(repo: Repo, reference: Reference): Root | undefined {
   if (reference.target === undefined) return undefined;
   const directory = reference.kind === "stream" ? streamsPath(repo.path) : imagesPath(repo.path);
-  const link = readLinkIfExists(repo.files, joinPath(directory, reference.target));
+  const link = readLinkIfExists(repo.files, childPath(directory, reference.target));
   const id = link === undefined ? undefined : linkedObject(link);
   if (id === undefined || repo.files.lstatIfExists(objectPath(repo.path, id)) === undefined) return undefined;
   return { role: reference.kind, id };
@@ -118,7 +119,7 @@ function sortNames(
   const strays: Path[] = [];
   for (const name of readDirectoryIfExists(repo.files, place.directory)) {
     if (name === "refs" || isTemporaryName(name)) continue;
-    const path = joinPath(place.directory, name);
+    const path = childPath(place.directory, name);
     const link = readLinkIfExists(repo.files, path);
     const id = link === undefined ? undefined : linkedObject(link);
     if (id === undefined) strays.push(path);
@@ -162,7 +163,7 @@ function findLeftovers(repo: Repo): readonly Path[] {
   const temporary = directories.flatMap((directory) =>
     readDirectoryIfExists(repo.files, directory)
       .filter(isTemporaryName)
-      .map((name) => joinPath(directory, name)),
+      .map((name) => childPath(directory, name)),
   );
   const inReferences = listReferences(repo).filter((reference) => isTemporaryName(fileName(reference)));
   return [...temporary, ...inReferences.map(({ path }) => path), ...listDeadStaging(repo.files, repo.path)];

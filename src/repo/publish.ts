@@ -1,3 +1,4 @@
+import { fromText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { setLink } from "./name-link.ts";
@@ -131,12 +132,12 @@ function nameObject(repo: WritableRepo, object: StagedObject): "added" | "presen
 function linkObjects(repo: WritableRepo, publication: Publication): void {
   for (const id of publication.rootImages) {
     assertPublished(repo, id);
-    setLink(repo, imagesPath(repo.path), { name: id, target: objectLinkTarget(id) });
+    setLink(repo, imagesPath(repo.path), { name: fromText(id), target: objectLinkTarget(id) });
   }
   // After the root images: a config's stream names them.
   for (const { name, id } of publication.streams) {
     assertPublished(repo, id);
-    setLink(repo, streamsPath(repo.path), { name, target: objectLinkTarget(id) });
+    setLink(repo, streamsPath(repo.path), { name: fromText(name), target: objectLinkTarget(id) });
   }
 }
 
@@ -146,6 +147,6 @@ function assertPublished(repo: WritableRepo, id: ObjectId): void {
 }
 
 /** What of a repo judges its objects. */
-export function storeOf(repo: WritableRepo): ObjectStore {
+function storeOf(repo: WritableRepo): ObjectStore {
   return { repoPath: repo.path, algorithm: repo.algorithm, secure: repo.secure };
 }

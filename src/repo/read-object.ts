@@ -1,6 +1,9 @@
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { Path } from "../linux/linux.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import { digestFile } from "./object-check.ts";
 import type { Repo } from "./repo.ts";
 import { objectPath } from "./repo-paths.ts";
 
@@ -14,9 +17,30 @@ export function readObject(repo: Repo, id: ObjectId, limitBytes: number): Uint8A
   const path = objectPath(repo.path, id);
   const bytes = repo.files.readFile(path, limitBytes);
   const measured = repo.secure ? repo.files.measureVerity(path, repo.algorithm) : verityDigest(repo.algorithm, bytes);
-  if (measured === id) return bytes;
+  if (measured !== id) throw damaged(id, measured);
+  return bytes;
+}
+
+/**
+ * Where the object `id` lies, after all of its bytes were read and found right: for a file that is copied out of the repo
+ * and then has to start a machine. Objects of any size; constant memory.
+ *
+ * @throws OsdeployError `not-found`; `damaged`.
+ */
+export function soundObjectPath(repo: Repo, id: ObjectId): Path {
+  const path = objectPath(repo.path, id);
+  const { algorithm, files } = repo;
+  const scratch = new Uint8Array(scratchBytes);
+  const measured = digestFile(files, path, { algorithm, hashBlocks: multiBufferHasher(algorithm), scratch }).id;
+  if (measured !== id) throw damaged(id, measured);
+  return path;
+}
+
+const scratchBytes = 1024 * 1024;
+
+function damaged(id: ObjectId, measured: ObjectId | undefined): OsdeployError {
   const state = measured === undefined ? "it is not sealed with fs-verity" : `its bytes measure to ${measured}`;
-  throw new OsdeployError("damaged", `Cannot use object ${id}: ${state}; run fsck`, {
+  return new OsdeployError("damaged", `Cannot use object ${id}: ${state}; run fsck`, {
     facts: { object: id, measured: measured ?? "" },
   });
 }

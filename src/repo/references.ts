@@ -3,10 +3,11 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
 import { readLinkIfExists, setLink, unlinkIfExists } from "./name-link.ts";
 import { ensureDirectory, readDirectoryIfExists } from "./object-listing.ts";
 import type { Repo, WritableRepo } from "./repo.ts";
-import { imagesPath, joinPath, ociTagsPath, streamsPath, tagFileName, tagOfFileName } from "./repo-paths.ts";
+import { imagesPath, ociTagsPath, streamsPath, tagFileName, tagOfFileName } from "./repo-paths.ts";
 import { manifestStreamName } from "./streams.ts";
 import { isTemporaryName } from "./temporary-name.ts";
 
@@ -35,10 +36,10 @@ export interface ImageTag {
 export function tagImage(repo: WritableRepo, tag: string, digest: ManifestDigest): void {
   const name = tagFileName(tag);
   const stream = manifestStreamName(digest);
-  if (readLinkIfExists(repo.files, joinPath(streamsPath(repo.path), stream)) === undefined) {
+  if (readLinkIfExists(repo.files, pathBelow(streamsPath(repo.path), stream)) === undefined) {
     throw new OsdeployError("not-found", `Cannot tag "${tag}": repo "${toText(repo.path)}" has no manifest ${digest}`);
   }
-  ensureDirectory(repo.files, joinPath(streamsPath(repo.path), "refs"), 0o755);
+  ensureDirectory(repo.files, pathBelow(streamsPath(repo.path), "refs"), 0o755);
   ensureDirectory(repo.files, ociTagsPath(repo.path), 0o755);
   setLink(repo, ociTagsPath(repo.path), { name, target: fromText(`../../${stream}`) });
   repo.sync();
@@ -50,7 +51,7 @@ export function tagImage(repo: WritableRepo, tag: string, digest: ManifestDigest
  * @returns whether there was such a tag.
  */
 export function untagImage(repo: WritableRepo, tag: string): boolean {
-  const removed = unlinkIfExists(repo.files, joinPath(ociTagsPath(repo.path), tagFileName(tag)));
+  const removed = unlinkIfExists(repo.files, childPath(ociTagsPath(repo.path), tagFileName(tag)));
   if (removed) repo.sync();
   return removed;
 }
@@ -63,13 +64,13 @@ export function untagImage(repo: WritableRepo, tag: string): boolean {
  */
 export function referRootImage(repo: WritableRepo, name: string, id: ObjectId): void {
   const fileName = tagFileName(name);
-  if (readLinkIfExists(repo.files, joinPath(imagesPath(repo.path), id)) === undefined) {
+  if (readLinkIfExists(repo.files, pathBelow(imagesPath(repo.path), id)) === undefined) {
     throw new OsdeployError(
       "not-found",
       `Cannot refer to root image ${id}: repo "${toText(repo.path)}" does not have it`,
     );
   }
-  const directory = joinPath(imagesPath(repo.path), "refs");
+  const directory = pathBelow(imagesPath(repo.path), "refs");
   ensureDirectory(repo.files, directory, 0o755);
   setLink(repo, directory, { name: fileName, target: fromText(`../../images/${id}`) });
   repo.sync();
@@ -77,7 +78,7 @@ export function referRootImage(repo: WritableRepo, name: string, id: ObjectId): 
 
 /** Takes a reference to a root image away. Durable when it returns. @returns whether there was such a reference. */
 export function dropRootImageReference(repo: WritableRepo, name: string): boolean {
-  const removed = unlinkIfExists(repo.files, joinPath(imagesPath(repo.path), `refs/${tagFileName(name)}`));
+  const removed = unlinkIfExists(repo.files, childPath(pathBelow(imagesPath(repo.path), "refs"), tagFileName(name)));
   if (removed) repo.sync();
   return removed;
 }
@@ -86,7 +87,7 @@ export function dropRootImageReference(repo: WritableRepo, name: string): boolea
 export function listTags(repo: Repo): readonly ImageTag[] {
   const tags: ImageTag[] = [];
   for (const name of readDirectoryIfExists(repo.files, ociTagsPath(repo.path))) {
-    const manifest = manifestOfLink(readLinkIfExists(repo.files, joinPath(ociTagsPath(repo.path), name)));
+    const manifest = manifestOfLink(readLinkIfExists(repo.files, childPath(ociTagsPath(repo.path), name)));
     if (manifest !== undefined && !isTemporaryName(name)) tags.push({ tag: tagOfFileName(name), manifest });
   }
   return tags;
@@ -94,14 +95,14 @@ export function listTags(repo: Repo): readonly ImageTag[] {
 
 /** The image that `tag` names; undefined when there is no such tag. */
 export function resolveTag(repo: Repo, tag: string): ManifestDigest | undefined {
-  return manifestOfLink(readLinkIfExists(repo.files, joinPath(ociTagsPath(repo.path), tagFileName(tag))));
+  return manifestOfLink(readLinkIfExists(repo.files, childPath(ociTagsPath(repo.path), tagFileName(tag))));
 }
 
 /** Every link below `streams/refs` and `images/refs`, and whatever else lies there, in byte order. */
 export function listReferences(repo: Repo): readonly Reference[] {
   return [
-    ...referencesBelow(repo.files, { kind: "stream", directory: joinPath(streamsPath(repo.path), "refs") }),
-    ...referencesBelow(repo.files, { kind: "image", directory: joinPath(imagesPath(repo.path), "refs") }),
+    ...referencesBelow(repo.files, { kind: "stream", directory: pathBelow(streamsPath(repo.path), "refs") }),
+    ...referencesBelow(repo.files, { kind: "image", directory: pathBelow(imagesPath(repo.path), "refs") }),
   ];
 }
 
@@ -132,7 +133,7 @@ function referencesBelow(
   depth = 0,
 ): readonly Reference[] {
   return readDirectoryIfExists(files, place.directory).flatMap((entry) => {
-    const path = joinPath(place.directory, entry);
+    const path = childPath(place.directory, entry);
     const name = `${prefix}${entry}` as ByteString;
     if (files.lstat(path).kind === "directory" && depth < depthLimit) {
       return referencesBelow(files, { kind: place.kind, directory: path }, `${name}/`, depth + 1);

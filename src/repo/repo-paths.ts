@@ -2,35 +2,31 @@ import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts"
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
-
-/** `directory/name`, as the kernel takes it. */
-export function joinPath(directory: Path, name: string): Path {
-  return `${directory}/${name}` as Path;
-}
+import { pathBelow } from "../linux/path.ts";
 
 /** The repo's file that says what it is; sealed with fs-verity when all its objects are. */
 export function metaPath(repo: Path): Path {
-  return joinPath(repo, "meta.json");
+  return pathBelow(repo, "meta.json");
 }
 
 /** The directory whose 256 directories hold the objects. */
 export function objectsPath(repo: Path): Path {
-  return joinPath(repo, "objects");
+  return pathBelow(repo, "objects");
 }
 
 /** The directory of all objects whose name starts with the two hex digits `prefix`. */
 export function objectDirectory(repo: Path, prefix: string): Path {
-  return joinPath(objectsPath(repo), prefix);
+  return pathBelow(objectsPath(repo), prefix);
 }
 
 /** Where the object `id` lies, relative to the object directory: `ab/cdef…`. */
-export function objectName(id: ObjectId): string {
+function objectName(id: ObjectId): string {
   return `${id.slice(0, 2)}/${id.slice(2)}`;
 }
 
 /** Where the object `id` lies. */
 export function objectPath(repo: Path, id: ObjectId): Path {
-  return joinPath(objectsPath(repo), objectName(id));
+  return pathBelow(objectsPath(repo), objectName(id));
 }
 
 /** What a link in `streams/` or `images/` says to reach the object `id`. */
@@ -46,22 +42,22 @@ export function linkedObject(target: ByteString): ObjectId | undefined {
 
 /** The directory of links to splitstreams, by content id. */
 export function streamsPath(repo: Path): Path {
-  return joinPath(repo, "streams");
+  return pathBelow(repo, "streams");
 }
 
 /** The directory of links to root images, by object id. */
 export function imagesPath(repo: Path): Path {
-  return joinPath(repo, "images");
+  return pathBelow(repo, "images");
 }
 
 /** The directory where runs keep what is not published yet, each in a directory of its own. Not known to composefs-rs. */
 export function stagingPath(repo: Path): Path {
-  return joinPath(repo, "staging");
+  return pathBelow(repo, "staging");
 }
 
 /** The directory of tags for OCI images, below the directory of all references to streams. */
 export function ociTagsPath(repo: Path): Path {
-  return joinPath(streamsPath(repo), "refs/oci");
+  return pathBelow(streamsPath(repo), "refs/oci");
 }
 
 /** The longest file name that Linux takes. */

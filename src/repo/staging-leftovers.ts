@@ -1,7 +1,9 @@
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 import { readDirectoryIfExists } from "./object-listing.ts";
-import { joinPath, stagingPath } from "./repo-paths.ts";
+import { stagingPath } from "./repo-paths.ts";
 
 /**
  * The staging directories of runs that are dead. A run holds an flock on its directory as long as it lives, and the
@@ -10,7 +12,7 @@ import { joinPath, stagingPath } from "./repo-paths.ts";
 export function listDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
   const dead: Path[] = [];
   for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
-    const path = joinPath(stagingPath(repoPath), name);
+    const path = childPath(stagingPath(repoPath), name);
     if (withDeadStaging(files, path, () => {})) dead.push(path);
   }
   return dead;
@@ -20,23 +22,11 @@ export function listDeadStaging(files: LinuxFiles, repoPath: Path): readonly Pat
 export function removeDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
   const removed: Path[] = [];
   for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
-    const path = joinPath(stagingPath(repoPath), name);
+    const path = childPath(stagingPath(repoPath), name);
     // Under the lock: a run that has just made this directory and waits for its lock finds it gone and makes another.
     if (withDeadStaging(files, path, () => removeTree(files, path))) removed.push(path);
   }
   return removed;
-}
-
-/** Removes a file, or a directory with all that is in it. What is already gone is fine. */
-export function removeTree(files: LinuxFiles, path: Path): void {
-  const stat = files.lstatIfExists(path);
-  if (stat === undefined) return;
-  if (stat.kind === "directory") {
-    for (const name of files.readDirectory(path)) removeTree(files, joinPath(path, name));
-    files.removeDirectory(path);
-  } else {
-    files.unlink(path);
-  }
 }
 
 /** Runs `act` while it holds the lock of a dead run's directory; false when the run lives or somebody was faster. */

@@ -2,11 +2,12 @@ import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 import { ensureDirectory, listObjects } from "./object-listing.ts";
 import type { StagingOptions } from "./object-staging.ts";
 import type { WritableRepo } from "./repo.ts";
-import { joinPath, stagingPath } from "./repo-paths.ts";
-import { removeTree } from "./staging-leftovers.ts";
+import { stagingPath } from "./repo-paths.ts";
 
 /**
  * The staging area of one run: a directory under `staging/` that is locked as long as the run lives, so that nobody takes
@@ -31,7 +32,7 @@ export class StagingRun {
 
   /** What a new worker needs to stage objects; plain data. */
   newStagingOptions(): StagingOptions {
-    const directory = joinPath(this.#path, String(this.#count++));
+    const directory = pathBelow(this.#path, String(this.#count++));
     this.#repo.files.makeDirectory(directory, 0o700);
     return {
       repoPath: this.#repo.path,

@@ -12,10 +12,11 @@ import { OsdeployError } from "../core/errors.ts";
 import { readLayerEntries } from "../core/splitstream/layer-entries.ts";
 import { readSplitstream, type Splitstream } from "../core/splitstream/splitstream-reader.ts";
 import type { LayerEntry } from "../core/tree/layer.ts";
+import { childPath } from "../linux/path.ts";
 import { readLinkIfExists } from "./name-link.ts";
 import { readObject } from "./read-object.ts";
 import type { Repo } from "./repo.ts";
-import { joinPath, linkedObject, streamsPath } from "./repo-paths.ts";
+import { linkedObject, streamsPath } from "./repo-paths.ts";
 import { unpackZstd } from "./zstd-frames.ts";
 
 /** What a document's stream keeps: its bytes, and what it names. */
@@ -56,7 +57,7 @@ export function blobStreamName(digest: BlobDigest): string {
  * the stream refers to was durable before, so a layer that is there need not be fetched.
  */
 export function findStream(repo: Repo, name: string): ObjectId | undefined {
-  const link = readLinkIfExists(repo.files, joinPath(streamsPath(repo.path), fromText(name)));
+  const link = readLinkIfExists(repo.files, childPath(streamsPath(repo.path), fromText(name)));
   return link === undefined ? undefined : linkedObject(link);
 }
 

@@ -1,5 +1,5 @@
 import type { Linux, Path } from "../linux/linux.ts";
-import { joinPath } from "./repo-paths.ts";
+import { pathBelow } from "../linux/path.ts";
 
 /** The parts of the machine that a repo needs. */
 export type RepoLinux = Pick<Linux, "files" | "clock">;
@@ -10,7 +10,7 @@ export type TemporaryPrefix = ".symlink-" | ".tmp-";
 /** A path in `directory` that nobody uses; with a prefix, one that gc takes for a leftover. */
 export function unusedPath(linux: RepoLinux, directory: Path, prefix: TemporaryPrefix | ""): Path {
   for (;;) {
-    const path = joinPath(directory, `${prefix}${linux.clock.randomName()}`);
+    const path = pathBelow(directory, `${prefix}${linux.clock.randomName()}`);
     if (linux.files.lstatIfExists(path) === undefined) return path;
   }
 }

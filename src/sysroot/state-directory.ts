@@ -4,9 +4,10 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Inode } from "../core/tree/inode.ts";
 import type { EtcStep } from "../core/tree/merge-etc.ts";
-import { type ContentSource, copyContent } from "../linux/file-content.ts";
+import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
 import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
 
@@ -63,16 +64,24 @@ export interface NewState {
  * Makes a deployment's state directory: /etc, a link to the shared /var, the origin.
  *
  * It is built under a temporary name and renamed when complete and durable; one that a crash left half-made is never
- * taken for a deployment. The shared /var is made in the same way, and never touched once it exists.
+ * taken for a deployment. The shared /var is made in the same way, and never touched once it exists. A state directory
+ * that is there keeps its /etc and only gets the new origin.
+ *
+ * @returns whether it was made.
  */
 export function writeStateDirectory(
   files: LinuxFiles,
   paths: SysrootPaths,
   state: NewState,
   temporaryName: ByteString,
-): void {
+): boolean {
   const target = stateDirectory(paths, state.rootImage);
-  if (files.lstatIfExists(target) !== undefined) return;
+  const unfinished = pathBelow(paths.deployments, `.new-${temporaryName}`);
+  const origin = new TextEncoder().encode(formatOrigin(state.origin));
+  if (files.lstatIfExists(target) !== undefined) {
+    replaceOrigin(files, unfinished, originPath(target, state.rootImage), origin);
+    return false;
+  }
   makeDirectories(files, paths.root, ["state", "deploy"]);
   makeDirectories(files, paths.root, ["state", "os", "default"]);
   if (files.lstatIfExists(paths.sharedVar) === undefined) {
@@ -80,12 +89,29 @@ export function writeStateDirectory(
       makeTree(files, path, state.var, state.contentOf),
     );
   }
-  buildThenName(files, pathBelow(paths.deployments, `.new-${temporaryName}`), target, (path) => {
+  buildThenName(files, unfinished, target, (path) => {
     files.makeDirectory(path, 0o755);
     makeTree(files, pathBelow(path, "etc"), state.etc, state.contentOf);
     files.symlink(fromText("../../os/default/var"), pathBelow(path, "var"));
-    files.writeNewFile(originPath(path, state.rootImage), new TextEncoder().encode(formatOrigin(state.origin)), 0o644);
+    files.writeNewFile(originPath(path, state.rootImage), origin, 0o644);
   });
+  return true;
+}
+
+/** The same image can be asked for by another name, and an origin that was damaged is whole again. */
+function replaceOrigin(files: LinuxFiles, unfinished: Path, path: Path, origin: Uint8Array): void {
+  if (isFile(files, path, origin)) return;
+  files.writeNewFile(unfinished, origin, 0o644);
+  withOpen(files, unfinished, "read", (fd) => {
+    files.syncFileSystem(fd);
+    files.rename(unfinished, path, { replace: true });
+    files.syncFileSystem(fd);
+  });
+}
+
+function isFile(files: LinuxFiles, path: Path, bytes: Uint8Array): boolean {
+  if (files.lstatIfExists(path)?.sizeBytes !== bytes.length) return false;
+  return Buffer.compare(files.readFile(path, bytes.length), bytes) === 0;
 }
 
 function buildThenName(
@@ -95,14 +121,11 @@ function buildThenName(
   build: (path: ByteString) => void,
 ): void {
   build(temporary);
-  const fd = files.open(temporary, "directory");
-  try {
+  withOpen(files, temporary, "directory", (fd) => {
     files.syncFileSystem(fd);
     files.rename(temporary, target, { replace: false });
     files.syncFileSystem(fd);
-  } finally {
-    files.close(fd);
-  }
+  });
 }
 
 /** Makes the directories `names` below `root`, each inside the one before, where they are missing. */
@@ -130,15 +153,6 @@ export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readon
   );
   for (const path of unfinished) removeTree(files, path);
   return unfinished;
-}
-
-function removeTree(files: LinuxFiles, path: ByteString): void {
-  if (files.lstat(path).kind === "directory") {
-    for (const name of files.readDirectory(path)) removeTree(files, childPath(path, name));
-    files.removeDirectory(path);
-  } else {
-    files.unlink(path);
-  }
 }
 
 /** Makes the inodes of `steps` below `target`; the first step is `target` itself. Times are set last, deepest first. */

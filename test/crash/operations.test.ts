@@ -13,7 +13,7 @@ import type { System } from "../../src/operations/system.ts";
 import { untagImage } from "../../src/repo/references.ts";
 import { openRepo } from "../../src/repo/repo.ts";
 import { describeFiles } from "../builders/machine-text.ts";
-import { buildOsImage, content, placeLayout } from "../builders/os-images.ts";
+import { buildOsImage, content, placeLayout, placeRootDirectory } from "../builders/os-images.ts";
 import { takeSnapshot } from "../builders/system-snapshot.ts";
 import {
   type CrashOptions,
@@ -26,6 +26,7 @@ import {
 const root = fromText("/target");
 const repo = fromText("/target/composefs");
 const layout = fromText("/layout");
+const rootDirectory = fromText("/root-directory");
 
 /** The system of one run on `linux`: the import runs on this thread, under the fake. */
 function systemOf(linux: FakeLinux): System {
@@ -43,6 +44,12 @@ const pullTag = (tag: string) => async (linux: FakeLinux) => {
     source,
     bootable: true,
   });
+  return undefined;
+};
+
+const pullDirectory = async (linux: FakeLinux) => {
+  const image = parseImageReference(`rootfs:${rootDirectory}`);
+  await pull(systemOf(linux), { image, repo, platform, source, bootable: true });
   return undefined;
 };
 
@@ -66,6 +73,8 @@ const gc = async (linux: FakeLinux) => {
   await collectGarbage(systemOf(linux), { repo, dryRun: false });
   return undefined;
 };
+
+const placeDirectory = async ({ files }: FakeLinux) => placeRootDirectory(files, rootDirectory);
 
 const untag = async (linux: FakeLinux, tag: string) => {
   const handle = openRepo(linux, repo, { access: "write", wait: true });
@@ -110,14 +119,28 @@ const scenarios: readonly Scenario[] = [
     operate: switchTo("v2"),
   },
   {
+    name: "switch to the image that is deployed already, by another name",
+    prepare: [switchTo("v1"), editEtc],
+    operate: switchTo("again"),
+  },
+  {
     name: "gc of an image that no tag names any more",
     prepare: [init, pullTag("v1"), pullTag("v2"), (linux) => untag(linux, `oci:${layout}:v1`)],
     operate: gc,
   },
+  { name: "pull of a root directory", prepare: [init, pullTag("v1"), placeDirectory], operate: pullDirectory },
+  {
+    name: "pull of a root directory whose files can be cloned",
+    prepare: [init, placeDirectory],
+    operate: pullDirectory,
+    options: { clone: true },
+  },
 ];
 
+const v1 = await buildOsImage("v1");
 const images = {
-  v1: await buildOsImage("v1"),
+  v1,
+  again: v1,
   v2: await buildOsImage("v2", [{ path: "usr/lib/new", content: content("new") }]),
 };
 

@@ -16,6 +16,8 @@ describe("readCreateWords", () => {
     [[], { minVersion: "x" }, "Invalid min version x"],
     [[], { maxVersion: "1x" }, "Invalid max version 1x"],
     [[], { threads: "" }, "Invalid threads count "],
+    [[], { threads: "0" }, "Invalid threads count 0"],
+    [[], { threads: "-3" }, "Invalid threads count -3"],
   ])("readCreateWords: %j with %j is refused in mkcomposefs's words", (words, options, text) => {
     expect(() => readCreateWords(words, options, command)).toThrow(expect.objectContaining({ message: text }));
   });
@@ -28,8 +30,11 @@ describe("readCreateWords", () => {
     [{ minVersion: "0" }, 0, 0],
     [{ minVersion: "1" }, 1, 1],
     [{ minVersion: "1", maxVersion: "0" }, 1, 1],
-    [{ minVersion: " +1", threads: "-3" }, 1, 1],
-    [{ minVersion: "-1" }, -1, 0],
+    [{ minVersion: " +1", threads: "3" }, 1, 1],
+    [{ minVersion: "-1" }, 4294967295, 4294967295],
+    [{ maxVersion: "-1" }, 0, 4294967295],
+    [{ maxVersion: "99999999999999999999" }, 0, 4294967295],
+    [{ minVersion: "-99999999999999999999" }, 0, 0],
   ])("readCreateWords: the versions for %j are %i to %i", (options, min, max) => {
     expect(readCreateWords(["a", "b"], options, command).version).toEqual({ min, max });
   });
@@ -52,10 +57,14 @@ describe("createRequest", () => {
     });
   });
 
-  test("createRequest: no xattrs win over user xattrs, and all are the default", async () => {
+  test("createRequest: which xattrs are stored; mkcomposefs refuses to leave out all and store the user's", async () => {
     const xattrs = async (options: CreateOptions) =>
       (await createRequest({ source: "/d", image: undefined, version }, options, new FakeCliIo())).source;
-    expect(await xattrs({ skipXattrs: true, userXattrs: true })).toMatchObject({ xattrs: "none" });
+    expect(await xattrs({ skipXattrs: true })).toMatchObject({ xattrs: "none" });
+    expect(await xattrs({ userXattrs: true })).toMatchObject({ xattrs: "user" });
+    await expect(xattrs({ skipXattrs: true, userXattrs: true })).rejects.toThrow(
+      "error accessing /d: Invalid argument",
+    );
     expect(await xattrs({})).toMatchObject({ xattrs: "all", digestStore: undefined });
   });
 

@@ -185,12 +185,9 @@ describe("mkcomposefs's voice", () => {
   test.each([
     [["composefs", "create"], "No source path specified\n"],
     [["composefs", "create", "x"], "mkcomposefs: Invalid empty path\n"],
-    [["composefs", "create", "--foo"], `mkcomposefs: unrecognized option '--foo'\n${usage}`],
-    [["composefs", "create", "--threads"], `option needs a value\n${usage}`],
-    [
-      ["composefs", "create", "a", "b"],
-      `mkcomposefs: too many arguments for 'create'. Expected 1 argument but got 2\n${usage}`,
-    ],
+    [["composefs", "create", "--foo"], usage],
+    [["composefs", "create", "--threads"], "option needs a value\n"],
+    [["composefs", "create", "a", "b"], usage],
     [["composefs"], "No command specified\nUsage: osdeploy composefs [options] [command]\n"],
     [["composefs", "foo"], "composefs-info: Unknown command 'foo'\n\nUsage: osdeploy composefs [options] [command]\n"],
   ])("runMain: %j fails with mkcomposefs's text and status 1", async (argv, text) => {

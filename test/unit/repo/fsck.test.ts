@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import type { ObjectId } from "../../../src/core/digest/object-id.ts";
 import { SplitstreamWriter } from "../../../src/core/splitstream/splitstream-writer.ts";
+import { systemCallError } from "../../../src/linux/errno.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { compressZstd } from "../../../src/linux/zstd-encoder.ts";
 import { checkRepo, type FsckOptions } from "../../../src/repo/fsck.ts";
 import type { FsckReport } from "../../../src/repo/fsck-report.ts";
@@ -112,6 +114,20 @@ describe.each(modes)("checkRepo of a $mode repo", ({ secure }) => {
 });
 
 describe("checkRepo", () => {
+  test("checkRepo: a seal so damaged that its file cannot be opened does not end it", () => {
+    const { linux, image } = withImage(true);
+    const [file] = image.files;
+    const measureVerity: LinuxFiles["measureVerity"] = (each, algorithm) => {
+      if (each === path(file)) throw systemCallError({ verb: "open", path: each }, "EINVAL");
+      return linux.files.measureVerity(each, algorithm);
+    };
+    const machine = { files: { ...linux.files, measureVerity }, clock: linux.clock };
+    const report = withRepo(machine, "read", (repo) => checkRepo(repo, { metadataOnly: true, deployments: new Map() }));
+    expect(report).toMatchObject({ ok: false, objects: 9 });
+    expect(report.problems).toMatchObject([{ kind: "object-unreadable", object: file }]);
+    expect(report.problems[0]?.hits).toContain("os/one");
+  });
+
   test("checkRepo: an object of a secure repo that lost its seal, though its bytes are right", () => {
     const { linux, image } = withImage(true);
     replace(linux, image.files[0], imageContents(0)[0] ?? content(0));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromText, toText } from "../../../src/core/bytes/byte-string.ts";
 import { parseDiffId, parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
+import type { Compression } from "../../../src/core/oci/media-type.ts";
 import { systemCallError } from "../../../src/linux/errno.ts";
 import {
   defaultLayerLimits,
@@ -13,13 +14,7 @@ import { publish } from "../../../src/repo/publish.ts";
 import type { WritableRepo } from "../../../src/repo/repo.ts";
 import { StagingRun } from "../../../src/repo/staging-run.ts";
 import { layerStreamName, readLayer, readSplitstreamObject, readStream } from "../../../src/repo/streams.ts";
-import {
-  type BuiltLayer,
-  buildLayer,
-  type LayerCompression,
-  type LayerFile,
-  sha256,
-} from "../../builders/oci-layer.ts";
+import { type BuiltLayer, buildLayer, type LayerFile, sha256 } from "../../builders/oci-layer.ts";
 import { content, idOf, makeRepo, withRepo } from "../../builders/repos.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -38,11 +33,7 @@ const files: readonly LayerFile[] = [
   { path: "usr/link", symlink: "small" },
 ];
 
-function toImport(
-  layer: BuiltLayer,
-  compression: LayerCompression,
-  changes: Partial<LayerToImport> = {},
-): LayerToImport {
+function toImport(layer: BuiltLayer, compression: Compression, changes: Partial<LayerToImport> = {}): LayerToImport {
   return {
     digest: parseLayerDigest(layer.digest),
     sizeBytes: layer.blob.length,

@@ -106,6 +106,37 @@ describe("ObjectStaging", () => {
       expect(linux.trace.some(({ call }) => call === "cloneFile")).toBe(true);
     });
   });
+
+  test.each([true, false])("addFile: shows each byte once, in order (clone: %j)", (clone) => {
+    withStaging({ clone }, (staging, linux) => {
+      linux.files.writeNewFile(fromText("/source"), large, 0o600);
+      const pieces: Uint8Array[] = [];
+      staging.addFile(fromText("/source"), (piece) => pieces.push(piece.slice()));
+      expect(Buffer.compare(Buffer.concat(pieces), large)).toBe(0);
+    });
+  });
+
+  test("addFile: a file system that cannot clone is asked once", () => {
+    withStaging({}, (staging, linux) => {
+      linux.files.writeNewFile(fromText("/source"), large, 0o600);
+      linux.files.writeNewFile(fromText("/other"), small, 0o600);
+      expect([staging.addFile(fromText("/source")).id, staging.addFile(fromText("/other")).id]).toEqual([
+        idOf(large),
+        idOf(small),
+      ]);
+      expect(linux.trace.filter(({ call }) => call === "cloneFile")).toHaveLength(1);
+    });
+  });
+
+  test("addFile: leaves nothing behind when the source cannot be read", () => {
+    withStaging({}, (staging, linux, { directory }) => {
+      linux.files.makeDirectory(fromText("/source"), 0o755);
+      const failing = () => staging.addFile(fromText("/source"));
+      expect(failing).toThrow();
+      expect(linux.files.readDirectory(directory)).toEqual([]);
+      expect(staging.take()).toEqual([]);
+    });
+  });
 });
 
 describe.each(modes)("ObjectStaging in a $mode repo", ({ secure }) => {

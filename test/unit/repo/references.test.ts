@@ -50,6 +50,17 @@ describe("tags", () => {
     expect(linux.files.readDirectory(fromText("/repo/streams/refs/oci"))).toEqual(["os"]);
   });
 
+  test("tagImage: a tag in any language is found again, and lies on the disk in UTF-8 once", () => {
+    const linux = withManifests();
+    withRepo(linux, "write", (repo) => {
+      tagImage(repo, "localhost/Bücher", first);
+      expect(resolveTag(repo, "localhost/Bücher")).toBe(first);
+      expect(listTags(repo)).toEqual([{ tag: "localhost/Bücher", manifest: first }]);
+      expect(linux.files.readDirectory(fromText("/repo/streams/refs/oci"))).toEqual([fromText("localhost%2FBücher")]);
+      expect(untagImage(repo, "localhost/Bücher")).toBe(true);
+    });
+  });
+
   test("tagImage: refuses an image that is not there", () => {
     const linux = withManifests();
     const absent = parseManifestDigest(`sha256:${"3".repeat(64)}`);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { systemCallError } from "../../../src/linux/errno.ts";
-import { listDeadStaging, removeDeadStaging, removeTree } from "../../../src/repo/staging-leftovers.ts";
+import { listDeadStaging, removeDeadStaging } from "../../../src/repo/staging-leftovers.ts";
 import { content, makeRepo, repoPath } from "../../builders/repos.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -39,8 +39,4 @@ test("removeDeadStaging: somebody who was faster is fine, another error is not h
   const linux = withDeadRun();
   expect(removeDeadStaging(failing(linux, "ENOENT"), repoPath)).toEqual([]);
   expect(() => removeDeadStaging(failing(linux, "EIO"), repoPath)).toThrow(expect.objectContaining({ code: "system" }));
-});
-
-test("removeTree: nothing there is fine", () => {
-  removeTree(new FakeLinux().files, fromText("/none"));
 });

@@ -11,6 +11,18 @@ test("linePieces: the lines come out whole, in order, in pieces that are never e
   expect(pieces.length).toBeLessThan(12);
 });
 
+test("linePieces: the lines before an error come out, and then the error", () => {
+  const pieces = linePieces(linesAndError(["one\n", "two\n"]));
+  expect(Buffer.from(pieces.next().value as Uint8Array).toString()).toBe("one\ntwo\n");
+  expect(() => pieces.next()).toThrow("no more");
+  expect(() => linePieces(linesAndError([])).next()).toThrow("no more");
+});
+
+function* linesAndError(lines: readonly string[]): Generator<ByteString> {
+  yield* lines.map(fromText);
+  throw new Error("no more");
+}
+
 test("linePieces: bytes over 0x7f stay one byte, and no lines are no piece", () => {
   expect([...linePieces(["\u00ff\n" as ByteString])].map((piece) => [...piece])).toEqual([[0xff, 0x0a]]);
   expect([...linePieces([])]).toEqual([]);

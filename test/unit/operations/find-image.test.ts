@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { findImage, tagOfReference } from "../../../src/operations/find-image.ts";
+import { tagImage } from "../../../src/repo/references.ts";
+import { openRepo, type RepoAccess } from "../../../src/repo/repo.ts";
+import { layoutReference, machineWithRepo, repoOfSysroot } from "../../builders/operation-machine.ts";
+import { storeOs } from "../../builders/stored-os.ts";
+import type { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const { linux, images } = await storeOs();
+
+function find(words: string, machine: FakeLinux = linux) {
+  return withRepo(machine, "read", (repo) => findImage(repo, words));
+}
+
+function withRepo<Access extends RepoAccess, T>(
+  machine: FakeLinux,
+  access: Access,
+  use: (repo: ReturnType<typeof openRepo<Access>>) => T,
+): T {
+  const repo = openRepo(machine, repoOfSysroot, { access, wait: false });
+  try {
+    return use(repo);
+  } finally {
+    repo.close();
+  }
+}
+
+describe("findImage", () => {
+  test("finds an image by its tag, and all that was made of it", () => {
+    const found = find(layoutReference("v1"));
+    expect(found.manifestDigest).toBe(images.v1.manifestDigest);
+    expect(Buffer.compare(found.manifestBytes, images.v1.manifest)).toBe(0);
+    expect(Buffer.compare(found.configBytes, images.v1.config)).toBe(0);
+    expect(found.layers.map(({ digest, diffId }) => ({ digest, diffId }))).toEqual(
+      images.v1.layers.map(({ digest, diffId }) => ({ digest, diffId })),
+    );
+    expect(found.rawImage).toMatch(/^[0-9a-f]{128}$/);
+    expect(found.bootImage).toMatch(/^[0-9a-f]{128}$/);
+    expect(find(layoutReference("data")).bootImage).toBeUndefined();
+  });
+
+  test("finds it by its manifest's digest", () => {
+    expect(find(images.v2.manifestDigest).manifestDigest).toBe(images.v2.manifestDigest);
+  });
+
+  test("finds one from a registry with and without transport, and with the tag left out", () => {
+    withRepo(linux, "write", (repo) => {
+      tagImage(repo, "registry.example/os:latest", find(images.v1.manifestDigest).manifestDigest);
+      tagImage(repo, "docker.io/library/debian:12", find(images.v2.manifestDigest).manifestDigest);
+    });
+    for (const words of ["registry.example/os:latest", "docker://registry.example/os:latest", "registry.example/os"]) {
+      expect(find(words).manifestDigest).toBe(images.v1.manifestDigest);
+    }
+    expect(find("docker://debian:12").manifestDigest).toBe(images.v2.manifestDigest);
+  });
+
+  test("names what there is when it finds nothing", () => {
+    expect(() => find("oci:/layout:v9")).toThrow(
+      expect.objectContaining({
+        code: "not-found",
+        message: expect.stringMatching(
+          /^Cannot find image "oci:\/layout:v9": the repo holds .*oci:\/layout:data, oci:\/layout:v1, oci:\/layout:v2/,
+        ),
+        facts: { image: "oci:/layout:v9" },
+      }),
+    );
+    expect(() => find(`sha256:${"00".repeat(32)}`)).toThrow(expect.objectContaining({ code: "not-found" }));
+  });
+
+  test("says so when the repo is empty", async () => {
+    const empty = await machineWithRepo({});
+    expect(() => find("os", empty)).toThrow('Cannot find image "os": the repo holds no image');
+  });
+});
+
+test.each([
+  ["docker://registry.example/os:1", "registry.example/os:1"],
+  ["oci:/layout:v1", "oci:/layout:v1"],
+])("tagOfReference: %s is tagged %s", (reference, tag) => {
+  expect(tagOfReference(parseImageReference(reference))).toBe(tag);
+});

@@ -1,0 +1,248 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { parseObjectId } from "../../../src/core/digest/object-id.ts";
+import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import type { Directory, Inode } from "../../../src/core/tree/inode.ts";
+import { type EtcStep, mergeEtc } from "../../../src/core/tree/merge-etc.ts";
+import type { ContentSource } from "../../../src/linux/file-content.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
+import { openLinux } from "../../../src/linux/live-linux.ts";
+import { parseOrigin } from "../../../src/sysroot/origin-file.ts";
+import {
+  type NewState,
+  readDeploymentDirectories,
+  removeUnfinished,
+  writeStateDirectory,
+} from "../../../src/sysroot/state-directory.ts";
+import { type SysrootPaths, sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
+import { directory, file, special, symlink } from "../../builders/file-trees.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const rootImage = parseObjectId("ab".repeat(64), "sha512");
+const origin = {
+  imageReference: "docker://registry.example/os:1",
+  manifestDigest: parseManifestDigest(`sha256:${"12".repeat(32)}`),
+  bootDigest: "34".repeat(32),
+};
+
+const text = fromText;
+
+/** Directory with a little of everything; the names are text. */
+const etc = directory(
+  {
+    hosts: file("127.0.0.1\n", { permissions: 0o640, uid: 3, gid: 4, mtimeSeconds: 1_000n, mtimeNanoseconds: 5 }),
+    shadow: file("secret", { permissions: 0 }, new Map([[text("user.note"), fromBytes(Uint8Array.of(0, 255, 10))]])),
+    setuid: file("program", { permissions: 0o4755, uid: 9 }),
+    localtime: symlink("../usr/share/zoneinfo/UTC"),
+    conf: directory({ deep: directory({ file: file("x") }, { permissions: 0o2770, mtimeSeconds: 77n }) }),
+    pipe: special("fifo"),
+    null: special("character-device", 0x0103),
+  },
+  { permissions: 0o751, mtimeSeconds: -5n, mtimeNanoseconds: 999_999_999 },
+);
+
+function stepsOf(root: Directory): readonly EtcStep[] {
+  return mergeEtc({ pristine: { root }, host: { root }, image: { root } }).steps;
+}
+
+function contentOf({ inode }: EtcStep): ContentSource {
+  if (inode.kind !== "regular" || inode.content.kind !== "inline") throw new Error("These files are inline");
+  return { kind: "bytes", bytes: toBytes(inode.content.bytes) };
+}
+
+function newState(changes: Partial<NewState> = {}): NewState {
+  const seed = directory({ lib: directory({ state: file("of the image", { uid: 7 }) }) });
+  return { rootImage, origin, etc: stepsOf(etc), var: stepsOf(seed), contentOf, ...changes };
+}
+
+/** What lies at `path`, in the words of a tree. */
+function readInode(files: LinuxFiles, path: ByteString): unknown {
+  const { kind, permissions, uid, gid, mtimeSeconds, mtimeNanoseconds, rdev } = files.lstat(path);
+  const stat = { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds };
+  const xattrs = Object.fromEntries(files.xattrs(path));
+  switch (kind) {
+    case "directory": {
+      const entries = files.readDirectory(path).map((name) => [name, readInode(files, text(`${path}/${name}`))]);
+      return { kind, stat, xattrs, entries: Object.fromEntries(entries) };
+    }
+    case "regular":
+      return { kind, stat, xattrs, content: fromBytes(files.readFile(path, 1000)) };
+    case "symlink":
+      return { kind, stat: { ...stat, permissions: 0o777 }, xattrs, target: files.readLink(path) };
+    default:
+      return { kind, stat, xattrs, rdev };
+  }
+}
+
+function expected(inode: Inode): unknown {
+  const { kind, stat } = inode;
+  const common = { kind, stat, xattrs: Object.fromEntries(inode.xattrs) };
+  switch (kind) {
+    case "directory":
+      return {
+        ...common,
+        entries: Object.fromEntries([...inode.entries].map(([name, child]) => [name, expected(child)])),
+      };
+    case "regular":
+      return { ...common, content: inode.content.kind === "inline" ? inode.content.bytes : undefined };
+    case "symlink":
+      return { ...common, target: inode.target };
+    default:
+      return { ...common, rdev: inode.rdev };
+  }
+}
+
+const temporary = mkdtempSync(join(tmpdir(), "state-directory-"));
+afterAll(() => rmSync(temporary, { recursive: true, force: true }));
+const isRoot = process.getuid?.() === 0;
+
+describe.each(["fake", "live"] as const)("on the %s Linux", (kind) => {
+  const skipped = kind === "live" && !isRoot;
+  test.skipIf(skipped)(
+    `writeStateDirectory: everything of /etc comes out as it was${skipped ? " (skipped: needs root)" : ""}`,
+    () => {
+      const { files } = kind === "fake" ? new FakeLinux() : openLinux();
+      const root = text(kind === "fake" ? "/target" : join(temporary, "target"));
+      files.makeDirectory(root, 0o755);
+      const paths = sysrootPaths(root);
+      writeStateDirectory(files, paths, newState(), text("1"));
+      const target = `${root}/state/deploy/${rootImage}`;
+      expect(files.readDirectory(text(target))).toEqual([`${rootImage}.origin`, "etc", "var"]);
+      expect(readInode(files, text(`${target}/etc`))).toEqual(expected(etc));
+      expect(files.readLink(text(`${target}/var`))).toBe("../../os/default/var");
+      expect(fromBytes(files.readFile(text(`${target}/var/lib/state`), 100))).toBe("of the image");
+      expect(files.lstat(text(`${target}/var/lib/state`)).uid).toBe(7);
+      const written = new TextDecoder().decode(files.readFile(text(`${target}/${rootImage}.origin`), 1000));
+      expect(parseOrigin(written)).toEqual(origin);
+      expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin }]);
+    },
+  );
+});
+
+function machine(): { linux: FakeLinux; files: LinuxFiles; paths: SysrootPaths } {
+  const linux = new FakeLinux();
+  linux.files.makeDirectory(text("/target"), 0o755);
+  return { linux, files: linux.files, paths: sysrootPaths(text("/target")) };
+}
+
+const other = parseObjectId("cd".repeat(64), "sha512");
+
+describe("writeStateDirectory", () => {
+  test("seeds the shared /var once, and never touches it again", () => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    files.unlink(text("/target/state/os/default/var/lib/state"));
+    const seed = stepsOf(directory({ lib: directory({}), more: file("of the second image") }));
+    writeStateDirectory(files, paths, newState({ rootImage: other, var: seed }), text("2"));
+    expect(files.readDirectory(paths.sharedVar)).toEqual(["lib"]);
+    expect(files.readDirectory(text("/target/state/os/default/var/lib"))).toEqual([]);
+    expect(files.readLink(text(`/target/state/deploy/${other}/var`))).toBe("../../os/default/var");
+  });
+
+  test("leaves the /etc of a deployment that is there alone", () => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const hosts = text(`/target/state/deploy/${rootImage}/etc/hosts`);
+    files.unlink(hosts);
+    writeStateDirectory(files, paths, newState(), text("2"));
+    expect(files.lstatIfExists(hosts)).toBeUndefined();
+    expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
+  });
+
+  test("a deployment that is there gets the new origin, so that it follows what was asked for last", () => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const changed = { ...origin, imageReference: "docker://registry.example/os:2" };
+    writeStateDirectory(files, paths, newState({ origin: changed }), text("2"));
+    expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: changed }]);
+    expect(files.readDirectory(text(`/target/state/deploy/${rootImage}`))).toEqual([
+      `${rootImage}.origin`,
+      "etc",
+      "var",
+    ]);
+  });
+
+  test("is durable before it has its name", () => {
+    const { linux, files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const after = linux.crash({ keepUnsynced: false, names: "lost" });
+    expect(readInode(after.files, text(`/target/state/deploy/${rootImage}/etc`))).toEqual(expected(etc));
+    expect(readDeploymentDirectories(after.files, paths)).toEqual([{ rootImage, origin }]);
+  });
+
+  test("copies large files from where they lie, and clones them where the file system can", () => {
+    for (const clone of [false, true]) {
+      const linux = new FakeLinux({ clone });
+      const { files } = linux;
+      const bytes = new Uint8Array(700_000).map((_, index) => index % 251);
+      files.makeDirectory(text("/target"), 0o755);
+      files.writeNewFile(text("/large"), bytes, 0o644);
+      const steps = stepsOf(directory({ large: file("", { permissions: 0o604 }) }));
+      const state = newState({
+        etc: steps,
+        contentOf: () => ({ kind: "file", path: text("/large") }),
+        var: stepsOf(directory({})),
+      });
+      writeStateDirectory(files, sysrootPaths(text("/target")), state, text("1"));
+      const copy = text(`/target/state/deploy/${rootImage}/etc/large`);
+      expect(Buffer.compare(files.readFile(copy, 1 << 20), bytes)).toBe(0);
+      expect(files.lstat(copy)).toMatchObject({ permissions: 0o604, nlink: 1 });
+    }
+  });
+
+  test("a name in bytes that are no text stays as it is", () => {
+    const { files, paths } = machine();
+    const name = fromBytes(Uint8Array.of(0xff, 0x0a, 0x41));
+    const root: Directory = { ...directory({}), entries: new Map([[name, file("odd")]]) };
+    writeStateDirectory(files, paths, newState({ etc: stepsOf(root) }), text("1"));
+    expect(files.readDirectory(text(`/target/state/deploy/${rootImage}/etc`))).toEqual([name]);
+  });
+});
+
+describe("readDeploymentDirectories", () => {
+  test("passes over what is no root image's name, and is empty without a directory", () => {
+    const { files, paths } = machine();
+    expect(readDeploymentDirectories(files, paths)).toEqual([]);
+    writeStateDirectory(files, paths, newState(), text("1"));
+    for (const name of [".new-2", "notes", "ab".repeat(20), "AB".repeat(32)]) {
+      files.makeDirectory(text(`/target/state/deploy/${name}`), 0o755);
+    }
+    expect(readDeploymentDirectories(files, paths).map((found) => found.rootImage)).toEqual([rootImage]);
+  });
+
+  test.each([
+    ["missing", undefined],
+    ["no origin file", "hello"],
+    ["empty", ""],
+    ["far too long", "x".repeat(70_000)],
+  ])("keeps a deployment whose origin is %s, without origin", (_, content) => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const path = text(`/target/state/deploy/${rootImage}/${rootImage}.origin`);
+    files.unlink(path);
+    if (content !== undefined) files.writeNewFile(path, toBytes(text(content)), 0o644);
+    expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: undefined }]);
+  });
+
+  test("does not take a broken disk for a missing origin", () => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const path = text(`/target/state/deploy/${rootImage}/${rootImage}.origin`);
+    files.unlink(path);
+    files.makeDirectory(path, 0o755);
+    expect(() => readDeploymentDirectories(files, paths)).toThrow(expect.objectContaining({ code: "system" }));
+  });
+});
+
+test("removeUnfinished: says what it took away", () => {
+  const { files, paths } = machine();
+  expect(removeUnfinished(files, paths)).toEqual([]);
+  writeStateDirectory(files, paths, newState(), text("1"));
+  files.makeDirectory(text("/target/state/deploy/.new-9"), 0o755);
+  files.writeNewFile(text("/target/state/os/default/.new-8"), new Uint8Array(), 0o644);
+  expect(removeUnfinished(files, paths)).toEqual(["/target/state/deploy/.new-9", "/target/state/os/default/.new-8"]);
+  expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
+});
