@@ -1,8 +1,10 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    // those on virtual machines: vitest.vm.config.ts
+    exclude: [...configDefaults.exclude, "test/vm/**"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     coverage: {

@@ -36,7 +36,7 @@ export interface CreateWords {
 export function readCreateWords(words: readonly string[], options: CreateOptions, command: Command): CreateWords {
   const minVersion = readNumber(options.minVersion, "min version");
   const maxVersion = readNumber(options.maxVersion, "max version");
-  readNumber(options.threads, "threads count");
+  checkThreads(options.threads);
   const [source, image] = words;
   const digestOnly = options.printDigestOnly === true;
   if (source === undefined) throw wrongWords("No source path specified", command);
@@ -77,11 +77,19 @@ async function composefsSource(source: string, options: CreateOptions, io: CliIo
   return {
     kind: "directory",
     path: fromText(source),
-    digestStore: options.digestStore === undefined ? undefined : fromText(options.digestStore),
+    digestStore: options.digestStore === undefined ? undefined : fromText(options.digestStore || "."),
     useEpoch: options.useEpoch === true,
     skipDevices: options.skipDevices === true,
-    xattrs: options.skipXattrs ? "none" : options.userXattrs ? "user" : "all",
+    xattrs: xattrsOf(source, options),
   };
+}
+
+/** mkcomposefs refuses both options at once, in the words in which it refuses a source. */
+function xattrsOf(source: string, { skipXattrs, userXattrs }: CreateOptions): "all" | "user" | "none" {
+  if (skipXattrs && userXattrs) {
+    throw new OsdeployError("bad-format", fromText(`error accessing ${source}: Invalid argument`));
+  }
+  return skipXattrs ? "none" : userXattrs ? "user" : "all";
 }
 
 /** What `composefs create` prints: the image where standard output is the destination, the digest where it is asked for. */
@@ -94,9 +102,18 @@ export function* createOutput(
   if (options.printDigest || options.printDigestOnly) yield toBytes(fromText(`${result.digest}\n`));
 }
 
-/** As C's strtol reads it with nothing left over. */
+/** As C's strtol reads it with nothing left over, stored in an unsigned int. */
 function readNumber(text: string | undefined, what: string): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\s*[+-]?\d+$/.test(text)) throw new OsdeployError("usage", `Invalid ${what} ${text}`);
-  return Number(text);
+  const value = BigInt(text.replace(/[\s+]/g, ""));
+  const clamped = value > maxLong ? maxLong : value < -maxLong ? -maxLong - 1n : value;
+  return Number(BigInt.asUintN(32, clamped));
+}
+
+const maxLong = 2n ** 63n - 1n;
+
+function checkThreads(text: string | undefined): void {
+  const signed = (readNumber(text, "threads count") ?? 1) | 0;
+  if (signed < 1) throw new OsdeployError("usage", `Invalid threads count ${signed}`);
 }

@@ -5,17 +5,21 @@ import type { ComposefsImagesRequest } from "../operations/composefs-info.ts";
 import { repeatedOption } from "./options.ts";
 import { wrongWords } from "./words-error.ts";
 
-/** The options of the commands that stand in for composefs-info. */
+/** The options of the commands that stand in for composefs-info, which takes all of them for every command. */
 export interface InfoOptions {
   readonly filter: readonly string[];
   readonly basedir?: string;
 }
 
-/** Adds the argument `[images...]`, and `--filter`, which composefs-info takes for every command. */
-export function addInfoOptions(command: Command): Command {
+/** Adds the argument for what the command reads, `--filter` and `--basedir`. */
+export function addInfoOptions(
+  command: Command,
+  [argument, meaning]: readonly [string, string] = ["[images...]", "composefs image files"],
+): Command {
   return command
-    .argument("[images...]", "composefs image files")
-    .addOption(repeatedOption("--filter <name>", "only this name in the root and what is below it"));
+    .argument(argument, meaning)
+    .addOption(repeatedOption("--filter <name>", "only this name in the root and what is below it"))
+    .option("--basedir <path>", "the object directory");
 }
 
 /**
@@ -28,17 +32,31 @@ export function readInfoWords(
   options: InfoOptions,
   command: Command,
 ): ComposefsImagesRequest {
-  const path = options.filter.find((name) => name.includes("/"));
-  if (path !== undefined) throw new OsdeployError("bad-format", `Filter must be a single name: ${path}: Success`);
-  return { images: readPaths(words, "image path", command), filter: options.filter.map(fromText) };
+  checkFilter(options);
+  return {
+    images: readPaths(words, "image path", command),
+    filter: options.filter.map(fromText),
+    baseDirectory: options.basedir === undefined ? undefined : fromText(options.basedir),
+  };
 }
 
-/** The files that a command is given. @throws OsdeployError `usage` when there is none. */
-export function readPaths(
-  words: readonly string[],
-  what: "image path" | "files",
-  command: Command,
-): readonly ByteString[] {
+/**
+ * The files that a command is given, which knows neither filter nor base directory, but looks at the filter.
+ *
+ * @throws OsdeployError as {@link readInfoWords} does.
+ */
+export function readFileWords(words: readonly string[], options: InfoOptions, command: Command): readonly ByteString[] {
+  checkFilter(options);
+  return readPaths(words, "files", command);
+}
+
+function checkFilter({ filter }: InfoOptions): void {
+  const path = filter.find((name) => name.includes("/"));
+  if (path === undefined) return;
+  throw new OsdeployError("bad-format", fromText(`Filter must be a single name: ${path}: Success`));
+}
+
+function readPaths(words: readonly string[], what: "image path" | "files", command: Command): readonly ByteString[] {
   if (words.length === 0) throw wrongWords(`No ${what} specified`, command);
   return words.map(fromText);
 }

@@ -28,12 +28,18 @@ export function wordsError(error: unknown, { name, voice, usage }: WrongCommand)
     .replace(/^error: /, "")
     .replace(/\s*\n/g, " ")
     .replace(/\.$/, "");
+  if (voice === "mkcomposefs") return new OsdeployError("usage", wordsOfMkcomposefs(error, usage));
   if (voice !== "osdeploy") return new OsdeployError("usage", `${foreignText(error, text, voice)}\n${usage}`);
   const state = error.code === "commander.help" ? "no command is named" : text;
   return new OsdeployError("usage", `Cannot run ${name}: ${state}`, { facts: { hint: `See: ${name} --help` } });
 }
 
-/** The programs that `osdeploy composefs` stands in for read their words with getopt and have texts of their own. */
+/** mkcomposefs tells what is wrong with an option only where its value is missing; there it leaves out the usage. */
+function wordsOfMkcomposefs({ code }: CommanderError, usage: string): string {
+  return code === "commander.optionMissingArgument" ? "option needs a value" : usage;
+}
+
+/** composefs-info reads its words with getopt and has texts of its own. */
 function foreignText(error: CommanderError, text: string, voice: Voice): string {
   const quoted = /'([^' <=]+)/.exec(text)?.[1];
   switch (error.code) {
@@ -44,7 +50,7 @@ function foreignText(error: CommanderError, text: string, voice: Voice): string 
     case "commander.unknownOption":
       return `${voice}: unrecognized option '${quoted}'`;
     case "commander.optionMissingArgument":
-      return voice === "mkcomposefs" ? "option needs a value" : `${voice}: option '${quoted}' requires an argument`;
+      return `${voice}: option '${quoted}' requires an argument`;
     default:
       return `${voice}: ${text}`;
   }

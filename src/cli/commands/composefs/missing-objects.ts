@@ -1,4 +1,3 @@
-import { fromText } from "../../../core/bytes/byte-string.ts";
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
 import { addInfoOptions, type InfoOptions, readInfoWords } from "../../info-words.ts";
@@ -11,14 +10,12 @@ export const define: DefineCommand = (command, frame) => {
       "Lists the objects that composefs images need and the object directory does not have, as composefs-info " +
         "missing-objects does. --json changes nothing.",
     )
-    .option("--basedir <path>", "the object directory")
     .action(async (words: readonly string[], options: InfoOptions) => {
       const request = readInfoWords(words, options, command);
-      const baseDirectory = fromText(options.basedir ?? "");
       await frame.read(
         async (system) => {
           const { missingComposefsObjects } = await import("../../../operations/composefs-info.ts");
-          return missingComposefsObjects(system, { ...request, baseDirectory });
+          return missingComposefsObjects(system, request);
         },
         { text: linePieces, json: "as-text" },
       );
