@@ -48,8 +48,7 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   // The one place that knows the machine: all of Node, and the C library.
   linux: { folders: allOfCore, modules: ["koffi", "node:*"] },
   repo: store,
-  // tar-stream reads the outer tar of archives, whose headers are plain; never a layer.
-  "image-source": { folders: store.folders, modules: ["undici", "tar-stream", "node:stream", "node:buffer"] },
+  "image-source": { folders: store.folders, modules: ["undici", "node:stream", "node:buffer"] },
   // ini reads origin files, which bootc writes too.
   sysroot: { folders: store.folders, modules: ["ini"] },
   bootloader: store,
