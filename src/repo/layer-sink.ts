@@ -11,6 +11,7 @@ import { KnownComparison } from "./known-comparison.ts";
 import type { KnownFiles } from "./known-files.ts";
 import { newScratch } from "./object-check.ts";
 import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
+import { openZstdRecords } from "./zstd-records.ts";
 
 /** What a layer turned out to hold. */
 export interface LayerStats {
@@ -29,6 +30,7 @@ export class LayerSink implements TarSink {
   readonly #files: LinuxFiles;
   readonly #staging: ObjectStaging;
   readonly #known: KnownFiles;
+  readonly #records = openZstdRecords();
   readonly #stream: SplitstreamWriter;
   readonly #scratch = newScratch();
   #comparison: KnownComparison | undefined;
@@ -42,7 +44,7 @@ export class LayerSink implements TarSink {
     this.#files = files;
     this.#staging = staging;
     this.#known = known;
-    this.#stream = new SplitstreamWriter(staging.algorithm, "layer");
+    this.#stream = new SplitstreamWriter(staging.algorithm, "layer", this.#records);
   }
 
   structure(bytes: Uint8Array): void {
@@ -100,6 +102,7 @@ export class LayerSink implements TarSink {
 
   /** Closes what an error left open. */
   abandon(): void {
+    this.#records.close();
     this.#endComparison();
     this.#writer?.abandon();
     this.#writer = undefined;

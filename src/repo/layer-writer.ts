@@ -10,6 +10,7 @@ import { compressZstd } from "../linux/zstd-encoder.ts";
 import type { ImportedLayer } from "./layer-import.ts";
 import type { ObjectStaging } from "./object-staging.ts";
 import { layerStreamName } from "./streams.ts";
+import { openZstdRecords } from "./zstd-records.ts";
 
 /** A file whose content lies outside of the tree that its entry comes from. */
 export type FileEntry = Extract<LayerEntry, { readonly kind: "regular" }>;
@@ -34,7 +35,7 @@ export class LayerWriter {
   constructor(files: LinuxFiles, staging: ObjectStaging) {
     this.#files = files;
     this.#staging = staging;
-    this.#stream = new SplitstreamWriter(staging.algorithm, "layer");
+    this.#stream = new SplitstreamWriter(staging.algorithm, "layer", openZstdRecords());
   }
 
   /** Adds an entry that is complete as it is: anything but a file with external content. */

@@ -1,6 +1,7 @@
 import { type ByteString, compareBytes, fromText, toBytes, writeBytes } from "../bytes/byte-string.ts";
 import { fromHex } from "../bytes/hex.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../digest/object-id.ts";
+import { OsdeployError } from "../errors.ts";
 import {
   algorithmBytes,
   blockSizeLog,
@@ -15,10 +16,26 @@ import {
 /** Compresses `bytes` to one zstd frame. */
 export type Compress = (bytes: Uint8Array) => Uint8Array;
 
+/** Compresses bytes that come one after the other to one zstd frame. */
+export interface StreamCompressor {
+  write(bytes: Uint8Array): void;
+  finish(): Uint8Array;
+}
+
+/** Whole records are handed to the compressor when there are this many bytes of them. */
+const flushBytes = 256 * 1024;
+
 /**
- * Collects the records of one splitstream in memory, then frames them.
+ * A run of inline bytes is one record, whose length stands before it, so it is held in memory. The image chooses how long
+ * it is; this is some 100 000 symlinks or files of a few bytes without a larger one between them.
+ */
+const inlineLimitBytes = 256 * 1024 * 1024;
+
+/**
+ * Collects the records of one splitstream, then frames them.
  *
- * Inline bytes are copied; runs of them become one record. {@link finish} is called once, at the end.
+ * Inline bytes are copied; runs of them become one record. With a compressor, records are compressed as they come, and
+ * memory holds them only in that form; else they are kept until {@link finish}, which is called once, at the end.
  */
 export class SplitstreamWriter {
   readonly #algorithm: VerityAlgorithm;
@@ -31,15 +48,31 @@ export class SplitstreamWriter {
   /** Where the open inline record starts; undefined when the last record is an object. */
   #inlineStart: number | undefined;
   #sizeBytes = 0n;
+  readonly #compressor: StreamCompressor | undefined;
 
-  constructor(algorithm: VerityAlgorithm, content: Exclude<SplitstreamContent, "other">) {
+  constructor(
+    algorithm: VerityAlgorithm,
+    content: Exclude<SplitstreamContent, "other">,
+    compressor?: StreamCompressor,
+  ) {
     this.#algorithm = algorithm;
     this.#content = content;
+    this.#compressor = compressor;
   }
 
-  /** Adds bytes that are kept in the stream itself. */
+  /**
+   * Adds bytes that are kept in the stream itself.
+   *
+   * @throws OsdeployError `limit-exceeded` when a run of them is longer than 256 MiB.
+   */
   addInline(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
+    if (this.#length + bytes.length > inlineLimitBytes) {
+      throw new OsdeployError(
+        "limit-exceeded",
+        `Cannot keep more than ${inlineLimitBytes} bytes in one piece of a splitstream`,
+      );
+    }
     if (this.#inlineStart === undefined) {
       this.#inlineStart = this.#length;
       this.#reserve(8);
@@ -54,6 +87,7 @@ export class SplitstreamWriter {
   /** Adds the content of an object of `sizeBytes`. */
   addObject(id: ObjectId, sizeBytes: bigint): void {
     this.#closeInline();
+    if (this.#length >= flushBytes) this.#flush();
     this.#reserve(8);
     this.#view().setBigInt64(this.#length, BigInt(indexOf(this.#objects, id)), true);
     this.#length += 8;
@@ -66,13 +100,13 @@ export class SplitstreamWriter {
     indexOf(this.#streams, id);
   }
 
-  /** The bytes of the file. Both compressed sections are made by `compress`. */
+  /** The bytes of the file. What no compressor has taken yet is compressed by `compress`. */
   finish(compress: Compress): Uint8Array {
     this.#closeInline();
     const streamRefs = this.#digests(this.#streams);
     const objectRefs = this.#digests(this.#objects);
     const namedRefs = compress(this.#namedRefs());
-    const stream = compress(this.#records.subarray(0, this.#length));
+    const stream = this.#compressedRecords(compress);
     const sections = [streamRefs, objectRefs, namedRefs, stream];
     const file = new Uint8Array(sections.reduce((sum, section) => sum + section.length, headerSize + infoSize));
     const ends: number[] = [];
@@ -87,6 +121,19 @@ export class SplitstreamWriter {
     const info = [headerSize + infoSize, streamRefsEnd, streamRefsEnd, objectRefsEnd, namedRefsEnd, streamEnd];
     this.#writeInfo(file, [...info, objectRefsEnd, namedRefsEnd]);
     return file;
+  }
+
+  #compressedRecords(compress: Compress): Uint8Array {
+    if (this.#compressor === undefined) return compress(this.#records.subarray(0, this.#length));
+    this.#flush();
+    return this.#compressor.finish();
+  }
+
+  /** Hands whole records on. */
+  #flush(): void {
+    if (this.#compressor === undefined) return;
+    this.#compressor.write(this.#records.subarray(0, this.#length));
+    this.#length = 0;
   }
 
   #writeHeader(file: Uint8Array): void {

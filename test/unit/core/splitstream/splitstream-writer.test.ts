@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { ObjectId } from "../../../../src/core/digest/object-id.ts";
+import { type ObjectId, parseObjectId } from "../../../../src/core/digest/object-id.ts";
 import { SplitstreamWriter } from "../../../../src/core/splitstream/splitstream-writer.ts";
 import { compress, id, readStream, sampleStream, showRecords } from "../../../builders/splitstreams.ts";
 import { latin1 } from "../../../builders/tar-blocks.ts";
@@ -80,4 +80,28 @@ test("SplitstreamWriter: ids are written as they are read", () => {
   const mixed = "0123456789abcdef".repeat(4) as ObjectId;
   writer.addObject(mixed, 1n);
   expect(readStream(writer.finish(compress)).objectRefs).toEqual([mixed]);
+});
+
+test("SplitstreamWriter: with a compressor, records are handed on as they come, and read back the same", () => {
+  const taken: Uint8Array[] = [];
+  const compressor = {
+    write: (bytes: Uint8Array) => taken.push(bytes.slice()),
+    finish: () => compress(Buffer.concat(taken)),
+  };
+  const plain = new SplitstreamWriter("sha256", "layer");
+  const streaming = new SplitstreamWriter("sha256", "layer", compressor);
+  for (const writer of [plain, streaming]) {
+    for (let number = 0; number < 300; number++) {
+      writer.addInline(new Uint8Array(2000).fill(number));
+      writer.addObject(parseObjectId(number.toString(16).padStart(64, "0"), "sha256"), 99n);
+    }
+  }
+  expect(Buffer.compare(plain.finish(compress), streaming.finish(compress))).toBe(0);
+  expect(taken.length).toBe(3);
+});
+
+test("SplitstreamWriter: refuses inline bytes that would need too much memory in one piece", () => {
+  const writer = new SplitstreamWriter("sha256", "layer");
+  const huge = { length: 300 * 1024 * 1024 } as unknown as Uint8Array;
+  expect(() => writer.addInline(huge)).toThrow(/Cannot keep more than 268435456 bytes in one piece/);
 });
