@@ -6,6 +6,7 @@ import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
 import { type PublishReport, publish } from "../repo/publish.ts";
+import { isSoundObject, unlessDamaged } from "../repo/read-object.ts";
 import { tagImage } from "../repo/references.ts";
 import type { Repo, WritableRepo } from "../repo/repo.ts";
 import { StagingRun } from "../repo/staging-run.ts";
@@ -15,6 +16,7 @@ import {
   layerStreamName,
   manifestStreamName,
   readConfig,
+  readManifest,
   rootImageRefs,
 } from "../repo/streams.ts";
 import { ImageBuild, type RootImages } from "./image-build.ts";
@@ -85,11 +87,12 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
 
 const nothingAdded: PublishReport = { addedObjects: 0, addedBytes: 0, repaired: [] };
 
-/** The layers that the repo does not have, each once. */
+/** The layers that the repo does not have, or whose splitstream is damaged, each once. */
 function missingLayers(repo: Repo, image: ResolvedImage): readonly ResolvedLayer[] {
   const missing = new Map<DiffId, ResolvedLayer>();
   for (const layer of image.layers) {
-    if (findStream(repo, layerStreamName(layer.diffId)) === undefined) missing.set(layer.diffId, layer);
+    const stream = findStream(repo, layerStreamName(layer.diffId));
+    if (stream === undefined || !isSoundObject(repo, stream)) missing.set(layer.diffId, layer);
   }
   return [...missing.values()];
 }
@@ -113,11 +116,13 @@ function bringsObjects(layers: OfferedLayers): boolean {
 function storedRootImages(repo: Repo, { image, bootable }: ImageToPull): RootImages | undefined {
   if (findStream(repo, manifestStreamName(image.manifest.digest)) === undefined) return undefined;
   if (findStream(repo, configStreamName(image.config.digest)) === undefined) return undefined;
-  const { refs } = readConfig(repo, image.config.digest);
+  const manifest = unlessDamaged(() => readManifest(repo, image.manifest.digest));
+  const config = unlessDamaged(() => readConfig(repo, image.config.digest));
+  if (manifest === undefined || config === undefined) return undefined;
   // A crash can have left the config without the names of its root images; a machine boots by those names.
   const named = (ref: string) => {
-    const id = refs.get(ref);
-    return id !== undefined && hasRootImage(repo, id) ? id : undefined;
+    const id = config.refs.get(ref);
+    return id !== undefined && hasRootImage(repo, id) && isSoundObject(repo, id) ? id : undefined;
   };
   const raw = named(rootImageRefs[1].raw);
   const boot = named(rootImageRefs[1].boot);

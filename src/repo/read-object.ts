@@ -1,6 +1,6 @@
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { digestFile } from "./object-check.ts";
@@ -35,6 +35,24 @@ export function soundObjectPath(repo: Repo, id: ObjectId): Path {
   if (measured !== id) throw damaged(id, measured);
   return path;
 }
+
+/** Whether the repo has the object `id`, whole: all of its bytes are read. */
+export function isSoundObject(repo: Repo, id: ObjectId): boolean {
+  return unlessDamaged(() => soundObjectPath(repo, id)) !== undefined;
+}
+
+/** What `read` gives; undefined when something that it needs of the repo is missing or damaged. */
+export function unlessDamaged<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof OsdeployError && brokenCodes.has(error.code)) return undefined;
+    throw error;
+  }
+}
+
+/** How a broken object shows: gone, other bytes, or the disk or fs-verity refuses to read it. */
+const brokenCodes: ReadonlySet<ErrorCode> = new Set(["not-found", "damaged", "system"]);
 
 const scratchBytes = 1024 * 1024;
 

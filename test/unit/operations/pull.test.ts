@@ -26,6 +26,7 @@ import {
   systemOn,
 } from "../../builders/operation-machine.ts";
 import { buildOsImage, content } from "../../builders/os-images.ts";
+import { idOf } from "../../builders/repos.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 import { FakeRegistry, type FakeRegistryOptions } from "../../fakes/fake-registry.ts";
 
@@ -154,6 +155,32 @@ describe("pull from a layout", () => {
     expect(pulled.repaired).toEqual([id]);
     await expectHealthy(target);
   });
+
+  test.each([true, false])(
+    "a pull of the same image mends its streams, documents and root images (verity: %s)",
+    async (verity) => {
+      const machine = await machineWithRepo({ v1 }, { verity });
+      const pulled = await pullTag(machine, "v1");
+      const links = ["streams", "images"].flatMap((folder) =>
+        machine.files
+          .readDirectory(fromText(`${repoOfSysroot}/${folder}`))
+          .filter((name) => name !== "refs")
+          .map((name) => machine.files.readLink(fromText(`${repoOfSysroot}/${folder}/${name}`)).slice(2)),
+      );
+      // Two layers, two documents, and one root image: this one has nothing that makes the other differ.
+      expect(links.length).toBe(5);
+      const documents = [pulled.manifestDigest, pulled.configDigest].map((digest) =>
+        idOf(v1.blobs.get(digest) ?? new Uint8Array()),
+      );
+      const objects = [...links, ...documents.map((id) => `/objects/${id.slice(0, 2)}/${id.slice(2)}`)];
+      for (const object of objects) {
+        machine.damage(fromText(`${repoOfSysroot}${object}`), 30);
+        const again = await pullTag(machine, "v1");
+        expect({ object, mended: again.repaired.length }).toEqual({ object, mended: 1 });
+        await expectHealthy(machine);
+      }
+    },
+  );
 
   test("labels the tree that boots from the policy in the image's own layers, new or known", async () => {
     const policy: readonly LayerFile[] = [
