@@ -25,8 +25,8 @@ export interface LayersToImport {
 
 /** How often progress is looked at. */
 const progressIntervalMs = 100;
-/** An import makes little garbage; V8 would let each thread collect 48 MB of it before it looks. */
-const youngGenerationMegabytes = 8;
+/** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
+const youngGenerationMegabytes = 2;
 /** Layers that are fetched while no thread imports them yet. */
 const fetchAhead = 2;
 

@@ -1,6 +1,6 @@
 // make-layer.mjs layer-4g|layer-64m|files-500k|files-50k LAYOUT: an OCI image of one zstd layer, as large as its name says.
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 import { once } from "node:events";
 import { createReadStream, mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { pack } from "tar-stream";
@@ -69,12 +69,12 @@ writeFileSync(
   }),
 );
 
-/** One file of `megabytes` MiB whose blocks all differ but compress well. */
+/** One file of `megabytes` MiB whose blocks all differ and compress to a quarter, as those of an operating system do. */
 async function oneFile(megabytes) {
-  const sink = tar.entry({ ...stat, name: "usr/share/large", size: megabytes << 20, mode: 0o644 });
+  const sink = tar.entry({ ...stat, name: "usr/share/large", size: megabytes * 2 ** 20, mode: 0o644 });
   const piece = Buffer.alloc(1 << 20, "osdeploy ");
   for (let i = 0; i < megabytes; i++) {
-    for (let at = 0; at < piece.length; at += 4096) piece.writeUInt32LE(i * 256 + at / 4096, at);
+    for (let at = 0; at < piece.length; at += 4096) randomFillSync(piece, at, 1024);
     if (!sink.write(Buffer.from(piece))) await once(sink, "drain");
   }
   sink.end();
