@@ -26,7 +26,7 @@ export function badNames(paths: readonly string[]): readonly Violation[] {
 const unfinished = new RegExp(`\\b(${["TO", "FIX"].map((half, i) => half + ["DO", "ME"][i]).join("|")})\\b`);
 
 /** Paths that exist on one machine only. */
-const machinePath = /(?<![\w.}\])~-])\/(work|farm)\/|\/tmp\/[a-z0-9_.-]+\/[a-z]|\/(home|Users)\/[a-z]+\/|\/var\/tmp\//;
+const machinePath = /(?<![\w.}\])~-])\/work\/|\/tmp\/[a-z0-9_.-]+\/[a-z]|\/(home|Users)\/[a-z]+\/|\/var\/tmp\//;
 
 /** Lines that hold a mark of unfinished work or a path of somebody's machine. */
 export function badLines(files: readonly SourceText[]): readonly Violation[] {
