@@ -2,6 +2,7 @@ import type { Path } from "../linux/linux.ts";
 import { checkRepo as check } from "../repo/fsck.ts";
 import type { FsckReport } from "../repo/fsck-report.ts";
 import { openRepo } from "../repo/repo.ts";
+import { deployedImages } from "./deployed-images.ts";
 import type { System } from "./system.ts";
 
 export interface CheckRepoRequest {
@@ -15,7 +16,9 @@ export async function checkRepo(system: System, request: CheckRepoRequest): Prom
   system.progress({ kind: "phase", phase: "check-objects" });
   const repo = openRepo(system.linux, request.repo, { access: "read", wait: true });
   try {
-    return check(repo, { metadataOnly: request.metadataOnly, deployments: new Map() });
+    const deployed = deployedImages(repo.files, repo.path);
+    const deployments = new Map(deployed.map((rootImage) => [`deployment ${rootImage}`, rootImage]));
+    return check(repo, { metadataOnly: request.metadataOnly, deployments });
   } finally {
     repo.close();
   }

@@ -2,6 +2,7 @@ import type { Path } from "../linux/linux.ts";
 import { collectGarbage as collect } from "../repo/gc.ts";
 import { type GcPlan, planGc } from "../repo/plan-gc.ts";
 import { openRepo } from "../repo/repo.ts";
+import { deployedImages } from "./deployed-images.ts";
 import type { System } from "./system.ts";
 
 export interface CollectGarbageRequest {
@@ -14,20 +15,20 @@ export interface CollectGarbageResult extends GcPlan {
   readonly dryRun: boolean;
 }
 
-/** Takes away what no tag, reference or deployment reaches. Deployments keep their images by tags of their own. */
+/** Takes away what no tag, reference or deployment reaches. Deployments are those of the repo's sysroot. */
 export async function collectGarbage(system: System, request: CollectGarbageRequest): Promise<CollectGarbageResult> {
   system.progress({ kind: "phase", phase: request.dryRun ? "mark" : "sweep" });
   if (request.dryRun) {
     const repo = openRepo(system.linux, request.repo, { access: "read", wait: true });
     try {
-      return { ...planGc(repo, { keepImages: [] }), dryRun: true };
+      return { ...planGc(repo, { keepImages: deployedImages(repo.files, repo.path) }), dryRun: true };
     } finally {
       repo.close();
     }
   }
   const repo = openRepo(system.linux, request.repo, { access: "exclusive", wait: true });
   try {
-    return { ...collect(repo, { keepImages: [] }), dryRun: false };
+    return { ...collect(repo, { keepImages: deployedImages(repo.files, repo.path) }), dryRun: false };
   } finally {
     repo.close();
   }

@@ -43,7 +43,9 @@ export async function importLayers(
 ): Promise<void> {
   const queue = [...request.layers].sort((a, b) => b.sizeBytes - a.sizeBytes).map((layer) => new PendingLayer(layer));
   const lanes = openLanes(system, request, queue.length);
+  const halt = new AbortController();
   const stop = () => {
+    halt.abort();
     for (const pending of queue) pending.stop();
   };
   system.signal.addEventListener("abort", stop);
@@ -55,7 +57,7 @@ export async function importLayers(
     const outcomes = await Promise.allSettled(
       lanes.map(async (lane) => {
         try {
-          await serveLane(system, { ...request, queue, lane, onImported });
+          await serveLane(system, { ...request, queue, lane, onImported, halted: halt.signal });
         } catch (error) {
           stop();
           throw error;
@@ -104,12 +106,14 @@ interface LaneWork extends LayersToImport {
   readonly queue: readonly PendingLayer[];
   readonly lane: Lane;
   readonly onImported: (imported: ImportedLayer) => void;
+  /** Aborted when the import is to end. A layer whose own fetch failed is still taken, so that its error is told. */
+  readonly halted: AbortSignal;
 }
 
 /** Takes layer after layer from the queue until it is empty. */
 async function serveLane(system: System, work: LaneWork): Promise<void> {
   for (;;) {
-    const pending = work.queue.find(({ taken, counters }) => !taken && !counters.stopped);
+    const pending = work.halted.aborted ? undefined : work.queue.find(({ taken }) => !taken);
     if (pending === undefined) return;
     pending.taken = true;
     const { layer, counters } = pending;

@@ -1,18 +1,25 @@
 import { expect, test } from "vitest";
+import { fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { checkInvariants } from "../../../src/core/deployment/invariants.ts";
 import { checkRepo } from "../../../src/operations/check-repo.ts";
 import { collectGarbage } from "../../../src/operations/collect-garbage.ts";
-import { untagImage } from "../../../src/repo/references.ts";
+import { listTags, untagImage } from "../../../src/repo/references.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import {
   layoutReference,
+  machineWith,
   machineWithRepo,
   objectsInRepo,
   pullTag,
   repoOfSysroot,
+  switchTo,
+  sysrootPath,
   systemOn,
 } from "../../builders/operation-machine.ts";
-import { buildOsImage } from "../../builders/os-images.ts";
+import { buildOsImage, content } from "../../builders/os-images.ts";
+import { idOf } from "../../builders/repos.ts";
+import { takeSnapshot } from "../../builders/system-snapshot.ts";
 
 const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2") };
 
@@ -34,4 +41,21 @@ test("collectGarbage: a dry run tells what would go and takes nothing; the real 
   const { problems } = await checkRepo(systemOn(linux), { repo: repoOfSysroot, metadataOnly: false });
   expect(problems).toEqual([]);
   expect(linux.openPaths).toEqual([]);
+});
+
+test("collectGarbage: keeps what a deployment boots though its tag is gone, and fsck tells which deployment damage hits", async () => {
+  const linux = machineWith(images);
+  const { rootImage } = await switchTo(linux, "v1");
+  const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
+  for (const { tag } of listTags(repo)) untagImage(repo, tag);
+  repo.close();
+  const { missingImages } = await collectGarbage(systemOn(linux), { repo: repoOfSysroot, dryRun: false });
+  expect(missingImages).toEqual([]);
+  const after = takeSnapshot(linux, sysrootPath);
+  expect(checkInvariants(after)).toEqual([]);
+  expect([...after.rootImages.keys()]).toContain(rootImage);
+  const shell = idOf(toBytes(fromText(content("shell"))));
+  linux.damage(fromText(`/target/composefs/objects/${shell.slice(0, 2)}/${shell.slice(2)}`));
+  const { problems } = await checkRepo(systemOn(linux), { repo: repoOfSysroot, metadataOnly: false });
+  expect(problems.flatMap(({ hits }) => hits)).toContain(`deployment ${rootImage}`);
 });

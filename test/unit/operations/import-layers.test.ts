@@ -4,12 +4,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { assert, OsdeployError } from "../../../src/core/errors.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import type { ImageSource } from "../../../src/image-source/image-source.ts";
+import { openImageSource } from "../../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { checkRepo } from "../../../src/operations/check-repo.ts";
+import { importLayers } from "../../../src/operations/import-layers.ts";
+import { openRepo } from "../../../src/repo/repo.ts";
+import { StagingRun } from "../../../src/repo/staging-run.ts";
 import { type BuiltImage, buildImage, json } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { writeLayout } from "../../builders/oci-layout.ts";
-import { machineWithRepo, pullTag, systemOn } from "../../builders/operation-machine.ts";
+import {
+  failureOf,
+  layoutReference,
+  linuxAmd64,
+  machineWithRepo,
+  pullTag,
+  repoOfSysroot,
+  systemOn,
+} from "../../builders/operation-machine.ts";
 import { buildOsImage, content } from "../../builders/os-images.ts";
 
 /** Workers are started from a file beside the code, so what is tested is what was built. */
@@ -174,4 +189,33 @@ describe("importLayers on the calling thread", () => {
     const largestFirst = [...v1.layers].sort((a, b) => b.blob.length - a.blob.length).map(({ digest }) => digest);
     expect(order).toEqual(largestFirst);
   });
+});
+
+test("importLayers: a layer whose fetch failed before its turn is told as that failure, not passed over", async () => {
+  const linux = await machineWithRepo({ os: await buildOsImage("v1") });
+  const reference = parseImageReference(layoutReference("os"));
+  const layout = openImageSource(reference, linux, { environment: { variables: {}, userId: 0 } });
+  const { layers } = await layout.resolve(linuxAmd64);
+  const [largest, other] = [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
+  assert(largest !== undefined && other !== undefined, "the image has two layers");
+  const source: ImageSource = {
+    ...{ describe: () => "slow", resolve: (platform) => layout.resolve(platform), close: async () => {} },
+    locateBlob: () => undefined,
+    async *openBlob(blob) {
+      if (blob.digest === other.digest) throw new OsdeployError("network", "the link is gone");
+      // Until the other one has failed, which takes no time.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      yield* layout.openBlob(blob);
+    },
+  };
+  const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
+  const run = new StagingRun(repo);
+  const imported: string[] = [];
+  const request = { source, layers, run, findKnown: () => undefined, meanwhile: () => {} };
+  const importing = importLayers(systemOn(linux), request, ({ diffId }) => imported.push(diffId));
+  expect(await failureOf(importing)).toMatchObject({ code: "network", message: "the link is gone" });
+  expect(imported).toEqual([largest.diffId]);
+  run.close();
+  repo.close();
+  expect(linux.openPaths).toEqual([]);
 });
