@@ -39,6 +39,15 @@ export interface Libc {
     extra: number,
   ) => number;
   readonly fsmount: (number: number, context: number, flags: number, attributes: number) => number;
+  readonly openTree: (number: number, directory: number, path: Uint8Array, flags: number) => number;
+  readonly mountSetAttributes: (
+    number: number,
+    directory: number,
+    path: Uint8Array,
+    flags: number,
+    attributes: Uint8Array,
+    size: number,
+  ) => number;
   readonly moveMount: (
     number: number,
     fromDirectory: number,
@@ -86,6 +95,8 @@ function bind(): Libc {
     fsopen: library.func("syscall", "int64", ["int64", "void *", "int64"]),
     fsconfig: library.func("syscall", "int64", ["int64", "int64", "int64", "void *", "void *", "int64"]),
     fsmount: library.func("syscall", "int64", ["int64", "int64", "int64", "int64"]),
+    openTree: library.func("syscall", "int64", ["int64", "int64", "void *", "int64"]),
+    mountSetAttributes: library.func("syscall", "int64", ["int64", "int64", "void *", "int64", "void *", "int64"]),
     moveMount: library.func("syscall", "int64", ["int64", "int64", "void *", "int64", "void *", "int64"]),
   };
 }

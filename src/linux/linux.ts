@@ -127,6 +127,46 @@ export interface LinuxMounts {
     readonly verity: boolean;
   }): void;
   unmount(target: Path): void;
+  /**
+   * The file system mounted at `path`, writable even where that mount is read-only, until it is closed. Nobody else sees
+   * it: the running system's mount stays as it is.
+   */
+  openWritable(path: Path): WritableView;
+}
+
+/** A private, writable sight of a mounted file system. */
+export interface WritableView {
+  /** Where its top is, for this process and its threads only. */
+  readonly path: Path;
+  close(): void;
+}
+
+/** How a program ended. */
+export interface ProgramResult {
+  /** The exit status; 128 and the number of the signal for one that a signal ended. */
+  readonly status: number;
+  readonly stdout: Uint8Array;
+  /** Control characters are still in it. */
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  /** Standard input; empty when not given. */
+  readonly input?: Uint8Array;
+  /** Variables besides PATH, HOME and LC_ALL=C; nothing else of this process's environment is handed on. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Longer runs are ended, which is an error of the code `system`. 60 seconds when not given. */
+  readonly limitSeconds?: number;
+}
+
+/** Programs of the system, for what only they can do: making file systems, asking systemd. */
+export interface LinuxPrograms {
+  /**
+   * Runs a program to its end; no shell is involved, and the first word is looked up in PATH.
+   *
+   * @throws OsdeployError `not-found` where there is no such program; any status is an answer.
+   */
+  run(words: readonly [string, ...string[]], options?: ProgramOptions): ProgramResult;
 }
 
 /** The clock and chance: what makes two runs differ. */
@@ -141,5 +181,6 @@ export interface LinuxClock {
 export interface Linux {
   readonly files: LinuxFiles;
   readonly mounts: LinuxMounts;
+  readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
 }

@@ -5,6 +5,7 @@ import { liveAttributes } from "./live-attributes.ts";
 import { liveMounts } from "./live-mounts.ts";
 import { liveNames } from "./live-names.ts";
 import { liveOpenFiles } from "./live-open-files.ts";
+import { livePrograms } from "./live-programs.ts";
 import { liveStat } from "./live-stat.ts";
 import { liveVerity } from "./live-verity.ts";
 
@@ -18,6 +19,7 @@ export function openLinux(): Linux {
   return {
     files: { ...liveOpenFiles, ...liveStat, ...liveNames, ...liveAttributes, ...liveVerity },
     mounts: liveMounts,
+    programs: livePrograms,
     clock: { now: Date.now, randomName: () => randomBytes(8).toString("hex") as ByteString },
   };
 }

@@ -1,3 +1,4 @@
+import { closeSync } from "node:fs";
 import { resolve } from "node:path";
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -5,7 +6,15 @@ import { checked, libc, toCString } from "./libc.ts";
 import type { LinuxMounts, Path } from "./linux.ts";
 import { pathOf } from "./live-call.ts";
 import { attachLoopDevice } from "./loop-device.ts";
-import { attachMount, detachMount, type MountSetting, makeMount, openPlace, withDescriptor } from "./mount-context.ts";
+import {
+  attachMount,
+  cloneWritable,
+  detachMount,
+  type MountSetting,
+  makeMount,
+  openPlace,
+  withDescriptor,
+} from "./mount-context.ts";
 
 /** A composefs root image and where it goes. */
 export type ComposefsMount = Parameters<LinuxMounts["mountComposefs"]>[0];
@@ -25,6 +34,10 @@ export const liveMounts: LinuxMounts = {
   },
   unmount: (target) => {
     checked(libc().umount2(toCString(target), 0), { verb: "unmount", path: target });
+  },
+  openWritable: (path) => {
+    const mount = cloneWritable(path);
+    return { path: fromText(`/proc/self/fd/${mount}`), close: () => closeSync(mount) };
   },
 };
 

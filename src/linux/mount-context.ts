@@ -10,7 +10,14 @@ import { attempt, toNodePath } from "./live-call.ts";
  * Numbers of the calls that build a mount piece by piece; the same on every architecture. The C library has functions
  * for them only since glibc 2.36, and musl has none.
  */
-const numbers = { moveMount: 429, fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
+const numbers = {
+  openTree: 428,
+  mountSetAttributes: 442,
+  moveMount: 429,
+  fsopen: 430,
+  fsconfig: 431,
+  fsmount: 432,
+} as const;
 
 /** Commands of fsconfig(2). */
 const commands = { flag: 0, string: 1, descriptor: 5, create: 6 } as const;
@@ -19,6 +26,9 @@ const closeOnExec = 1;
 const readOnlyAttribute = 1;
 const fromEmptyPath = 4;
 const detachFlag = 2;
+const cloneTree = 1;
+const closeOnExecTree = 0o2000000;
+const atEmptyPath = 0x1000;
 /** O_PATH | O_DIRECTORY | O_CLOEXEC: a descriptor that only names a place. Node sets O_CLOEXEC itself. */
 const placeFlags = 0o10000000;
 
@@ -84,6 +94,35 @@ export function attachMount(mount: number, target: Path): void {
 /** Takes the topmost mount at `target` away; what is still used of it lives on, unseen. */
 export function detachMount(target: Path): void {
   checked(libc().umount2(toCString(target), detachFlag), { verb: "unmount", path: target });
+}
+
+/**
+ * A copy of the mount at `path` that is nowhere, and writable; gives its descriptor, and closing that unmounts it. The
+ * file system below must be writable itself.
+ */
+export function cloneWritable(path: Path): number {
+  const call = { verb: "open for writing", path };
+  const answer = libc().openTree(numbers.openTree, atWorkingDirectory, toCString(path), cloneTree | closeOnExecTree);
+  const mount = checked(Number(answer), call);
+  try {
+    // struct mount_attr: what to set, what to clear, propagation, user namespace.
+    const change = Buffer.alloc(32);
+    change.writeBigUInt64LE(BigInt(readOnlyAttribute), 8);
+    const nothing = toCString(empty);
+    const set = libc().mountSetAttributes(
+      numbers.mountSetAttributes,
+      mount,
+      nothing,
+      atEmptyPath,
+      change,
+      change.length,
+    );
+    checked(Number(set), call);
+    return mount;
+  } catch (error) {
+    closeSync(mount);
+    throw error;
+  }
 }
 
 /** A descriptor that names the directory `path`, whatever is mounted there later. */

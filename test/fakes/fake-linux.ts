@@ -1,6 +1,6 @@
 import { type ByteString, fromText } from "../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../src/core/errors.ts";
-import type { Linux, LinuxClock, LinuxFiles, LinuxMounts, Path } from "../../src/linux/linux.ts";
+import type { Linux, LinuxClock, LinuxFiles, LinuxMounts, LinuxPrograms, Path } from "../../src/linux/linux.ts";
 import { fakeAttributes } from "./fake-attributes.ts";
 import { FakeDisk, type FakeMountPoint } from "./fake-disk.ts";
 import { type FaultOptions, Faults, type TraceEntry } from "./fake-faults.ts";
@@ -22,6 +22,8 @@ export interface FakeLinuxOptions extends FaultOptions {
   readonly mountPoints?: readonly FakeMountPoint[];
   /** Milliseconds since 1970 at the start. */
   readonly now?: number;
+  /** The programs of the machine; without it there is none. */
+  readonly runProgram?: LinuxPrograms["run"];
 }
 
 /** What survives a crash. Locks and open files never do. */
@@ -43,7 +45,13 @@ export type CrashOptions =
  */
 export class FakeLinux implements Linux {
   readonly files: LinuxFiles;
-  readonly mounts: LinuxMounts = { mountComposefs: refuseMount, unmount: refuseMount };
+  readonly mounts: LinuxMounts = {
+    mountComposefs: refuseMount,
+    unmount: refuseMount,
+    // Every path can be written to, and so needs no other sight.
+    openWritable: (path) => ({ path, close: () => {} }),
+  };
+  readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
   readonly #machine: FakeMachine;
   readonly #options: FakeLinuxOptions;
@@ -58,6 +66,7 @@ export class FakeLinux implements Linux {
       canClone: options.clone ?? false,
     };
     this.files = { ...fakeOpenFiles(this.#machine), ...fakeNames(this.#machine), ...fakeAttributes(this.#machine) };
+    this.programs = { run: options.runProgram ?? refuseProgram };
     this.clock = { now: () => disk.now, randomName: () => randomName(disk) };
   }
 
@@ -127,3 +136,7 @@ function refuseMount(): never {
 }
 
 export { type Fault, type FaultOptions, SimulatedCrash, type TraceEntry } from "./fake-faults.ts";
+
+function refuseProgram([program]: readonly [string, ...string[]]): never {
+  throw new OsdeployError("not-found", `Cannot run ${program}: there is no such program`);
+}

@@ -208,11 +208,14 @@ describe("from a directory", () => {
         return path.endsWith("/large") ? { ...stat, sizeBytes: stat.sizeBytes + 1 } : stat;
       },
     };
-    const promise = createComposefs(systemOn({ files: growing, clock: linux.clock, mounts: linux.mounts }), {
-      source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
-      version,
-      output: undefined,
-    });
+    const promise = createComposefs(
+      systemOn({ files: growing, clock: linux.clock, mounts: linux.mounts, programs: linux.programs }),
+      {
+        source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
+        version,
+        output: undefined,
+      },
+    );
     await expect(promise).rejects.toThrow('Cannot read "/source/d/large": it changes while it is read');
   });
 
