@@ -45,6 +45,8 @@ export type OpenMode =
   | "create"
   /** An existing file, for writing at its end. */
   | "append"
+  /** An existing file or block device, for reading and for `writeAt`; `busy` when a device is mounted or otherwise in use. */
+  | "update"
   /** A directory, to be locked, synced, or for its file system. */
   | "directory";
 
@@ -70,6 +72,10 @@ export interface LinuxFiles {
   ): number;
   /** Writes all of `source` at the file's own position. */
   write(fd: Fd, source: Uint8Array): void;
+  /** Writes all of `source` at `position`, which may lie behind the end: what is between reads as zeros, and takes no room. */
+  writeAt(fd: Fd, source: Uint8Array, position: number): void;
+  /** Cuts an open file to this size, or makes it longer: what is new reads as zeros, and takes no room. */
+  setSize(fd: Fd, sizeBytes: number): void;
   /** `open` with "create", `write`, `close`, in one call: the hot path of the object store. */
   writeNewFile(path: Path, source: Uint8Array, permissions: number): void;
   /** The whole file, at most `limitBytes`; more is `limit-exceeded`. */
@@ -81,6 +87,8 @@ export interface LinuxFiles {
   /** The names in a directory without `.` and `..`, in byte order. */
   readDirectory(path: Path): readonly ByteString[];
   readLink(path: Path): ByteString;
+  /** The absolute path of what is at `path`, without symlinks, `.` and `..`. */
+  realPath(path: Path): Path;
   makeDirectory(path: Path, permissions: number): void;
   removeDirectory(path: Path): void;
   unlink(path: Path): void;
@@ -167,6 +175,43 @@ export interface LinuxPrograms {
    * @throws OsdeployError `not-found` where there is no such program; any status is an answer.
    */
   run(words: readonly [string, ...string[]], options?: ProgramOptions): ProgramResult;
+  /**
+   * Runs a program on this process's own terminal, or whatever its standard input and output are, to its end. Gives the
+   * exit status as {@link ProgramResult} has it.
+   *
+   * @throws OsdeployError `not-found` as `run` does.
+   */
+  attach(words: readonly [string, ...string[]], options?: AttachOptions): number;
+  /**
+   * Starts a program that goes on by itself, also after this process has ended: without a terminal, in a session of its
+   * own, with nothing on standard input.
+   *
+   * @throws OsdeployError `not-found` as `run` does.
+   */
+  start(words: readonly [string, ...string[]], options: StartOptions): StartedProgram;
+  /** Whether a program that was started, by this process or another, still runs. */
+  isRunning(program: StartedProgram): boolean;
+  /** Sends a signal to it. False where it has ended: nobody else who got its number is ever meant. */
+  signal(program: StartedProgram, signal: "SIGTERM" | "SIGKILL"): boolean;
+}
+
+export interface AttachOptions {
+  /** Where its standard output goes: to this process's standard output when not given. */
+  readonly output?: "stdout" | "stderr";
+}
+
+export interface StartOptions {
+  /** The file at whose end its standard output and standard error are written. */
+  readonly output: Path;
+  /** As for `run`. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Which process: a number, and when it started, because the kernel gives numbers again. Can be kept in a file. */
+export interface StartedProgram {
+  readonly pid: number;
+  /** Clock ticks since the machine's boot, as `/proc/PID/stat` has it. */
+  readonly startTicks: number;
 }
 
 /** The clock and chance: what makes two runs differ. */

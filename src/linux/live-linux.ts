@@ -5,6 +5,7 @@ import { liveAttributes } from "./live-attributes.ts";
 import { liveMounts } from "./live-mounts.ts";
 import { liveNames } from "./live-names.ts";
 import { liveOpenFiles } from "./live-open-files.ts";
+import { liveProcesses } from "./live-processes.ts";
 import { livePrograms } from "./live-programs.ts";
 import { liveStat } from "./live-stat.ts";
 import { liveVerity } from "./live-verity.ts";
@@ -19,7 +20,7 @@ export function openLinux(): Linux {
   return {
     files: { ...liveOpenFiles, ...liveStat, ...liveNames, ...liveAttributes, ...liveVerity },
     mounts: liveMounts,
-    programs: livePrograms,
+    programs: { ...livePrograms, ...liveProcesses },
     clock: { now: Date.now, randomName: () => randomBytes(8).toString("hex") as ByteString },
   };
 }

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   rmdirSync,
   symlinkSync,
@@ -19,6 +20,7 @@ import { maskedBits } from "./umask.ts";
 type NameCalls =
   | "readDirectory"
   | "readLink"
+  | "realPath"
   | "makeDirectory"
   | "removeDirectory"
   | "unlink"
@@ -35,6 +37,10 @@ export const liveNames: Pick<LinuxFiles, NameCalls> = {
   readLink: (path) => {
     const name = toNodePath(path);
     return attempt({ verb: "read the symbolic link", path }, () => readlinkSync(name, "latin1") as ByteString);
+  },
+  realPath: (path) => {
+    const name = toNodePath(path);
+    return attempt({ verb: "find", path }, () => realpathSync.native(name, "latin1") as Path);
   },
   makeDirectory: (path, permissions) => {
     const name = toNodePath(path);

@@ -1,4 +1,15 @@
-import { closeSync, constants, fchmodSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { OsdeployError } from "../core/errors.ts";
 import { showPath, systemCallError } from "./errno.ts";
 import { checked, lastErrno, libc, toCString } from "./libc.ts";
@@ -16,6 +27,8 @@ const openFlags: Readonly<Record<OpenMode, number>> = {
   input: O_RDONLY,
   create: O_RDWR | O_CREAT | O_EXCL,
   append: O_WRONLY | O_APPEND | O_NOFOLLOW,
+  // Without O_CREAT, O_EXCL is a question to block devices only: whether nobody else uses them.
+  update: O_RDWR | O_EXCL | O_NOFOLLOW,
   directory: O_RDONLY | O_DIRECTORY,
 };
 
@@ -24,6 +37,8 @@ type OpenFileCalls =
   | "close"
   | "read"
   | "write"
+  | "writeAt"
+  | "setSize"
   | "writeNewFile"
   | "readFile"
   | "sync"
@@ -42,6 +57,13 @@ export const liveOpenFiles: Pick<LinuxFiles, OpenFileCalls> = {
       while (done < source.length) done += writeSync(fd, source, done, source.length - done);
     });
   },
+  writeAt: (fd, source, position) => {
+    attemptOn("write", fd, () => {
+      let done = 0;
+      while (done < source.length) done += writeSync(fd, source, done, source.length - done, position + done);
+    });
+  },
+  setSize: (fd, sizeBytes) => attemptOn("set the size of", fd, () => ftruncateSync(fd, sizeBytes)),
   writeNewFile,
   readFile,
   sync: (fd) => {
@@ -121,6 +143,10 @@ function tooLong(path: Path, limitBytes: number): OsdeployError {
 /** fsync(2) on a file promises its bytes; its name too only on file systems with a journal, and not on vfat. */
 function syncNameOf(fd: Fd): void {
   const path = pathOf(fd);
+  if (!leadsTo(path, fd)) {
+    checkedOn("sync the file system of", fd, libc().syncfs(fd));
+    return;
+  }
   const slash = path.lastIndexOf("/");
   const directory = openSync(Buffer.from(path.slice(0, slash + 1), "latin1"), openFlags.directory);
   try {
@@ -128,6 +154,13 @@ function syncNameOf(fd: Fd): void {
   } finally {
     closeSync(directory);
   }
+}
+
+/** Whether the name that the kernel tells leads to the open file: in a mount that is nowhere it starts at that one's top. */
+function leadsTo(path: Path, fd: Fd): boolean {
+  const there = lstatSync(toNodePath(path), { bigint: true, throwIfNoEntry: false });
+  const opened = fstatSync(fd, { bigint: true });
+  return there !== undefined && there.ino === opened.ino && there.dev === opened.dev;
 }
 
 const lockBits = { shared: 1, exclusive: 2 } as const;

@@ -9,28 +9,30 @@ const outputLimitBytes = 64 * 1024 * 1024;
 const defaultLimitSeconds = 60;
 
 /** Programs of this machine. */
-export const livePrograms: LinuxPrograms = { run };
+export const livePrograms: Pick<LinuxPrograms, "run"> = { run };
 
 function run(words: readonly [string, ...string[]], options: ProgramOptions = {}): ProgramResult {
   const [program, ...rest] = words;
   const limitSeconds = options.limitSeconds ?? defaultLimitSeconds;
   const ended = spawnSync(program, rest, {
     input: options.input ?? new Uint8Array(0),
-    env: { ...inherited(), LC_ALL: "C", ...options.environment },
+    env: programEnvironment(options.environment),
     maxBuffer: outputLimitBytes,
     timeout: limitSeconds * 1000,
     killSignal: "SIGKILL",
   });
-  if (ended.error !== undefined) throw failure(program, ended.error, limitSeconds);
+  if (ended.error !== undefined) throw programFailure(program, ended.error, limitSeconds);
   return { status: statusOf(ended), stdout: ended.stdout, stderr: ended.stderr.toString("utf8") };
 }
 
-function inherited(): Record<string, string> {
+/** What a program sees of this process's environment, and `more`. */
+export function programEnvironment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", HOME = "/" } = process.env;
-  return { PATH, HOME };
+  return { PATH, HOME, LC_ALL: "C", ...more };
 }
 
-function statusOf({
+/** The exit status as shells have it. */
+export function statusOf({
   status,
   signal,
 }: {
@@ -40,7 +42,8 @@ function statusOf({
   return status ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }
 
-function failure(program: string, error: Error, limitSeconds: number): OsdeployError {
+/** Why a program could not be run to its end. */
+export function programFailure(program: string, error: Error, limitSeconds = 0): OsdeployError {
   const errno = "code" in error ? String(error.code) : "";
   if (errno === "ENOENT") return new OsdeployError("not-found", `Cannot run ${program}: there is no such program`);
   const state = errno === "ETIMEDOUT" ? `it did not end within ${limitSeconds} s` : error.message;

@@ -1,4 +1,4 @@
-import { type BlockHasher, nodeBlockHasher, verityBlockSize } from "../core/digest/fs-verity.ts";
+import { type BlockHasher, nodeBlockHasher, verityBlockSize, verityDescriptorSize } from "../core/digest/fs-verity.ts";
 import { digestLength, type VerityAlgorithm } from "../core/digest/object-id.ts";
 import { assert } from "../core/errors.ts";
 import { addressOf, type ForeignLibrary, findLibrary, fixedBuffer, foreign, keepAlive } from "./foreign.ts";
@@ -88,9 +88,9 @@ let manager: Manager | undefined;
 function makeBurstHasher(algorithm: VerityAlgorithm, known: Manager): BlockHasher {
   const burst = new BurstHasher(algorithm, known);
   const hashFew = nodeBlockHasher(algorithm);
-  return (blocks, target, targetOffset) => {
-    if (blocks.length < leastBlocks[algorithm] * verityBlockSize) hashFew(blocks, target, targetOffset);
-    else burst.hash(blocks, target, targetOffset);
+  return (blocks, target, targetOffset, blockBytes = verityBlockSize) => {
+    if (blocks.length < leastBlocks[algorithm] * blockBytes) hashFew(blocks, target, targetOffset, blockBytes);
+    else burst.hash(blocks, target, targetOffset, blockBytes);
   };
 }
 
@@ -160,28 +160,28 @@ class BurstHasher {
     const { address, getNextBurst, memory, setSession } = this.#manager;
     if (setSession === undefined) return undefined;
     assert(getNextBurst(address, 1, this.#jobs) === 1, "an empty queue has room for a job");
-    this.#describe(0, 0);
+    this.#describe(0, 0, verityBlockSize);
     assert(setSession(address, this.#jobs.readBigUInt64LE()) !== 0, "the library knows the algorithm");
     const at = this.#jobOffset(0) + jobFields.suite;
     return [memory.getUint32(at, true), memory.getUint32(at + 4, true)];
   }
 
-  hash(blocks: Uint8Array, target: Uint8Array, targetOffset: number): void {
-    assert(blocks.length % verityBlockSize === 0, "only whole blocks are hashed");
+  hash(blocks: Uint8Array, target: Uint8Array, targetOffset: number, blockBytes: number): void {
+    assert(blocks.length % blockBytes === 0, "only whole blocks are hashed");
     const address = Number(addressOf(blocks));
-    const total = blocks.length / verityBlockSize;
+    const total = blocks.length / blockBytes;
     for (let block = 0; block < total; block += burstBlocks) {
       const count = Math.min(burstBlocks, total - block);
-      this.#hashBurst(address + block * verityBlockSize, count);
+      this.#hashBurst(address + block * blockBytes, count, blockBytes);
       target.set(this.#output.subarray(0, count * this.#hashLength), targetOffset + block * this.#hashLength);
     }
     keepAlive([blocks]);
   }
 
-  #hashBurst(address: number, count: number): void {
+  #hashBurst(address: number, count: number, blockBytes: number): void {
     const { address: manager, getNextBurst, submitBurst, flushBurst } = this.#manager;
     assert(getNextBurst(manager, count, this.#jobs) === count, "an empty queue has room for a burst");
-    for (let i = 0; i < count; i++) this.#describe(i, address + i * verityBlockSize);
+    for (let i = 0; i < count; i++) this.#describe(i, address + i * blockBytes, blockBytes);
     let done = submitBurst(manager, count, this.#jobs);
     while (done < count) {
       const flushed = flushBurst(manager, count - done, this.#done);
@@ -191,12 +191,12 @@ class BurstHasher {
   }
 
   /** Fills in job `index` of the burst: the sha of one block. */
-  #describe(index: number, address: number): void {
+  #describe(index: number, address: number, blockBytes: number): void {
     const { memory } = this.#manager;
     const job = this.#jobOffset(index);
     writeAddress(memory, job + jobFields.source, address);
     writeAddress(memory, job + jobFields.start, 0);
-    writeAddress(memory, job + jobFields.length, verityBlockSize);
+    writeAddress(memory, job + jobFields.length, blockBytes);
     writeAddress(memory, job + jobFields.output, this.#outputAddress + index * this.#hashLength);
     writeAddress(memory, job + jobFields.outputLength, this.#hashLength);
     // The suite depends on these two as well, even where the cipher is none.
@@ -226,16 +226,18 @@ function writeAddress(memory: DataView, offset: number, value: number): void {
   memory.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
-/** The self test: every number of blocks up to one more than a burst, against Node's own crypto. */
+/** The self test: numbers of blocks up to one more than a burst, against Node's own crypto. */
 function agrees(hash: BlockHasher, reference: BlockHasher, algorithm: VerityAlgorithm): boolean {
   const blocks = fixedBuffer((burstBlocks + 1) * verityBlockSize);
   for (let i = 0; i < blocks.length; i++) blocks[i] = (i * 31 + (i >> 8)) & 255;
   const length = digestLength(algorithm);
-  const expected = new Uint8Array((burstBlocks + 1) * length);
-  reference(blocks, expected, 0);
-  return [1, 2, 3, 7, 8, 9, 16, burstBlocks, burstBlocks + 1].every((count) => {
-    const got = new Uint8Array(count * length);
-    hash(blocks.subarray(0, count * verityBlockSize), got, 0);
-    return Buffer.compare(got, expected.subarray(0, count * length)) === 0;
+  return [verityBlockSize, verityDescriptorSize].every((blockBytes) => {
+    const expected = new Uint8Array((burstBlocks + 1) * length);
+    reference(blocks.subarray(0, (burstBlocks + 1) * blockBytes), expected, 0, blockBytes);
+    return [1, 2, 3, 7, 8, 9, 16, burstBlocks, burstBlocks + 1].every((count) => {
+      const got = new Uint8Array(count * length);
+      hash(blocks.subarray(0, count * blockBytes), got, 0, blockBytes);
+      return Buffer.compare(got, expected.subarray(0, count * length)) === 0;
+    });
   });
 }

@@ -29,6 +29,17 @@ describe.each(implementations)("$name Linux", ({ start }) => {
     expect(failure(() => here.files.readLink(at("none"))).errno).toBe("ENOENT");
   });
 
+  test("realPath: leads through symlinks and dots to what is there", () => {
+    here.files.makeDirectory(at("real"), 0o755);
+    here.files.symlink(fromText("real"), at("relative"));
+    here.files.symlink(at("relative"), at("absolute"));
+    write("real/file", "");
+    expect(here.files.realPath(at("absolute/../relative/./file"))).toBe(at("real/file"));
+    expect(here.files.realPath(at("absolute"))).toBe(at("real"));
+    expect(failure(() => here.files.realPath(at("absolute/none"))).errno).toBe("ENOENT");
+    expect(failure(() => here.files.realPath(at("real/file/more"))).errno).toBe("ENOTDIR");
+  });
+
   test("symlink: is followed on the way, not at the end, and not in circles", () => {
     here.files.makeDirectory(at("d"), 0o755);
     write("d/file", "there");

@@ -122,6 +122,45 @@ describe.each(implementations)("$name Linux", ({ start }) => {
     here.files.close(fd);
   });
 
+  test("writeAt: writes at any place of an existing file, and what is between reads as zeros", () => {
+    write("file", "abcdef");
+    const fd = here.files.open(at("file"), "update");
+    here.files.writeAt(fd, toBytes(fromText("XY")), 2);
+    here.files.writeAt(fd, toBytes(fromText("end")), 8);
+    const target = new Uint8Array(4);
+    expect(here.files.read(fd, target, { offset: 0, length: 4, position: 0 })).toBe(4);
+    expect(fromBytes(target)).toBe("abXY");
+    here.files.close(fd);
+    expect(text("file")).toBe("abXYef\0\0end");
+  });
+
+  test("writeAt: needs a file that is open for it", () => {
+    write("file", "abc");
+    const fd = here.files.open(at("file"), "read");
+    expect(failure(() => here.files.writeAt(fd, new Uint8Array(1), 0)).errno).toBe("EBADF");
+    expect(failure(() => here.files.setSize(fd, 1)).errno).toBe("EINVAL");
+    here.files.close(fd);
+    expect(failure(() => here.files.writeAt(fd, new Uint8Array(1), 0)).errno).toBe("EBADF");
+  });
+
+  test("setSize: cuts a file, or makes it longer by zeros", () => {
+    write("file", "abcdef");
+    const fd = here.files.open(at("file"), "update");
+    here.files.setSize(fd, 3);
+    expect(text("file")).toBe("abc");
+    here.files.setSize(fd, 5);
+    expect(text("file")).toBe("abc\0\0");
+    here.files.close(fd);
+  });
+
+  test("open: for update takes only what is there, and no link", () => {
+    write("file", "");
+    here.files.symlink(fromText("file"), at("link"));
+    expect(failure(() => here.files.open(at("none"), "update")).errno).toBe("ENOENT");
+    expect(failure(() => here.files.open(at("link"), "update")).errno).toBe("ELOOP");
+    expect(failure(() => here.files.open(fromText(here.machine.root), "update")).errno).toBe("EISDIR");
+  });
+
   test("close: the descriptor is of no use afterwards", () => {
     write("file", "abc");
     const fd = here.files.open(at("file"), "read");

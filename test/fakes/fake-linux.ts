@@ -8,6 +8,7 @@ import type { FakeMachine } from "./fake-machine.ts";
 import { fakeNames } from "./fake-names.ts";
 import { fakeOpenFiles } from "./fake-open-files.ts";
 import { find } from "./fake-path.ts";
+import { fakePrograms } from "./fake-programs.ts";
 
 /** The fake machine's make. */
 export interface FakeLinuxOptions extends FaultOptions {
@@ -24,6 +25,10 @@ export interface FakeLinuxOptions extends FaultOptions {
   readonly now?: number;
   /** The programs of the machine; without it there is none. */
   readonly runProgram?: LinuxPrograms["run"];
+  /** Those that use the terminal; without it there is none. */
+  readonly attachProgram?: LinuxPrograms["attach"];
+  /** Called when a program is started that goes on; it may throw. Without it there is no such program. */
+  readonly startProgram?: (...args: Parameters<LinuxPrograms["start"]>) => void;
 }
 
 /** What survives a crash. Locks and open files never do. */
@@ -66,7 +71,7 @@ export class FakeLinux implements Linux {
       canClone: options.clone ?? false,
     };
     this.files = { ...fakeOpenFiles(this.#machine), ...fakeNames(this.#machine), ...fakeAttributes(this.#machine) };
-    this.programs = { run: options.runProgram ?? refuseProgram };
+    this.programs = fakePrograms(options);
     this.clock = { now: () => disk.now, randomName: () => randomName(disk) };
   }
 
@@ -136,7 +141,3 @@ function refuseMount(): never {
 }
 
 export { type Fault, type FaultOptions, SimulatedCrash, type TraceEntry } from "./fake-faults.ts";
-
-function refuseProgram([program]: readonly [string, ...string[]]): never {
-  throw new OsdeployError("not-found", `Cannot run ${program}: there is no such program`);
-}

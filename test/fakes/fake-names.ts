@@ -9,6 +9,7 @@ import { type FakePlace, find, findFree, walk, writable } from "./fake-path.ts";
 type NameCalls =
   | "readDirectory"
   | "readLink"
+  | "realPath"
   | "makeDirectory"
   | "removeDirectory"
   | "unlink"
@@ -33,6 +34,10 @@ export function fakeNames(machine: FakeMachine): Pick<LinuxFiles, NameCalls> {
       const inode = find(disk, call, path);
       if (inode.kind !== "symlink") throw systemCallError(call, "EINVAL");
       return inode.target;
+    },
+    realPath: (path) => {
+      faults.alive();
+      return realPath(machine, path);
     },
     makeDirectory: (path, permissions) => {
       const call = { verb: "make the directory", path };
@@ -135,4 +140,23 @@ function refuseReplacement(call: FailedCall, source: FakeInode, target: FakeInod
   }
   if (target.kind !== "directory") throw systemCallError(call, "ENOTDIR");
   if (target.entries.size > 0) throw systemCallError(call, "ENOTEMPTY");
+}
+
+/** Relative paths start at the root, as everywhere in the fake. That there is no endless ring of symlinks was found first. */
+function realPath({ disk }: FakeMachine, path: Path): Path {
+  find(disk, { verb: "find", path }, path, { follow: true });
+  const rest = path.split("/");
+  let real: readonly string[] = [];
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    if (name === "..") real = real.slice(0, -1);
+    if (["", ".", ".."].includes(name)) continue;
+    const here = `/${[...real, name].join("/")}` as Path;
+    const inode = find(disk, { verb: "find", path }, here);
+    if (inode.kind !== "symlink") real = [...real, name];
+    else {
+      if (inode.target.startsWith("/")) real = [];
+      rest.unshift(...inode.target.split("/"));
+    }
+  }
+  return `/${real.join("/")}` as Path;
 }

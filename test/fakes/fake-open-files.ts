@@ -1,3 +1,4 @@
+import { fromText } from "../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../src/core/errors.ts";
 import { type FailedCall, showPath, systemCallError } from "../../src/linux/errno.ts";
 import type { Fd, LinuxFiles, OpenMode, Path } from "../../src/linux/linux.ts";
@@ -11,6 +12,8 @@ type OpenFileCalls =
   | "close"
   | "read"
   | "write"
+  | "writeAt"
+  | "setSize"
   | "writeNewFile"
   | "readFile"
   | "fstat"
@@ -32,6 +35,19 @@ export function fakeOpenFiles(machine: FakeMachine): Pick<LinuxFiles, OpenFileCa
       const call = { verb: "write", path: file.path };
       machine.faults.mutating("write", call, () => write(machine, file, firstHalf(source)));
       write(machine, file, source);
+    },
+    writeAt: (fd, source, position) => {
+      const file = openFileOf(machine, "write", fd);
+      const call = { verb: "write", path: file.path };
+      machine.faults.mutating("writeAt", call, () => writeAt(machine, file, firstHalf(source), position));
+      writeAt(machine, file, source, position);
+    },
+    setSize: (fd, sizeBytes) => {
+      const file = openFileOf(machine, "set the size of", fd);
+      const call = { verb: "set the size of", path: file.path };
+      if (!file.writable) throw systemCallError(call, "EINVAL");
+      machine.faults.mutating("setSize", call);
+      setSize(machine, file.inode, sizeBytes);
     },
     writeNewFile: (path, source, permissions) => {
       const call = { verb: "write", path };
@@ -76,7 +92,7 @@ function register(machine: FakeMachine, inode: FakeInode, path: Path, mode: Open
     inode,
     path,
     readable: mode !== "append",
-    writable: mode === "create" || mode === "append",
+    writable: mode === "create" || mode === "append" || mode === "update",
     position: mode === "append" ? Number.POSITIVE_INFINITY : 0,
     lock: undefined,
   });
@@ -98,7 +114,7 @@ function existing(machine: FakeMachine, call: FailedCall, mode: OpenMode): FakeI
     return inode;
   }
   if (inode.kind === "symlink") throw systemCallError(call, "ELOOP");
-  if (mode === "append") {
+  if (mode === "append" || mode === "update") {
     if (inode.kind === "directory") throw systemCallError(call, "EISDIR");
     if (inode.fileSystem.readOnly) throw systemCallError(call, "EROFS");
     if (inode.attributes.seal !== undefined) throw systemCallError(call, "EPERM");
@@ -129,6 +145,28 @@ function write(machine: FakeMachine, file: FakeOpenFile, source: Uint8Array): vo
   needRoom(call, inode, blockBytes(position + source.length) - blockBytes(inode.content.length));
   writeContent(inode, position, source);
   file.position += source.length;
+  machine.disk.touch(inode);
+}
+
+function writeAt(machine: FakeMachine, file: FakeOpenFile, source: Uint8Array, position: number): void {
+  const { inode } = file;
+  const call = { verb: "write", path: file.path };
+  if (!file.writable) throw systemCallError(call, "EBADF");
+  needRoom(call, inode, Math.max(0, blockBytes(position + source.length) - blockBytes(inode.content.length)));
+  writeContent(inode, position, source);
+  machine.disk.touch(inode);
+}
+
+/** The fake has no holes: zeros take room like all bytes. */
+function setSize(machine: FakeMachine, inode: FakeInode, sizeBytes: number): void {
+  const { content } = inode;
+  const kept = content.bytes.slice(0, Math.min(content.length, sizeBytes));
+  inode.content = { bytes: kept, length: kept.length };
+  inode.fileSystem.usedBytes += blockBytes(inode.content.length) - blockBytes(content.length);
+  if (sizeBytes > content.length) {
+    needRoom({ verb: "set the size of", path: fromText("") }, inode, blockBytes(sizeBytes));
+    writeContent(inode, sizeBytes, new Uint8Array(0));
+  }
   machine.disk.touch(inode);
 }
 

@@ -32,18 +32,36 @@ export interface FakeRegistryOptions {
   /** Blobs are on another port, which refuses `Authorization`. */
   readonly redirectBlobs?: boolean;
   readonly ignoreRange?: boolean;
-  /** Speak TLS with this key and certificate. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** Speak TLS with this key and certificate, and perhaps ask clients for theirs. */
+  readonly tls?: {
+    readonly key: string;
+    readonly cert: string;
+    readonly ca?: string;
+    readonly requestCert?: boolean;
+    readonly rejectUnauthorized?: boolean;
+  };
   /** Where the registry says its token server is; its own by default. */
   readonly realm?: string;
   readonly tokenSeconds?: number;
+  /** The identity token that the token server gives tokens for, besides the user. */
+  readonly identityToken?: string;
+  /** A 401 for an old token says nothing about how to get a new one. */
+  readonly silentExpiry?: boolean;
+  /** Referrers by the digest of their subject; without it the registry does not know such lists. */
+  readonly referrers?: Readonly<Record<string, string>>;
   /** The name of the field of the token server's answer. */
   readonly tokenField?: "token" | "access_token";
   readonly faults?: Fault[];
 }
 
+/** Bodies up to this size are kept as text. */
+const smallBytes = 4096;
+
 /** One request, as it came. */
 export interface SeenRequest {
+  readonly method?: string;
+  /** What was sent; of small requests only. */
+  readonly body?: string;
   readonly path: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
@@ -100,6 +118,16 @@ export class FakeRegistry {
     if (manifest !== undefined) this.#manifests.set(tag, manifest);
   }
 
+  /** Puts a document or blob under its digest, and a manifest under `tag`, too. */
+  addBytes(bytes: Uint8Array, manifest?: { readonly type: string; readonly tag?: string }): string {
+    const digest = sha256(bytes);
+    this.#blobs.set(digest, bytes);
+    if (manifest === undefined) return digest;
+    this.#manifests.set(digest, { type: manifest.type, bytes });
+    if (manifest.tag !== undefined) this.#manifests.set(manifest.tag, { type: manifest.type, bytes });
+    return digest;
+  }
+
   /** Revokes all tokens, as when they have run out. */
   forgetTokens(): void {
     this.#tokens.clear();
@@ -121,20 +149,52 @@ export class FakeRegistry {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse, isStorage: boolean): void {
+    if (request.method === "GET" || request.method === "HEAD") {
+      this.#answer(request, response, { isStorage });
+      return;
+    }
+    const pieces: Buffer[] = [];
+    request.on("data", (piece: Buffer) => pieces.push(piece));
+    request.on("end", () => this.#answer(request, response, { isStorage, sent: Buffer.concat(pieces) }));
+  }
+
+  #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { isStorage, sent }: { readonly isStorage: boolean; readonly sent?: Buffer },
+  ): void {
     const url = new URL(request.url ?? "/", "http://fake");
     const { authorization, range } = request.headers;
-    this.requests.push({ path: `${url.pathname}${url.search}`, authorization, range });
+    const body = sent === undefined || sent.length > smallBytes ? undefined : sent.toString();
+    const isRead = request.method === "GET";
+    const more = isRead ? {} : { method: request.method ?? "", ...(body === undefined ? {} : { body }) };
+    this.requests.push({ path: `${url.pathname}${url.search}`, authorization, range, ...more });
     const fault = this.faults.find((each) => each.path.test(url.pathname) && (each.times ?? 1) > 0);
     if (fault?.times !== undefined) fault.times--;
-    const seen = { path: url.pathname, authorization, range };
-    send(response, isStorage ? this.#storageReply(seen, fault) : this.#reply(seen, fault), fault);
+    const seen = { path: url.pathname, authorization, range, ...more };
+    const reply = isStorage ? this.#storageReply(seen, fault) : this.#reply(seen, fault);
+    if (request.method === "PUT" && reply.status === 201 && sent !== undefined) this.#store(url, request, sent);
+    send(response, reply, fault);
+  }
+
+  /** What was pushed can be pulled. Digests are taken as they come: to compare them is the test's business. */
+  #store(url: URL, request: IncomingMessage, bytes: Buffer): void {
+    const digest = url.searchParams.get("digest");
+    if (digest !== null) this.#blobs.set(digest, bytes);
+    const name = /\/manifests\/([^/]+)$/.exec(url.pathname)?.[1];
+    const type = request.headers["content-type"] ?? "";
+    if (name !== undefined) this.addBytes(bytes, { type, tag: name });
   }
 
   #reply(request: SeenRequest, fault: Fault | undefined): Reply {
     if (fault?.status !== undefined) return text(fault.status, fault.body ?? "", fault.headers);
     if (request.path === "/token") return this.#tokenReply(request);
-    if (!this.#isLoggedIn(request)) return this.#challenge();
+    if (!this.#isLoggedIn(request)) return this.#challenge(request);
     if (request.path === "/v2/") return text(200, "{}");
+    if (request.path.startsWith("/v2/os/tags/list")) return text(200, JSON.stringify({ tags: this.#tags() }));
+    if (request.path.startsWith("/v2/os/referrers/")) return this.#referrersReply(request.path.slice(17));
+    if (request.method === "POST") return text(202, "", { location: `http://${this.host}/upload/7?state=x` });
+    if (request.method === "PUT") return text(201, "");
     const [, kind, name] = /^\/v2\/os\/(manifests|blobs)\/([^/]+)$/.exec(request.path) ?? [];
     if (kind === undefined || name === undefined) return failure(404, "NAME_UNKNOWN", "repository name not known");
     if (kind === "manifests") return this.#manifestReply(name, fault);
@@ -158,10 +218,21 @@ export class FakeRegistry {
   #blobReply(digest: string, request: SeenRequest, fault: Fault | undefined): Reply {
     const bytes = fault?.content ?? this.#blobs.get(digest);
     if (bytes === undefined) return failure(404, "BLOB_UNKNOWN", "blob unknown to registry");
-    const start = /^bytes=([0-9]+)-$/.exec(request.range ?? "")?.[1];
+    const [, start, last] = /^bytes=([0-9]+)-([0-9]*)$/.exec(request.range ?? "") ?? [];
     if (start === undefined || this.#options.ignoreRange === true) return { status: 200, headers: {}, bytes };
-    const headers = { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}`, ...fault?.headers };
-    return { status: 206, headers, bytes: bytes.subarray(Number(start)) };
+    const end = last ? Math.min(Number(last) + 1, bytes.length) : bytes.length;
+    const headers = { "content-range": `bytes ${start}-${end - 1}/${bytes.length}`, ...fault?.headers };
+    return { status: 206, headers, bytes: bytes.subarray(Number(start), end) };
+  }
+
+  #tags(): readonly string[] {
+    return [...this.#manifests.keys()].filter((name) => !name.includes(":"));
+  }
+
+  #referrersReply(digest: string): Reply {
+    const list = this.#options.referrers?.[digest];
+    if (list === undefined) return failure(404, "NOT_FOUND", "page not found");
+    return text(200, list, { "content-type": "application/vnd.oci.image.index.v1+json" });
   }
 
   #isLoggedIn({ authorization }: SeenRequest): boolean {
@@ -175,7 +246,8 @@ export class FakeRegistry {
     return authorization === `Basic ${Buffer.from(`${user.name}:${user.password}`).toString("base64")}`;
   }
 
-  #challenge(): Reply {
+  #challenge({ authorization }: SeenRequest): Reply {
+    if (this.#options.silentExpiry === true && authorization !== undefined) return text(401, "");
     const scheme = this.#options.tls === undefined ? "http" : "https";
     const realm = this.#options.realm ?? `${scheme}://${this.host}/token`;
     const token = `Bearer realm="${realm}",service="fake, registry",scope="repository:os:pull"`;
@@ -183,8 +255,12 @@ export class FakeRegistry {
     return failure(401, "UNAUTHORIZED", "authentication required", { "www-authenticate": challenge });
   }
 
-  #tokenReply({ authorization }: SeenRequest): Reply {
-    if (!this.#isUser(authorization)) return failure(401, "UNAUTHORIZED", "wrong password");
+  #tokenReply({ authorization, body }: SeenRequest): Reply {
+    const { identityToken } = this.#options;
+    const words = new URLSearchParams(body);
+    const isRefresh = words.get("grant_type") === "refresh_token" && words.get("refresh_token") === identityToken;
+    if (!(identityToken !== undefined && isRefresh) && !this.#isUser(authorization))
+      return failure(401, "UNAUTHORIZED", "wrong password");
     const token = `token-${this.#tokens.size}-${this.requests.length}`;
     this.#tokens.add(token);
     const { tokenField = "token", tokenSeconds } = this.#options;
