@@ -1,0 +1,78 @@
+import { OsdeployError } from "../errors.ts";
+import { tableBytes } from "./gpt.ts";
+
+/** Where the two partitions of a new disk lie, in bytes. */
+export interface DiskLayout {
+  readonly diskBytes: number;
+  readonly boot: Extent;
+  readonly root: Extent;
+}
+
+export interface Extent {
+  readonly offsetBytes: number;
+  readonly sizeBytes: number;
+}
+
+/** What a disk is to hold. */
+export interface DiskDemand {
+  /** The disk's size; undefined for a file that is as large as is good. */
+  readonly diskBytes: number | undefined;
+  readonly sectorBytes: number;
+  /** The size of the boot partition. */
+  readonly bootBytes: number;
+  /** The size of the root partition; all the rest when undefined. */
+  readonly rootBytes: number | undefined;
+  /** What will be on each partition, with all that the file system itself needs. */
+  readonly neededBootBytes: number;
+  readonly neededRootBytes: number;
+}
+
+const mebibyte = 1024 * 1024;
+const gibibyte = 1024 * mebibyte;
+/** Partitions start at whole ones: every kind of disk likes that. */
+const alignmentBytes = mebibyte;
+
+/**
+ * Decides where the partitions go: the boot partition first, then root.
+ *
+ * A file of no given size gets room for a second system and 1 GiB more: it is sparse, and costs only what is in it.
+ *
+ * @throws OsdeployError `no-space` when the disk or a partition is too small for what is to be on it.
+ */
+export function planDiskLayout(demand: DiskDemand): DiskLayout {
+  const { neededBootBytes, neededRootBytes } = demand;
+  checkRoom("boot partition", demand.bootBytes, neededBootBytes);
+  const boot = { offsetBytes: alignmentBytes, sizeBytes: roundUp(demand.bootBytes, alignmentBytes) };
+  const rootOffset = boot.offsetBytes + boot.sizeBytes;
+  const { end } = tableBytes(demand.sectorBytes);
+  const wantedRoot = demand.rootBytes ?? 2 * neededRootBytes + gibibyte;
+  const endBytes = roundUp(end, alignmentBytes);
+  const diskBytes =
+    demand.diskBytes === undefined
+      ? roundUp(rootOffset + wantedRoot + endBytes, demand.rootBytes === undefined ? gibibyte : alignmentBytes)
+      : roundDown(demand.diskBytes, demand.sectorBytes);
+  const rest = roundDown(diskBytes - end, alignmentBytes) - rootOffset;
+  const needed = rootOffset + neededRootBytes + endBytes;
+  if (rest < neededRootBytes) throw tooSmall("disk", diskBytes, needed);
+  const rootBytes = demand.rootBytes === undefined ? rest : roundUp(demand.rootBytes, alignmentBytes);
+  checkRoom("root partition", rootBytes, neededRootBytes);
+  if (rootBytes > rest) throw tooSmall("disk", diskBytes, rootOffset + rootBytes + endBytes);
+  return { diskBytes, boot, root: { offsetBytes: rootOffset, sizeBytes: rootBytes } };
+}
+
+function checkRoom(what: string, sizeBytes: number, neededBytes: number): void {
+  if (sizeBytes < neededBytes) throw tooSmall(what, sizeBytes, neededBytes);
+}
+
+function tooSmall(what: string, sizeBytes: number, neededBytes: number): OsdeployError {
+  const state = `${neededBytes} bytes are needed, the ${what} has ${Math.max(sizeBytes, 0)}`;
+  return new OsdeployError("no-space", `Cannot install: ${state}`, { facts: { neededBytes, sizeBytes } });
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
+
+function roundDown(value: number, unit: number): number {
+  return Math.floor(value / unit) * unit;
+}

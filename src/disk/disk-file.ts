@@ -1,0 +1,115 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { type PartitionTable, writePartitionTable } from "../core/disk/gpt.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { readPieces, withOpen } from "../linux/file-content.ts";
+import type { Linux, LinuxFiles, LinuxPrograms, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import type { DiskTarget } from "./disk-target.ts";
+import { makeSparseFile } from "./loop-mount.ts";
+import { runTool } from "./tools.ts";
+
+/** Copies a file to its place on a disk. On a sparse target zeros stay holes; on a device they are written. */
+export function copyToDisk(
+  files: LinuxFiles,
+  source: Path,
+  target: { readonly path: Path; readonly offsetBytes: number; readonly isSparse: boolean },
+): void {
+  withOpen(files, target.path, "update", (to) => {
+    let position = target.offsetBytes;
+    withOpen(files, source, "read", (from) =>
+      readPieces(files, from, (piece) => {
+        if (!target.isSparse || piece.some((byte) => byte !== 0)) files.writeAt(to, piece, position);
+        position += piece.length;
+      }),
+    );
+    files.sync(to);
+  });
+}
+
+/** A disk that is being written. */
+export interface OpenDisk {
+  /** What the tools write to. */
+  readonly path: Path;
+  /** Whether it is a new file, full of holes. */
+  readonly isSparse: boolean;
+  /** Gives it its partitions, and its name where it is a file. Durable when it returns. */
+  commit(table: PartitionTable): void;
+}
+
+/** How a disk is to be written. */
+export interface DiskOptions {
+  readonly diskBytes: number;
+  readonly format: "raw" | "qcow2";
+  /** A directory of one's own, on the file system of a target that is a file: it is there until it is whole. */
+  readonly staging: Path;
+}
+
+/** Opens the target for writing: a new file in `staging`, or the disk itself, whose partition tables are cleared first. */
+export function openDisk(linux: Linux, target: DiskTarget, options: DiskOptions): OpenDisk {
+  return target.kind === "device"
+    ? openDevice(linux, target.path, options.diskBytes)
+    : openFile(linux, target.path, options);
+}
+
+function openDevice({ files, programs }: Linux, path: Path, sizeBytes: number): OpenDisk {
+  clearTable(files, path, sizeBytes);
+  return {
+    path,
+    isSparse: false,
+    commit: (table) => {
+      writeTable(files, path, table);
+      // The disk is whole. A kernel that cannot look at its partitions now does it at the next start.
+      askToReread(programs, path);
+    },
+  };
+}
+
+function openFile({ files, programs }: Linux, target: Path, { diskBytes, format, staging }: DiskOptions): OpenDisk {
+  const path = pathBelow(staging, "disk.img");
+  const converted = pathBelow(staging, "disk.qcow2");
+  makeSparseFile(files, path, diskBytes);
+  return {
+    path,
+    isSparse: true,
+    commit: (table) => {
+      writeTable(files, path, table);
+      if (format === "qcow2") {
+        runTool(programs, ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", toText(path), toText(converted)]);
+      }
+      const finished = format === "qcow2" ? converted : path;
+      files.setPermissions(finished, 0o600);
+      withOpen(files, finished, "read", (fd) => {
+        files.sync(fd);
+        files.rename(finished, target);
+        files.sync(fd);
+      });
+    },
+  };
+}
+
+/** The partition table is what makes a disk of the rest, and so comes when the rest is durable. */
+function writeTable(files: LinuxFiles, path: Path, table: PartitionTable): void {
+  withOpen(files, path, "update", (fd) => {
+    files.sync(fd);
+    for (const { offsetBytes, bytes } of writePartitionTable(table)) files.writeAt(fd, bytes, offsetBytes);
+    files.sync(fd);
+  });
+}
+
+/** Takes away what others would take a disk for: both partition tables, and file systems on the whole disk. */
+function clearTable(files: LinuxFiles, path: Path, sizeBytes: number): void {
+  const zeros = new Uint8Array(1024 * 1024);
+  withOpen(files, path, "update", (fd) => {
+    files.writeAt(fd, zeros, 0);
+    files.writeAt(fd, zeros, sizeBytes - zeros.length);
+    files.sync(fd);
+  });
+}
+
+function askToReread(programs: LinuxPrograms, path: Path): void {
+  try {
+    programs.run(["blockdev", "--rereadpt", toText(path)]);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
+}

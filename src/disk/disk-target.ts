@@ -1,0 +1,130 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { FileStat, Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { runTool } from "./tools.ts";
+
+/** Where a disk is to be made. */
+export type DiskTarget =
+  /** A file, there already or not. */
+  | { readonly kind: "file"; readonly path: Path; readonly exists: boolean }
+  | { readonly kind: "device"; readonly path: Path; readonly sizeBytes: number; readonly sectorBytes: number };
+
+/** The kernel gives up after as many. */
+const linkLimit = 40;
+/** Files in /sys are a number and a line feed. */
+const sysLimitBytes = 4096;
+const mountsLimitBytes = 16 * 1024 * 1024;
+
+/**
+ * Looks at the place where a disk is to be made, and only looks.
+ *
+ * @throws OsdeployError `already-exists` when it holds something and `wipe` is not set; `busy` when it is a disk in use;
+ * `unsupported` when it is neither a file nor a disk; `not-found` when the file's directory is missing.
+ */
+export function probeTarget(linux: Linux, named: Path, options: { readonly wipe: boolean }): DiskTarget {
+  const { files } = linux;
+  const path = followLinks(files, named);
+  const stat = files.lstatIfExists(path);
+  if (stat === undefined) return { kind: "file", path: checkedParent(files, path), exists: false };
+  if (stat.kind === "regular") {
+    if (stat.sizeBytes > 0 && !options.wipe) throw holdsSomething(path, "there is a file already");
+    return { kind: "file", path, exists: true };
+  }
+  if (stat.kind !== "block-device") {
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": it is a ${stat.kind}`, {
+      facts: { hint: "Name a disk, or a file that is to become one" },
+    });
+  }
+  const device = probeDevice(linux, path, stat);
+  if (!options.wipe) refuseSignatures(linux, path);
+  return device;
+}
+
+function checkedParent(files: LinuxFiles, path: Path): Path {
+  const slash = path.lastIndexOf("/");
+  const parent = (slash < 0 ? "." : path.slice(0, slash + 1)) as Path;
+  if (files.lstatIfExists(parent) !== undefined) return path;
+  throw new OsdeployError("not-found", `Cannot install to "${toText(path)}": there is no directory for it`);
+}
+
+function probeDevice({ files }: Linux, path: Path, { rdev }: FileStat): DiskTarget {
+  const major = (rdev >>> 8) & 0xfff;
+  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
+  const sys = `/sys/dev/block/${major}:${minor}`;
+  if (files.lstatIfExists(`${sys}/partition` as Path) !== undefined) {
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": it is a partition`, {
+      facts: { hint: "Name the whole disk, or use install to-filesystem" },
+    });
+  }
+  // /sys counts in 512 bytes whatever the disk's own sectors are.
+  const sizeBytes = readNumber(files, `${sys}/size` as Path) * 512;
+  const sectorBytes = readNumber(files, `${sys}/queue/logical_block_size` as Path);
+  refuseUsed(files, path, { major, minor });
+  return { kind: "device", path, sizeBytes, sectorBytes };
+}
+
+function readNumber(files: LinuxFiles, path: Path): number {
+  return Number(new TextDecoder().decode(files.readFile(path, sysLimitBytes)).trim());
+}
+
+/** A disk is in use when it or a partition of it is mounted, or when the kernel does not give it to us alone (swap, LVM, RAID). */
+function refuseUsed(files: LinuxFiles, path: Path, device: { readonly major: number; readonly minor: number }): void {
+  const sys = `/sys/dev/block/${device.major}:${device.minor}`;
+  const inside = files
+    .readDirectory(`${sys}/` as Path)
+    .map((name) => `${sys}/${name}/dev` as Path)
+    .filter((file) => files.lstatIfExists(file) !== undefined)
+    .map((file) => new TextDecoder().decode(files.readFile(file, sysLimitBytes)).trim());
+  const numbers = new Set([`${device.major}:${device.minor}`, ...inside]);
+  const mounts = new TextDecoder().decode(files.readFile("/proc/self/mountinfo" as Path, mountsLimitBytes));
+  for (const line of mounts.split("\n")) {
+    const [, , number, , place] = line.split(" ");
+    if (number !== undefined && numbers.has(number)) throw inUse(path, `it is mounted at ${place}`);
+  }
+  try {
+    files.close(files.open(path, "update"));
+  } catch (error) {
+    if (!(error instanceof OsdeployError && error.code === "busy")) throw error;
+    throw inUse(path, "swap, LVM, RAID, a mount or another program has it", error);
+  }
+}
+
+function inUse(path: Path, state: string, cause?: unknown): OsdeployError {
+  return new OsdeployError("busy", `Cannot install to "${toText(path)}": it is in use: ${state}`, {
+    facts: { hint: "Unmount what is on it, or choose another disk" },
+    cause,
+  });
+}
+
+/** Partition tables and file systems that wipefs knows, which is what everybody else would take the disk for. */
+function refuseSignatures({ programs }: Linux, path: Path): void {
+  const { stdout } = runTool(programs, ["wipefs", "--noheadings", "--output", "TYPE", toText(path)]);
+  const types = [
+    ...new Set(
+      new TextDecoder()
+        .decode(stdout)
+        .split("\n")
+        .map((line) => line.trim()),
+    ),
+  ];
+  const found = types.filter((type) => type !== "");
+  if (found.length > 0) throw holdsSomething(path, `it holds ${found.join(", ")}`);
+}
+
+function holdsSomething(path: Path, state: string): OsdeployError {
+  return new OsdeployError("already-exists", `Cannot install to "${toText(path)}": ${state}`, {
+    facts: { hint: "With --wipe all that is on it is lost" },
+  });
+}
+
+/** What a path leads to: names below /dev/disk are symlinks. */
+function followLinks(files: LinuxFiles, path: Path): Path {
+  let here = path;
+  for (let links = 0; links < linkLimit; links++) {
+    if (files.lstatIfExists(here)?.kind !== "symlink") return here;
+    const target = files.readLink(here);
+    const slash = here.lastIndexOf("/");
+    here = (target.startsWith("/") || slash < 0 ? target : `${here.slice(0, slash)}/${target}`) as Path;
+  }
+  return here;
+}

@@ -1,0 +1,43 @@
+import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { mountAt } from "../core/deployment/booted-root.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { runTool } from "./tools.ts";
+
+/** A file system that is mounted somewhere. */
+export interface MountedPlace {
+  /** As the kernel calls it: `ext4`, `vfat`. */
+  readonly type: string;
+  /** The device. */
+  readonly source: string;
+  /** As `UUID=` names it; undefined where it has none. */
+  readonly uuid: string | undefined;
+}
+
+const limitBytes = 16 * 1024 * 1024;
+
+/** What is mounted at exactly `path`, which leads through no symlinks; undefined when it is no mount point. */
+export function mountedPlace({ files, programs }: Linux, path: Path): MountedPlace | undefined {
+  const mountinfo = fromBytes(files.readFile("/proc/self/mountinfo" as Path, limitBytes));
+  const mount = mountAt(mountinfo, absolute(files, path));
+  if (mount === undefined) return undefined;
+  return { type: mount.type, source: mount.source, uuid: uuidOf(programs, mount.source) };
+}
+
+/** The path from the top, in the form in which the kernel lists mounts. */
+function absolute(files: LinuxFiles, path: Path): string {
+  const whole = path.startsWith("/") ? path : `${files.readLink("/proc/self/cwd" as Path)}/${path}`;
+  const names: string[] = [];
+  for (const name of whole.split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return `/${names.join("/")}`;
+}
+
+/** blkid looks at the device itself; what is no device, such as an overlay's name, has no UUID. */
+function uuidOf(programs: Linux["programs"], source: string): string | undefined {
+  if (!source.startsWith("/dev/")) return undefined;
+  const { stdout } = runTool(programs, ["blkid", "--probe", "--output", "value", "--match-tag", "UUID", source]);
+  const uuid = toText(fromBytes(stdout)).trim();
+  return uuid === "" ? undefined : uuid;
+}

@@ -1,0 +1,74 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import type { VerityAlgorithm } from "../core/digest/object-id.ts";
+import type { DiskStep } from "../core/disk/disk-step.ts";
+import type { Uuid } from "../core/disk/uuid.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { copyContent } from "../linux/file-content.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
+import { makeSparseFile, withLoopMount } from "./loop-mount.ts";
+import { runTool } from "./tools.ts";
+
+/** A root file system that only the kernel can fill, as a file of its own. */
+export interface NewMountedRoot {
+  readonly type: "btrfs" | "xfs";
+  readonly file: Path;
+  readonly sizeBytes: number;
+  readonly uuid: Uuid;
+  readonly label: string;
+  /** Files with `sealedBytes` hold just these: without a tail, which is ext4's. */
+  readonly steps: readonly DiskStep[];
+  /** What seals the files with `sealedBytes`; undefined for no seals. */
+  readonly seal: VerityAlgorithm | undefined;
+}
+
+/**
+ * Makes a btrfs or xfs file system with all inodes of `steps` in it: by the kernel, through a loop device, as root.
+ *
+ * @throws OsdeployError `unsupported` where a tool is missing; `system` when one fails.
+ */
+export function makeMountedRoot(linux: Linux, made: NewMountedRoot): void {
+  makeSparseFile(linux.files, made.file, made.sizeBytes);
+  const file = toText(made.file);
+  if (made.type === "btrfs") runTool(linux.programs, ["mkfs.btrfs", "-q", "-U", made.uuid, "-L", made.label, file]);
+  else runTool(linux.programs, ["mkfs.xfs", "-q", "-m", `uuid=${made.uuid}`, "-L", made.label, file]);
+  withLoopMount(linux, made.file, (top) => {
+    for (const step of made.steps) makeInode(linux.files, childPath(top, step.path), step);
+    if (made.seal !== undefined) sealFiles(linux.files, { top, steps: made.steps, algorithm: made.seal });
+    // What is made in a directory changes its time.
+    for (const { path, stat } of [...made.steps].reverse()) {
+      linux.files.setTime(childPath(top, path), stat.mtimeSeconds, stat.mtimeNanoseconds % 1_000_000_000);
+    }
+  });
+}
+
+/** Order matters: a change of owner clears setuid and file capabilities, so permissions and xattrs come after it. */
+function makeInode(files: LinuxFiles, path: Path, { content, stat, xattrs }: DiskStep): void {
+  switch (content.kind) {
+    case "directory":
+      files.makeDirectory(path, 0o700);
+      break;
+    case "symlink":
+      files.symlink(content.target, path);
+      break;
+    case "file":
+      copyContent(files, { kind: "file", path: content.source }, path);
+      break;
+    default:
+      files.makeNode(path, content.kind, { permissions: 0o600, rdev: content.rdev });
+  }
+  files.setOwner(path, stat.uid, stat.gid);
+  if (content.kind !== "symlink") files.setPermissions(path, stat.permissions);
+  for (const [key, value] of xattrs) files.setXattr(path, key, value);
+}
+
+function sealFiles(
+  files: LinuxFiles,
+  work: { readonly top: Path; readonly steps: readonly DiskStep[]; readonly algorithm: VerityAlgorithm },
+): void {
+  for (const { path, content } of work.steps) {
+    if (content.kind !== "file" || content.sealedBytes === undefined) continue;
+    if (files.enableVerity(childPath(work.top, path), work.algorithm)) continue;
+    throw new OsdeployError("unsupported", `Cannot seal "${toText(path)}": the file system has no fs-verity any more`);
+  }
+}

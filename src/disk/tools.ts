@@ -1,0 +1,86 @@
+import { OsdeployError } from "../core/errors.ts";
+import type { LinuxPrograms, ProgramOptions } from "../linux/linux.ts";
+
+/** The programs that make disks, and the Debian package that each is in. */
+const packages = {
+  "mkfs.ext4": "e2fsprogs",
+  debugfs: "e2fsprogs",
+  e2fsck: "e2fsprogs",
+  "mkfs.btrfs": "btrfs-progs",
+  "mkfs.xfs": "xfsprogs",
+  "mkfs.vfat": "dosfstools",
+  mmd: "mtools",
+  mcopy: "mtools",
+  "qemu-img": "qemu-utils",
+  blkid: "util-linux",
+  mount: "mount",
+  umount: "mount",
+  wipefs: "util-linux",
+} as const;
+
+export type ToolName = keyof typeof packages;
+
+/** Making and filling file systems takes minutes on slow disks. */
+const limitSeconds = 3600;
+
+/** What a tool printed. */
+export interface ToolOutput {
+  readonly stdout: Uint8Array;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a tool to its end; a failure is an error with the tool's own words.
+ *
+ * @throws OsdeployError `unsupported` where it is missing, with the package to install; `system` when it fails.
+ */
+export function runTool(
+  programs: LinuxPrograms,
+  [tool, ...words]: readonly [ToolName, ...string[]],
+  options: ProgramOptions = {},
+): ToolOutput {
+  const { status, stdout, stderr } = runFound(programs, [tool, ...words], { limitSeconds, ...options });
+  if (status === 0) return { stdout, stderr };
+  const said = lastWords(stderr) || lastWords(new TextDecoder().decode(stdout)) || "it says nothing";
+  throw new OsdeployError("system", `Cannot install: ${tool} failed with status ${status}: ${said}`, {
+    facts: { tool, status },
+  });
+}
+
+/**
+ * Refuses when one of the tools is missing, before anything is done.
+ *
+ * @throws OsdeployError `unsupported`, with the package to install.
+ */
+export function requireTools(programs: LinuxPrograms, tools: readonly ToolName[]): void {
+  for (const tool of tools) runFound(programs, [tool, tool === "mmd" || tool === "mcopy" ? "-V" : "--version"], {});
+}
+
+/** Users without root's rights seldom have /usr/sbin in their PATH. */
+function runFound(
+  programs: LinuxPrograms,
+  [tool, ...words]: readonly [ToolName, ...string[]],
+  options: ProgramOptions,
+) {
+  for (const program of [tool, `/usr/sbin/${tool}`]) {
+    try {
+      return programs.run([program, ...words], options);
+    } catch (error) {
+      if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
+    }
+  }
+  throw new OsdeployError("unsupported", `Cannot install: the program ${tool} is missing`, {
+    facts: { tool, hint: `Install it; on Debian it is in the package ${packages[tool]}` },
+  });
+}
+
+/** The end of what a program said, in one line. */
+function lastWords(text: string): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines
+    .slice(-3)
+    .join("; ")
+    .replace(/\p{Cc}+/gu, " ")
+    .trim()
+    .slice(-500);
+}

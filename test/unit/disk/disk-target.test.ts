@@ -1,0 +1,95 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { type DiskTarget, probeTarget } from "../../../src/disk/disk-target.ts";
+import { putFile, putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+let linux: FakeLinux;
+let signatures: string;
+beforeEach(() => {
+  signatures = "";
+  linux = new FakeLinux({ runProgram: toolsThatSay(() => signatures) });
+  putMounts(linux, [{ at: "/", number: "9:9", type: "ext4", source: "/dev/other" }]);
+  for (const directory of ["/dev", "/dev/disk"]) linux.files.makeDirectory(fromText(directory), 0o755);
+  linux.files.makeNode(fromText("/dev/sda"), "block-device", { permissions: 0o660, rdev: 0x0800 });
+  putFile(linux.files, "/sys/dev/block/8:0/size", "2097152\n");
+  putFile(linux.files, "/sys/dev/block/8:0/queue/logical_block_size", "4096\n");
+  putFile(linux.files, "/sys/dev/block/8:0/sda1/dev", "8:1\n");
+});
+
+function probe(path: string, wipe = false): DiskTarget {
+  return probeTarget(linux, fromText(path), { wipe });
+}
+
+function refusal(path: string, wipe = false): string {
+  try {
+    probe(path, wipe);
+  } catch (error) {
+    if (error instanceof OsdeployError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  return "nothing was refused";
+}
+
+describe("probeTarget", () => {
+  test("takes a name that is free, and an empty file", () => {
+    expect(probe("/dev/new")).toEqual({ kind: "file", path: "/dev/new", exists: false });
+    expect(probe("new")).toEqual({ kind: "file", path: "new", exists: false });
+    putFile(linux.files, "/dev/empty", "");
+    expect(probe("/dev/empty")).toEqual({ kind: "file", path: "/dev/empty", exists: true });
+  });
+
+  test("takes a file that holds something only when told to", () => {
+    putFile(linux.files, "/file", "precious");
+    expect(refusal("/file")).toBe('already-exists: Cannot install to "/file": there is a file already');
+    expect(probe("/file", true)).toEqual({ kind: "file", path: "/file", exists: true });
+  });
+
+  test("refuses what can be no disk", () => {
+    expect(refusal("/none/file")).toBe('not-found: Cannot install to "/none/file": there is no directory for it');
+    expect(refusal("/dev")).toBe('unsupported: Cannot install to "/dev": it is a directory');
+  });
+
+  test("tells a disk's size and sectors, and follows links to it", () => {
+    const disk = { kind: "device", path: "/dev/sda", sizeBytes: 2 ** 30, sectorBytes: 4096 };
+    expect(probe("/dev/sda")).toEqual(disk);
+    linux.files.symlink(fromText("../sda"), fromText("/dev/disk/by-name"));
+    expect(probe("/dev/disk/by-name")).toEqual({ ...disk, path: "/dev/disk/../sda" });
+    linux.files.symlink(fromText("/dev/disk/by-name"), fromText("/dev/disk/absolute"));
+    expect(probe("/dev/disk/absolute")).toMatchObject({ sizeBytes: 2 ** 30 });
+  });
+
+  test("refuses a circle of links", () => {
+    linux.files.symlink(fromText("circle"), fromText("/dev/circle"));
+    expect(refusal("/dev/circle")).toBe('unsupported: Cannot install to "/dev/circle": it is a symlink');
+  });
+
+  test("refuses a partition", () => {
+    putFile(linux.files, "/sys/dev/block/8:0/partition", "1\n");
+    expect(refusal("/dev/sda", true)).toBe('unsupported: Cannot install to "/dev/sda": it is a partition');
+  });
+
+  test.each(["8:0", "8:1"])("refuses a disk that is mounted, even with wipe (%s)", (number) => {
+    putMounts(linux, [{ at: "/home", number, type: "ext4", source: "/dev/sda" }]);
+    expect(refusal("/dev/sda", true)).toBe('busy: Cannot install to "/dev/sda": it is in use: it is mounted at /home');
+  });
+
+  test("refuses a disk that the kernel does not give to us alone, even with wipe", () => {
+    const used = Object.assign(Object.create(linux), {
+      files: {
+        ...linux.files,
+        open: () => {
+          throw new OsdeployError("busy", "Cannot open: it is in use (EBUSY)");
+        },
+      },
+    });
+    expect(() => probeTarget(used, fromText("/dev/sda"), { wipe: true })).toThrow("swap, LVM, RAID");
+  });
+
+  test("refuses a disk that holds something, with its names, unless told to wipe it", () => {
+    signatures = "gpt\ngpt\nPMBR\n";
+    expect(refusal("/dev/sda")).toBe('already-exists: Cannot install to "/dev/sda": it holds gpt, PMBR');
+    expect(probe("/dev/sda", true)).toMatchObject({ kind: "device" });
+  });
+});

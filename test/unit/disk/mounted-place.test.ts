@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { mountedPlace } from "../../../src/disk/mounted-place.ts";
+import { putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+function machine(uuid: string): FakeLinux {
+  const linux = new FakeLinux({
+    runProgram: toolsThatSay((words) => (words.at(-1) === "/dev/sda2" ? `${uuid}\n` : "")),
+  });
+  putMounts(linux, [
+    { at: "/", type: "overlay", source: "overlay" },
+    { at: "/mnt/target", type: "ext4", source: "/dev/sda2" },
+  ]);
+  return linux;
+}
+
+test("mountedPlace: tells type, device and UUID of what is mounted there", () => {
+  const found = { type: "ext4", source: "/dev/sda2", uuid: "abc" };
+  for (const path of ["/mnt/target", "/mnt/target/", "//mnt/./x/../target"]) {
+    expect(mountedPlace(machine("abc"), fromText(path))).toEqual(found);
+  }
+  expect(mountedPlace(machine(""), fromText("/mnt/target"))).toEqual({ ...found, uuid: undefined });
+});
+
+test("mountedPlace: finds nothing where nothing is mounted, and no UUID for what is no device", () => {
+  expect(mountedPlace(machine("abc"), fromText("/mnt"))).toBeUndefined();
+  expect(mountedPlace(machine("abc"), fromText("/"))).toEqual({ type: "overlay", source: "overlay", uuid: undefined });
+});
+
+test("mountedPlace: a relative path starts at the working directory", () => {
+  const linux = machine("abc");
+  linux.files.symlink(fromText("/mnt"), fromText("/proc/self/cwd"));
+  expect(mountedPlace(linux, fromText("target"))).toMatchObject({ type: "ext4" });
+});

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { requireTools, runTool } from "../../../src/disk/tools.ts";
+import type { LinuxPrograms } from "../../../src/linux/linux.ts";
+import { toolsThatSay } from "../../builders/tool-runs.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+function programs(run: LinuxPrograms["run"]): LinuxPrograms {
+  return new FakeLinux({ runProgram: run }).programs;
+}
+
+function ending(status: number, stdout: string, stderr: string): LinuxPrograms {
+  return programs(() => ({ status, stdout: toBytes(fromText(stdout)), stderr }));
+}
+
+test("runTool: gives what the tool printed", () => {
+  expect(runTool(ending(0, "out", "err"), ["wipefs", "-n"])).toEqual({
+    stdout: toBytes(fromText("out")),
+    stderr: "err",
+  });
+});
+
+test("runTool: looks where users without rights have no PATH to", () => {
+  const seen: string[] = [];
+  const run = toolsThatSay((words) => {
+    seen.push(words.join(" "));
+    return words[0]?.startsWith("/usr/sbin/") ? "" : undefined;
+  });
+  runTool(programs(run), ["mkfs.ext4", "x"]);
+  expect(seen).toEqual(["mkfs.ext4 x", "/usr/sbin/mkfs.ext4 x"]);
+});
+
+test("runTool: a failure tells the last words of the tool, in one line", () => {
+  const noisy = ending(4, "", "one\ntwo\n\nthree\u001b[0m\nfour\n");
+  expect(() => runTool(noisy, ["e2fsck"])).toThrow("Cannot install: e2fsck failed with status 4: two; three [0m; four");
+  expect(() => runTool(ending(1, "only here", ""), ["mmd"])).toThrow("mmd failed with status 1: only here");
+  expect(() => runTool(ending(1, "", ""), ["mmd"])).toThrow("mmd failed with status 1: it says nothing");
+});
+
+test("requireTools: names the package of what is missing", () => {
+  const machine = programs(toolsThatSay((words) => (words[0]?.endsWith("mcopy") ? undefined : "")));
+  requireTools(machine, ["mkfs.ext4", "mmd"]);
+  try {
+    requireTools(machine, ["mkfs.ext4", "mcopy"]);
+    expect.unreachable("mcopy is missing");
+  } catch (error) {
+    expect(error).toMatchObject({
+      code: "unsupported",
+      message: "Cannot install: the program mcopy is missing",
+      facts: { hint: "Install it; on Debian it is in the package mtools" },
+    });
+  }
+});
+
+test("runTool: what is wrong with the machine is told as it is", () => {
+  const broken = programs(() => {
+    throw new OsdeployError("system", "Cannot run wipefs: it did not end within 3600 s");
+  });
+  expect(() => runTool(broken, ["wipefs"])).toThrow("it did not end within 3600 s");
+});
