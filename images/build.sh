@@ -1,12 +1,14 @@
 #!/bin/sh
 # build.sh [--variant small|full] [--compression zstd|gzip|none] [--rebuild]
 #
-# Builds the Debian OS image of images/debian as an OCI layout with the tags v1 and v2, and prints the layout's directory.
-# Needs root and apt; from Debian packages alone, of the archive this machine's own apt uses. A finished layout is kept under
-# .cache/images and only printed again as long as the recipe is the same. Deterministic on one state of the archive:
-# all times are the archive's Release date or older.
+# Builds the Debian OS image of images/debian, with osdeploy in it, as an OCI layout with the tags v1 and v2, and three broken
+# releases on top of v2: panic, hang and sick. Prints the layout's directory. Needs root, apt, and osdeploy built (npm run build).
+# From Debian packages alone, of the archive this machine's own apt uses. Kept under .cache/images, each as long as what it
+# is made from is the same: the installed packages, the initramfs, the layout. So after a change of osdeploy only its own
+# layer is made anew. Deterministic on one state of the archive: all times are the archive's Release date or older.
 #
-# Environment: OSDEPLOY_MIRROR (the Debian archive), OSDEPLOY_IMAGES (where layouts go; default .cache/images).
+# Environment: OSDEPLOY_MIRROR (the Debian archive), OSDEPLOY_IMAGES (where all this goes; default .cache/images),
+# OSDEPLOY_DIST (the build of osdeploy that goes into the image; default dist).
 set -eu
 cd "$(dirname "$0")/.."
 . test/tools/apt.sh
@@ -25,10 +27,18 @@ while [ $# -gt 0 ]; do
 done
 [ -e "$RECIPE/$variant.packages" ] || die "no variant $variant"
 case $compression in zstd | gzip | none) ;; *) die "no compression $compression" ;; esac
+dist=${OSDEPLOY_DIST:-dist}
+[ -e "$dist/cli/main.js" ] || die "osdeploy goes into the image and is not built: npm ci && npm run build"
+
+# digest_of PATH...: of the files there and their names
+digest_of() { find "$@" -type f ! -name '*.md' ! -name Containerfile -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64; }
 
 kept=${OSDEPLOY_IMAGES:-.cache/images}
 layout=$kept/debian-$variant-$compression
-recipe=$(find images test/tools/apt.sh -type f ! -name '*.md' ! -name Containerfile ! -name try.sh -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-64)
+base=$kept/base-$variant
+base_recipe=$(digest_of $RECIPE/*.packages $RECIPE/tree $RECIPE/configure.sh $RECIPE/layers $RECIPE/*.cfg images/build.sh images/split-layers.mjs test/tools/apt.sh)
+initramfs_recipe=$base_recipe-$(digest_of boot)
+recipe=$initramfs_recipe-$compression-$(digest_of "$dist" images package.json package-lock.json node_modules/.package-lock.json)
 if [ -z "$rebuild" ] && [ "$(cat "$layout.recipe" 2>/dev/null)" = "$recipe" ]; then
   printf '%s\n' "$layout"
   exit 0
@@ -42,18 +52,49 @@ keys=$(keyring)
 architecture=$(dpkg --print-architecture)
 
 mkdir -p "$kept"
+# one build at a time
+exec 8>"$kept/.lock"
+flock 8
 work=$(mktemp -d "$kept/.work-XXXXXX")
 # --one-file-system: should a mount be left in the tree, its content is not ours to remove
 trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 work=$(cd "$work" && pwd)
-tree=$work/tree
 export LC_ALL=C.UTF-8 TZ=UTC
 
 started=$(date +%s)
 step() { say "[$(($(date +%s) - started)) s] $*"; }
 
 main() {
+  if [ -n "$rebuild" ] || [ "$(cat "$base/recipe" 2>/dev/null)" != "$base_recipe" ]; then build_base; fi
+  v1_date=$(cat "$base/date")
+  v2_date=$((v1_date + 7 * 86400))
+  tree=$(cd "$base" && pwd)/tree
+  step "osdeploy"
+  top osdeploy "$v1_date" env OSDEPLOY_DIST="$dist" sh boot/install.sh
+  if [ -n "$rebuild" ] || [ "$(cat "$base/initramfs.recipe" 2>/dev/null)" != "$initramfs_recipe" ]; then build_initramfs; fi
+  for tag in v1 v2; do
+    if [ $tag = v1 ]; then date=$v1_date; else date=$v2_date; fi
+    top release-$tag "$date" release "$tag"
+  done
+  for tag in panic hang sick; do top "$tag" "$v2_date" sh "$RECIPE/broken.sh" "$tag"; done
+  step "writing $layout"
+  rm -f "$layout.recipe"
+  write_image v1 "$v1_date" "$base"/v1/*.tar "$work/osdeploy.tar" "$base/initramfs.tar" "$work/release-v1.tar"
+  write_image v2 "$v2_date" "$base"/v2/*.tar "$work/osdeploy.tar" "$base/initramfs.tar" "$work/release-v2.tar"
+  for tag in panic hang sick; do
+    write_image $tag "$v2_date" "$base"/v2/*.tar "$work/osdeploy.tar" "$base/initramfs.tar" "$work/release-v2.tar" "$work/$tag.tar"
+  done
+  node images/write-oci.mjs --layout "$layout" --prune
+  printf '%s\n' "$recipe" >"$layout.recipe"
+  step "done: $(du -sm "$layout" | cut -f 1) MB"
+  printf '%s\n' "$layout"
+}
+
+# build_base: what osdeploy has no part in: the layers of the packages of both releases, and the tree of the first
+build_base() {
+  tree=$work/base/tree
+  mkdir "$work/base"
   v1_date=$(release_date)
   v2_date=$((v1_date + 7 * 86400))
   step "installing Debian $SUITE ($variant) into a tree"
@@ -66,14 +107,53 @@ main() {
   update_tree
   step "v2: layers"
   layers v2 "$v2_date"
-  step "writing $layout"
-  rm -rf "$layout" "$layout.recipe" "$layout.layers.json"
-  write_image v1 "$v1_date"
-  write_image v2 "$v2_date"
-  rm "$layout.layers.json"
-  printf '%s\n' "$recipe" >"$layout.recipe"
-  step "done: $(du -sm "$layout" | cut -f 1) MB"
-  printf '%s\n' "$layout"
+  printf '%s\n' "$v1_date" >"$work/base/date"
+  printf '%s\n' "$base_recipe" >"$work/base/recipe"
+  rm -rf --one-file-system "$base"
+  mv "$work/base" "$base"
+}
+
+# build_initramfs: by dracut, in the tree with osdeploy over it, which is there for the time of a mount. The kernel is in v1 and
+# v2 the same, and so is the initramfs.
+build_initramfs() {
+  step "initramfs"
+  version=$(basename "$tree"/usr/lib/modules/*)
+  mkdir -p "$work/initramfs/usr/lib/modules/$version" "$work/merged"
+  # shellcheck disable=SC2016 # for the inner shell
+  unshare --mount --propagation private sh -ec '
+    mount -t overlay -o "ro,lowerdir=$1:$2" overlay "$3"
+    tree=$3 output=$4
+    shift 4
+    mount -t proc proc "$tree/proc"
+    mount --rbind /sys "$tree/sys"
+    mount --rbind /dev "$tree/dev"
+    mount -t tmpfs tmpfs "$tree/run"
+    mount -t tmpfs tmpfs "$tree/tmp"
+    mount -t tmpfs tmpfs "$tree/var/tmp"
+    mount --bind "$output" "$tree/mnt"
+    exec chroot "$tree" "$@"' _ "$work/osdeploy" "$tree" "$work/merged" "$work/initramfs/usr/lib/modules/$version" \
+    env SOURCE_DATE_EPOCH="$v1_date" dracut --kver "$version" /mnt/initramfs.img </dev/null >>"$work/log" 2>&1 || fail "dracut failed"
+  chmod 644 "$work/initramfs/usr/lib/modules/$version/initramfs.img"
+  seal_top initramfs "$v1_date"
+  mv "$work/initramfs.tar" "$base/initramfs.tar"
+  printf '%s\n' "$initramfs_recipe" >"$base/initramfs.recipe"
+}
+
+release() { sh "$RECIPE/release.sh" "$tree" "$2" "$1"; }
+
+# top NAME DATE COMMAND...: a layer of its own, of what COMMAND DIR puts into DIR
+top() {
+  name=$1 date=$2
+  shift 2
+  mkdir -p "$work/$name"
+  "$@" "$work/$name" >>"$work/log" 2>&1 || fail "$* failed"
+  seal_top "$name" "$date"
+}
+
+seal_top() {
+  find "$work/$1" -exec touch -h -d "@$2" {} +
+  (cd "$work/$1" && find . -mindepth 1 -printf '%P\0' | tr / '\001' | LC_ALL=C sort -z | tr '\001' /) >"$work/$1.list"
+  write_tar "$work/$1" "$work/$1.list"
 }
 
 fail() {
@@ -96,12 +176,13 @@ install_tree() {
   cp "$RECIPE/configure.sh" "$work/files/configure.sh"
   chown -R 0:0 "$work/files"
   chmod -R u=rwX,go=rX "$work/files"
-  # Files first: the initramfs is made with their configuration as soon as the kernel is installed.
+  # Files first, so that packages are configured with them.
   # The packages of v2 are fetched while the tree has package lists, and installed later without a network.
   added=$(words "$RECIPE/update.packages")
-  SOURCE_DATE_EPOCH=$v1_date mmdebstrap --mode=root --variant=minbase --verbose \
+  # INITRD: the initramfs is made later, with osdeploy.
+  SOURCE_DATE_EPOCH=$v1_date INITRD=No mmdebstrap --mode=root --variant=minbase --verbose \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
-    --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
+    --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io --dpkgopt="$RECIPE/$variant.dpkg.cfg" \
     --include="$(words "$RECIPE/$variant.packages" | sed 's/ *$//; s/ /,/g')" \
     --essential-hook="cp -a '$work/files/.' \"\$1/\"" \
     --customize-hook='rm "$1"/var/cache/apt/archives/*.deb' \
@@ -134,18 +215,16 @@ inside() {
     exec chroot "$tree" "$@"' _ "$tree" "$@" </dev/null
 }
 
-# layers TAG DATE: the tars of all layers of a release
+# layers TAG DATE: the tars of the layers of a release that packages make
 layers() {
-  mkdir -p "$work/$1"
+  mkdir -p "$work/base/$1"
   tidy "$2"
   (cd "$tree" && find . -xdev -mindepth 1 -printf '%y%P\0') >"$work/listing"
-  node images/split-layers.mjs "$RECIPE/layers" "$tree/var/lib/dpkg" "$work/$1" <"$work/listing"
-  for list in "$work/$1"/*.list; do write_tar "$tree" "$list"; done
-  mkdir "$work/top-$1"
-  sh "$RECIPE/release.sh" "$tree" "$work/top-$1" "$1"
-  find "$work/top-$1" -exec touch -h -d "@$2" {} +
-  (cd "$work/top-$1" && find . -mindepth 1 -printf '%P\0' | tr / '\001' | LC_ALL=C sort -z | tr '\001' /) >"$work/$1/9-release.list"
-  write_tar "$work/top-$1" "$work/$1/9-release.list"
+  node images/split-layers.mjs "$RECIPE/layers" "$tree/var/lib/dpkg" "$work/base/$1" <"$work/listing"
+  for list in "$work/base/$1"/*.list; do
+    write_tar "$tree" "$list"
+    rm "$list"
+  done
 }
 
 # write_tar DIR LIST: PAX, so that names, owners and attributes of any kind come through. Without access and change
@@ -156,13 +235,12 @@ write_tar() {
 }
 
 # tidy DATE: the tree as an image should have it. What differs from run to run goes, what is newer than the release gets
-# its date, kernel and initramfs move to where bootable images keep them.
+# its date, the kernel moves to where bootable images keep it.
 tidy() {
   for kernel in "$tree"/boot/vmlinuz-*; do
     [ -e "$kernel" ] || continue
     version=${kernel##*/vmlinuz-}
     mv "$kernel" "$tree/usr/lib/modules/$version/vmlinuz"
-    mv "$tree/boot/initrd.img-$version" "$tree/usr/lib/modules/$version/initramfs.img"
   done
   (
     cd "$tree"
@@ -183,10 +261,12 @@ tidy() {
   )
 }
 
-# write_image TAG DATE
+# write_image TAG DATE TAR...
 write_image() {
-  node images/write-oci.mjs --layout "$layout" --tag "$1" --title debian --architecture "$architecture" \
-    --compression "$compression" --created "$2" "$work/$1"/*.tar >&2
+  tag=$1 date=$2
+  shift 2
+  node images/write-oci.mjs --layout "$layout" --tag "$tag" --title debian --architecture "$architecture" \
+    --compression "$compression" --created "$date" "$@" >&2
 }
 
 main

@@ -5,6 +5,10 @@
 //
 // Equal arguments and tars give equal bytes (with the same gzip or zstd program). A layer that another image of the
 // layout already has, by its diff id, is not compressed again. Prints the manifest's digest.
+//
+//   node write-oci.mjs --layout DIR --prune
+//
+// Removes the blobs that no image of the layout has any more.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -12,8 +16,10 @@ import {
   createWriteStream,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -30,30 +36,54 @@ const COMPRESSIONS = {
   zstd: { suffix: "tar+zstd", command: ["zstd", "-3", "-q", "-c"] },
 };
 
+const words = ["layout", "tag", "title", "architecture", "compression", "created"];
 const { values, positionals: tars } = parseArgs({
   allowPositionals: true,
-  options: Object.fromEntries(
-    ["layout", "tag", "title", "architecture", "compression", "created"].map((name) => [name, { type: "string" }]),
-  ),
+  options: {
+    ...Object.fromEntries(words.map((name) => [name, { type: "string" }])),
+    prune: { type: "boolean", default: false },
+  },
 });
 const { layout, tag, title, architecture } = values;
 const compression = COMPRESSIONS[values.compression];
-if (!layout || !tag || !title || !architecture || !compression || !values.created || tars.length === 0) {
+const complete = tag && title && architecture && compression && values.created && tars.length > 0;
+if (!layout || (!values.prune && !complete)) {
   throw new Error(
-    "usage: write-oci.mjs --layout DIR --tag TAG --title TITLE --architecture ARCH --compression zstd|gzip|none --created SECONDS TAR...",
+    "usage: write-oci.mjs --layout DIR --tag TAG --title TITLE --architecture ARCH --compression zstd|gzip|none --created SECONDS TAR... | --layout DIR --prune",
   );
 }
-const created = new Date(Number(values.created) * 1000).toISOString().replace(".000Z", "Z");
 const blobs = join(layout, "blobs", "sha256");
 const known = readKnown();
-mkdirSync(blobs, { recursive: true });
-const layers = [];
-for (const tar of tars) layers.push(await putLayer(tar));
-const manifest = putManifest(layers);
-writeFileSync(join(layout, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-putIndex(manifest);
-writeFileSync(knownFile(), JSON.stringify(known));
-console.log(manifest.digest);
+if (values.prune) prune();
+else console.log(await addImage());
+
+async function addImage() {
+  mkdirSync(blobs, { recursive: true });
+  const layers = [];
+  for (const tar of tars) layers.push(await putLayer(tar));
+  const manifest = putManifest(layers);
+  writeFileSync(join(layout, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
+  putIndex(manifest);
+  writeFileSync(knownFile(), JSON.stringify(known));
+  return manifest.digest;
+}
+
+function prune() {
+  const kept = new Set();
+  for (const { digest } of JSON.parse(readFileSync(join(layout, "index.json"), "utf8")).manifests) {
+    const manifest = JSON.parse(readFileSync(join(blobs, hexOf(digest)), "utf8"));
+    for (const named of [digest, manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)]) {
+      kept.add(hexOf(named));
+    }
+  }
+  for (const name of readdirSync(blobs)) if (!kept.has(name)) rmSync(join(blobs, name));
+  const left = Object.entries(known).filter(([, { digest }]) => kept.has(hexOf(digest)));
+  writeFileSync(knownFile(), JSON.stringify(Object.fromEntries(left)));
+}
+
+function hexOf(digest) {
+  return digest.slice("sha256:".length);
+}
 
 /** Beside the layout, not in it: diff id to layer descriptor. */
 function knownFile() {
@@ -66,7 +96,9 @@ function readKnown() {
 
 async function putLayer(tar) {
   const diffId = await digestOf(tar);
-  known[diffId] ??= await compress(tar, join(blobs, `part-${basename(tar)}`));
+  if (known[diffId] === undefined || !existsSync(join(blobs, hexOf(known[diffId].digest)))) {
+    known[diffId] = await compress(tar, join(blobs, `part-${basename(tar)}`));
+  }
   return { diffId, descriptor: known[diffId], name: basename(tar, ".tar") };
 }
 
@@ -112,6 +144,7 @@ function putDocument(mediaType, value) {
 }
 
 function putManifest(parts) {
+  const created = new Date(Number(values.created) * 1000).toISOString().replace(".000Z", "Z");
   const labels = { "org.opencontainers.image.title": title, "org.opencontainers.image.version": tag };
   const config = putDocument(`${OCI}.config.v1+json`, {
     created,

@@ -15,9 +15,9 @@ set -eu
 cd "$(dirname "$0")/.."
 . test/tools/apt.sh
 
-PACKAGES="attr ca-certificates debian-archive-keyring skopeo tar xz-utils zstd"
-FOREIGN="composefs erofs-utils fsverity"
-PROGRAMS="mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
+PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv mtools openssl qemu-utils shellcheck skopeo tar xfsprogs xz-utils zstd"
+FOREIGN="composefs cosign erofs-utils fsverity skopeo"
+PROGRAMS="cosign mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
 SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}
 TOOLS=${OSDEPLOY_TOOLS:-.cache/tools}
 # what lies there is made anew when this line changes
@@ -48,7 +48,9 @@ tools() {
   rm -rf "${TOOLS:?}/bin" "$TOOLS/.wanted"
   mkdir -p "$TOOLS/bin"
   if unpack_suite "$SUITE" "$TOOLS/$SUITE" $FOREIGN; then
-    for _p in $PROGRAMS; do foreign_program "$_p"; done
+    for _p in $PROGRAMS; do foreign_program "$_p" "$_p"; done
+    # beside the one of this release: a newer one writes tables of contents that older ones do not know
+    foreign_program skopeo new-skopeo
   else
     say "Debian $SUITE cannot be had: the tests that need its composefs are skipped"
   fi
@@ -61,16 +63,16 @@ tools() {
   if [ -e "$TOOLS/bin/mkcomposefs" ] && [ -e "$TOOLS/bin/docker-registry" ]; then printf '%s\n' "$WANTED" >"$TOOLS/.wanted"; fi
 }
 
-# foreign_program NAME: a wrapper that runs the program with the libraries and the loader of its own suite
+# foreign_program PROGRAM NAME: a wrapper that runs the program with the libraries and the loader of its own suite
 foreign_program() {
-  cat >"$TOOLS/bin/$1" <<W
+  cat >"$TOOLS/bin/$2" <<W
 #!/bin/sh
 root=\$(dirname "\$(readlink -f "\$0")")/../$SUITE
 for loader in "\$root"/usr/lib*/ld-linux-*.so.*; do break; done
 for libraries in "\$root"/usr/lib/*-linux-gnu*; do break; done
 exec "\$loader" --library-path "\$libraries" "\$root/usr/bin/$1" "\$@"
 W
-  chmod 755 "$TOOLS/bin/$1"
+  chmod 755 "$TOOLS/bin/$2"
 }
 
 node_modules

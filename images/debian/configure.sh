@@ -9,6 +9,7 @@ systemctl enable systemd-resolved.service
 # An image is replaced as a whole: nothing in it looks for updates, waits for a network that may not come,
 # or rebuilds at boot (ldconfig.service would, as /etc looks older than /usr) what the image already holds.
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer \
-  man-db.timer systemd-networkd-wait-online.service NetworkManager-wait-online.service ldconfig.service; do
+  man-db.timer systemd-networkd-wait-online.service NetworkManager-wait-online.service ldconfig.service \
+  systemd-boot-update.service e2scrub_reap.service dracut-shutdown.service; do
   systemctl mask "$unit"
 done

@@ -18,6 +18,7 @@ for i in 1 2 3 4 5 6 7 8 9; do
   printf 'setting=%s\n' "$i" >"$top/usr/lib/release/settings/$i.conf"
 done
 printf 'release=%s\n' "$tag" >"$top/usr/lib/release/settings/release.conf"
+printf 'release=%s\n' "$tag" >"$top/etc/release.conf"
 
 # removed: a directory, and from the second release on a file
 : >"$top/usr/share/doc/.wh.adduser"
@@ -29,6 +30,10 @@ printf 'This directory is copied to new home directories.\n' >"$top/etc/skel/REA
 # awkward: names, kinds, modes, owners, links, attributes
 printf '#!/bin/sh\nexec sleep infinity\n' >"$top/usr/libexec/release/agent"
 chmod 0755 "$top/usr/libexec/release/agent"
+units=$top/usr/lib/systemd/system
+mkdir -p "$units/multi-user.target.wants"
+printf '[Unit]\nDescription=Agent of Release %s\n\n[Service]\nExecStart=/usr/libexec/release/agent\n' "$tag" >"$units/release-agent.service"
+ln -s ../release-agent.service "$units/multi-user.target.wants/release-agent.service"
 ln "$top/usr/libexec/release/agent" "$top/usr/libexec/release/agent-hard-link"
 ln -s agent "$top/usr/libexec/release/agent-symlink"
 setfattr -n user.release -v "$tag" "$top/usr/libexec/release/agent"
