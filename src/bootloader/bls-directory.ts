@@ -1,10 +1,11 @@
-import { formatBlsEntry, parseBlsEntry } from "../core/boot/bls-entry.ts";
-import { type BootEntry, type BootMenu, readBootMenu } from "../core/boot/boot-menu.ts";
+import { type BlsEntry, formatBlsEntry, parseBlsEntry } from "../core/boot/bls-entry.ts";
+import { type BootMenu, readBootMenu, sequenceOfFileName } from "../core/boot/boot-menu.ts";
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
+import { commitFile, unfinishedSuffix } from "./commit-file.ts";
 
 /** Larger files in `loader/entries` are no boot entries. */
 const entryLimitBytes = 64 * 1024;
@@ -15,16 +16,16 @@ const entryLimitBytes = 64 * 1024;
  */
 export function readBootEntries(files: LinuxFiles, boot: Path): BootMenu {
   const directory = entriesDirectory(boot);
-  if (files.lstatIfExists(directory) === undefined) return { entries: [], foreign: [] };
-  const names = files.readDirectory(directory).filter((name) => name.endsWith(".conf"));
+  const names = entryNames(files, boot).filter((name) => name.endsWith(".conf"));
   return readBootMenu(names.map((name) => readEntry(files, directory, name)));
 }
 
-function readEntry(
-  files: LinuxFiles,
-  directory: Path,
-  name: ByteString,
-): { fileName: string; entry: BootEntry["entry"] } {
+function entryNames(files: LinuxFiles, boot: Path): readonly ByteString[] {
+  const directory = entriesDirectory(boot);
+  return files.lstatIfExists(directory)?.kind === "directory" ? files.readDirectory(directory) : [];
+}
+
+function readEntry(files: LinuxFiles, directory: Path, name: ByteString): { fileName: string; entry: BlsEntry } {
   try {
     const text = files.readFile(childPath(directory, name), entryLimitBytes);
     return { fileName: toText(name), entry: parseBlsEntry(new TextDecoder().decode(text)) };
@@ -36,26 +37,56 @@ function readEntry(
 }
 
 /**
- * Adds a boot entry: the commit point of a deployment. Everything it names has to be durable before.
+ * Writes the file of an entry, durable; what a crash left unfinished there before goes. A crash leaves the file whole or
+ * not there.
  *
- * Written under a temporary name that no loader reads, synced, renamed, synced: works on vfat, and a crash leaves the
- * old menu or the new one.
+ * @throws OsdeployError `already-exists` when a file has the name.
  */
-export function addBootEntry(files: LinuxFiles, boot: Path, entry: BootEntry): void {
+export function writeEntryFile(
+  files: LinuxFiles,
+  boot: Path,
+  { fileName, entry }: { readonly fileName: string; readonly entry: BlsEntry },
+): void {
   for (const path of [pathBelow(boot, "loader"), entriesDirectory(boot)]) {
     if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
   }
-  const temporary = pathBelow(entriesDirectory(boot), `${entry.fileName}${unfinishedSuffix}`);
-  if (files.lstatIfExists(temporary) !== undefined) files.unlink(temporary);
-  files.writeNewFile(temporary, new TextEncoder().encode(formatBlsEntry(entry.entry)), 0o644);
+  const directory = entriesDirectory(boot);
+  for (const name of entryNames(files, boot)) {
+    const finished = name.endsWith(unfinishedSuffix) ? name.slice(0, -unfinishedSuffix.length) : "";
+    if (sequenceOfFileName(finished) !== undefined) files.unlink(childPath(directory, name));
+  }
+  const bytes = new TextEncoder().encode(formatBlsEntry(entry));
+  commitFile(files, boot, pathBelow(directory, fileName), bytes, { replace: false });
+}
+
+/** Gives the file of an entry another name, durable: that is how the Boot Loader Specification counts. */
+export function renameEntryFile(files: LinuxFiles, boot: Path, from: string, to: string): void {
+  const directory = entriesDirectory(boot);
   withOpen(files, boot, "directory", (fd) => {
-    files.syncFileSystem(fd);
-    files.rename(temporary, pathBelow(entriesDirectory(boot), entry.fileName), { replace: false });
+    files.rename(pathBelow(directory, from), pathBelow(directory, to), { replace: true });
     files.syncFileSystem(fd);
   });
 }
 
-const unfinishedSuffix = ".new";
+/** Takes files away from `loader/entries`, in the given order, each durably before the next. */
+export function removeEntryFiles(files: LinuxFiles, boot: Path, fileNames: readonly string[]): void {
+  if (fileNames.length === 0) return;
+  withOpen(files, boot, "directory", (fd) => {
+    for (const name of fileNames) {
+      files.unlink(pathBelow(entriesDirectory(boot), name));
+      files.syncFileSystem(fd);
+    }
+  });
+}
+
+/**
+ * The files of a menu with a number, stale ones first: taken away in this order, none of them ever counts in the place of
+ * the one that did.
+ */
+export function fileNamesOf({ entries, stale }: BootMenu, sequence: number): readonly string[] {
+  const names = [...stale, ...entries.map(({ fileName }) => fileName)];
+  return names.filter((name) => sequenceOfFileName(name) === sequence);
+}
 
 function entriesDirectory(boot: Path): Path {
   return pathBelow(boot, "loader/entries");

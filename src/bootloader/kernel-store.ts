@@ -1,6 +1,10 @@
+import { kernelFileNames, type StoredKernelSize } from "../core/boot/kernel-files.ts";
+import { BlobHasher } from "../core/digest/blob-hasher.ts";
+import { OsdeployError } from "../core/errors.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
-import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
-import { pathBelow } from "../linux/path.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
+import { unfinishedSuffix } from "./commit-file.ts";
 
 /** A kernel and its initramfs on the boot partition, by the paths that the loader sees. */
 export interface StoredKernel {
@@ -20,66 +24,110 @@ export interface NewKernel {
  * Puts a kernel and its initramfs on the boot partition mounted at `boot`, durable, and says how an entry names them.
  *
  * `loaderRoot` is what the loader sees before the partition's own paths: empty when `boot` is a partition of its own,
- * `/boot` when it is a directory of the root file system. Files that are there already count only if their bytes are
- * right: an unclean stop can leave anything on vfat.
+ * `/boot` when it is a directory of the root file system. Files that are there already count only if they can be read and
+ * measure to the boot digest: an unclean stop can leave anything on vfat. New ones are written under temporary names,
+ * synced, read again and measured before they get their names.
+ *
+ * @throws OsdeployError `damaged` when what was written does not measure to the boot digest.
  */
 export function addKernel(files: LinuxFiles, boot: Path, kernel: NewKernel, loaderRoot: "" | "/boot"): StoredKernel {
-  const names = ["osdeploy", kernel.bootDigest];
-  const directory = names.reduce<Path>((parent, name) => {
+  const directory = makeKernelDirectory(files, boot, kernel.bootDigest);
+  removeUnfinished(files, directory);
+  if (!isWhole(files, directory, kernel.bootDigest)) writeKernel(files, directory, kernel);
+  withOpen(files, boot, "directory", (fd) => files.syncFileSystem(fd));
+  const [vmlinuz, initramfs] = kernelFileNames;
+  const seen = `${loaderRoot}/osdeploy/${kernel.bootDigest}`;
+  return { kernelPath: `${seen}/${vmlinuz}`, initramfsPath: `${seen}/${initramfs}` };
+}
+
+function makeKernelDirectory(files: LinuxFiles, boot: Path, bootDigest: string): Path {
+  return ["osdeploy", bootDigest].reduce<Path>((parent, name) => {
     const path = pathBelow(parent, name);
     if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
     return path;
   }, boot);
-  addFile(files, pathBelow(directory, "vmlinuz"), kernel.vmlinuz);
-  addFile(files, pathBelow(directory, "initramfs.img"), kernel.initramfs);
-  withOpen(files, boot, "directory", (fd) => files.syncFileSystem(fd));
-  const seen = `${loaderRoot}/osdeploy/${kernel.bootDigest}`;
-  return { kernelPath: `${seen}/vmlinuz`, initramfsPath: `${seen}/initramfs.img` };
 }
 
-/** Whether both files are there, whole or not: then nothing more of the partition's space is needed. */
-export function hasKernel(files: LinuxFiles, boot: Path, bootDigest: string): boolean {
-  const directory = pathBelow(boot, `osdeploy/${bootDigest}`);
-  return ["vmlinuz", "initramfs.img"].every((name) => files.lstatIfExists(pathBelow(directory, name)) !== undefined);
-}
-
-function addFile(files: LinuxFiles, path: Path, content: ContentSource): void {
-  if (files.lstatIfExists(path) !== undefined && sameBytes(files, path, content)) return;
-  const temporary = `${path}.new` as Path;
-  if (files.lstatIfExists(temporary) !== undefined) files.unlink(temporary);
-  copyContent(files, content, temporary);
-  withOpen(files, temporary, "read", (fd) => files.sync(fd));
-  files.rename(temporary, path, { replace: true });
-}
-
-function sameBytes(files: LinuxFiles, path: Path, content: ContentSource): boolean {
-  if (content.kind === "bytes") {
-    const there = files.lstat(path);
-    return there.sizeBytes === content.bytes.length && equal(files.readFile(path, content.bytes.length), content.bytes);
+function removeUnfinished(files: LinuxFiles, directory: Path): void {
+  for (const name of files.readDirectory(directory)) {
+    if (name.endsWith(unfinishedSuffix)) files.unlink(childPath(directory, name));
   }
-  if (files.lstat(path).sizeBytes !== files.lstat(content.path).sizeBytes) return false;
-  return withOpen(files, path, "read", (fd) => {
-    let same = true;
-    const other = new Uint8Array(256 * 1024);
-    withOpen(files, content.path, "read", (source) =>
-      readPieces(files, source, (piece) => {
-        same &&= equal(readFully(files, fd, other.subarray(0, piece.length)), piece);
-      }),
-    );
-    return same;
+}
+
+/** A read error makes a kernel not whole, and no more: it is written anew. */
+function isWhole(files: LinuxFiles, directory: Path, bootDigest: string): boolean {
+  const paths = kernelFileNames.map((name) => pathBelow(directory, name));
+  if (paths.some((path) => files.lstatIfExists(path)?.kind !== "regular")) return false;
+  try {
+    return measure(files, paths) === bootDigest;
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "system") return false;
+    throw error;
+  }
+}
+
+function writeKernel(files: LinuxFiles, directory: Path, { bootDigest, vmlinuz, initramfs }: NewKernel): void {
+  const written = [vmlinuz, initramfs].map((content, index) => {
+    const path = pathBelow(directory, `${kernelFileNames[index]}`);
+    const temporary = `${path}${unfinishedSuffix}` as Path;
+    copyContent(files, content, temporary);
+    withOpen(files, temporary, "read", (fd) => files.sync(fd));
+    return { path, temporary };
   });
-}
-
-function readFully(files: LinuxFiles, fd: Fd, target: Uint8Array): Uint8Array {
-  let offset = 0;
-  while (offset < target.length) {
-    const length = files.read(fd, target, { offset, length: target.length - offset });
-    if (length === 0) break;
-    offset += length;
+  const measured = measure(
+    files,
+    written.map(({ temporary }) => temporary),
+  );
+  if (measured !== bootDigest) {
+    removeUnfinished(files, directory);
+    throw new OsdeployError(
+      "damaged",
+      `Cannot store kernel ${bootDigest}: what was written to the boot partition measures to ${measured}`,
+      { facts: { bootDigest, measured } },
+    );
   }
-  return target.subarray(0, offset);
+  for (const { path, temporary } of written) files.rename(temporary, path, { replace: true });
 }
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
+/** sha256 over the files one after the other, lower-case hex. */
+function measure(files: LinuxFiles, paths: readonly Path[]): string {
+  const hasher = new BlobHasher("sha256");
+  for (const path of paths) {
+    withOpen(files, path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
+  }
+  return hasher.measured().replace(/^sha256:/, "");
+}
+
+/** The kernels on the boot partition, whole or not, by boot digest; what else lies there is passed over. */
+export function listKernels(files: LinuxFiles, boot: Path): readonly StoredKernelSize[] {
+  const store = pathBelow(boot, "osdeploy");
+  if (files.lstatIfExists(store)?.kind !== "directory") return [];
+  const names = files.readDirectory(store).filter((name) => /^[0-9a-f]{64}$/.test(name));
+  return names
+    .map((name) => ({ bootDigest: name as string, directory: childPath(store, name) }))
+    .filter(({ directory }) => files.lstat(directory).kind === "directory")
+    .map(({ bootDigest, directory }) => ({ bootDigest, files: kernelSizes(files, directory) }));
+}
+
+function kernelSizes(files: LinuxFiles, directory: Path): StoredKernelSize["files"] {
+  return files
+    .readDirectory(directory)
+    .map((name) => ({ name: name as string, sizeBytes: files.lstat(childPath(directory, name)).sizeBytes }));
+}
+
+/**
+ * Takes kernels away, which no entry may name any more, and what a crash left of others; durable. Those that are gone are
+ * passed over, and a directory in which somebody else put something stays with it.
+ */
+export function removeKernels(files: LinuxFiles, boot: Path, bootDigests: readonly string[]): void {
+  const there = listKernels(files, boot).filter(({ bootDigest }) => bootDigests.includes(bootDigest));
+  if (there.length === 0) return;
+  for (const { bootDigest, files: contained } of there) {
+    const directory = pathBelow(boot, `osdeploy/${bootDigest}`);
+    const isOurs = ({ name }: { readonly name: string }) =>
+      kernelFileNames.some((own) => name === own || name === `${own}${unfinishedSuffix}`);
+    for (const { name } of contained.filter(isOurs)) files.unlink(pathBelow(directory, name));
+    if (contained.every(isOurs)) files.removeDirectory(directory);
+  }
+  withOpen(files, boot, "directory", (fd) => files.syncFileSystem(fd));
 }

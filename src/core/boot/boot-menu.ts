@@ -1,7 +1,9 @@
+import { fromText } from "../bytes/byte-string.ts";
 import type { ObjectId } from "../digest/object-id.ts";
+import { OsdeployError } from "../errors.ts";
 import type { BlsEntry } from "./bls-entry.ts";
 import { blsOptions } from "./bls-entry.ts";
-import { rootImageOfCmdline } from "./kernel-cmdline.ts";
+import { entryArgument, rootImageOfCmdline } from "./kernel-cmdline.ts";
 import type { OsRelease } from "./os-release.ts";
 
 /** How often the loader may still start an entry that has not proved itself, and how often it did. */
@@ -21,10 +23,16 @@ export interface BootEntry {
   readonly entry: BlsEntry;
 }
 
-/** The boot menu as it lies on the boot partition: ours, newest first, and the names of the others, left alone. */
+/** The boot menu as it lies on the boot partition. A sequence number occurs once among `entries`. */
 export interface BootMenu {
+  /** Ours, newest first. */
   readonly entries: readonly BootEntry[];
+  /** Files with the name of an entry of ours that do not count: a second one with its number, or one never finished. */
+  readonly stale: readonly string[];
+  /** The names of all others, also of those that cannot be read: left alone. */
   readonly foreign: readonly string[];
+  /** Set where the loader has lost what it counted: no entry is given up any more. */
+  readonly areTriesLost?: true;
 }
 
 /** `osdeploy-000012.conf`, or with the loader's counters of tries left and done: `osdeploy-000012+2-1.conf`. */
@@ -32,7 +40,7 @@ const entryName = /^osdeploy-(\d{6,15})(?:\+(\d{1,9})(?:-(\d{1,9}))?)?\.conf$/;
 
 /** Sorts the files of `loader/entries`, given by name and parsed content, into ours and others'. */
 export function readBootMenu(files: readonly { readonly fileName: string; readonly entry: BlsEntry }[]): BootMenu {
-  const entries: BootEntry[] = [];
+  const all: BootEntry[] = [];
   const foreign: string[] = [];
   for (const { fileName, entry } of files) {
     const [, sequence, left, done = "0"] = entryName.exec(fileName) ?? [];
@@ -40,22 +48,55 @@ export function readBootMenu(files: readonly { readonly fileName: string; readon
     if (sequence === undefined || rootImage === undefined) foreign.push(fileName);
     else {
       const tries = left === undefined ? undefined : { left: Number(left), done: Number(done) };
-      entries.push({ fileName, sequence: Number(sequence), rootImage: rootImage as ObjectId, tries, entry });
+      all.push({ fileName, sequence: Number(sequence), rootImage: rootImage as ObjectId, tries, entry });
     }
   }
-  return { entries: entries.sort((a, b) => b.sequence - a.sequence), foreign: foreign.sort() };
+  all.sort(newerFirst);
+  const isStale = ({ sequence }: BootEntry, index: number) => all[index - 1]?.sequence === sequence;
+  return {
+    entries: all.filter((entry, index) => !isStale(entry, index)),
+    stale: all
+      .filter(isStale)
+      .map(({ fileName }) => fileName)
+      .sort(),
+    foreign: foreign.sort(),
+  };
 }
 
-/** The number that the next entry gets: above all that are there. */
-export function nextSequence(menu: BootMenu): number {
-  return (menu.entries[0]?.sequence ?? 0) + 1;
+/**
+ * Newest first. Of two files with one number the later state comes first: a rename that was cut off can leave both names
+ * on vfat, and entries only go from more tries to fewer, or to good.
+ */
+function newerFirst(a: BootEntry, b: BootEntry): number {
+  return b.sequence - a.sequence || triesLeft(a) - triesLeft(b) || (a.fileName < b.fileName ? -1 : 1);
+}
+
+function triesLeft({ tries }: BootEntry): number {
+  return tries?.left ?? -1;
+}
+
+/** The number that the next entry gets: above all that are there, also in names of ours that cannot be read. */
+export function nextSequence({ entries, foreign }: Pick<BootMenu, "entries" | "foreign">): number {
+  const names = [...entries.map(({ fileName }) => fileName), ...foreign];
+  return Math.max(0, ...names.map((name) => sequenceOfFileName(name) ?? 0)) + 1;
+}
+
+/** The number in the name of an entry of ours; undefined for other names. */
+export function sequenceOfFileName(fileName: string): number | undefined {
+  const sequence = entryName.exec(fileName)?.[1];
+  return sequence === undefined ? undefined : Number(sequence);
+}
+
+/** How kernel arguments, GRUB and `bootctl` name an entry, whatever its counters: `osdeploy-000012`. */
+export function bootEntryId(sequence: number): string {
+  return `osdeploy-${String(sequence).padStart(6, "0")}`;
 }
 
 /** The file of an entry in `loader/entries`; its name carries the counters, as systemd-boot has it. */
 export function bootEntryFileName(sequence: number, tries: BootTries | undefined): string {
   const done = tries === undefined || tries.done === 0 ? "" : `-${tries.done}`;
   const counters = tries === undefined ? "" : `+${tries.left}${done}`;
-  return `osdeploy-${String(sequence).padStart(6, "0")}${counters}.conf`;
+  return `${bootEntryId(sequence)}${counters}.conf`;
 }
 
 /** Whether the loader has given an entry up: all its tries are used, and none was good. */
@@ -75,6 +116,7 @@ export interface NewBootEntry {
   readonly osRelease: OsRelease;
   readonly kernelPath: string;
   readonly initramfsPath: string;
+  /** The kernel arguments, as `deploymentOptions` makes them; the argument that names the entry is added here. */
   readonly options: string;
   /** How often it may be tried before the loader gives it up; undefined for no counting. */
   readonly tries?: number | undefined;
@@ -85,18 +127,41 @@ export interface NewBootEntry {
  *
  * Loaders sort by `sort-key` and then by `version`, highest first (systemd-boot), or by file name (GRUB): both carry the
  * sequence number, so the newest entry is the default for either.
+ *
+ * @throws OsdeployError `bad-format` when the kernel would cut its arguments off.
  */
 export function makeBootEntry(made: NewBootEntry): BootEntry {
-  const { sequence, rootImage, osRelease } = made;
-  const version = osRelease.version === "" ? `${sequence}` : `${sequence}-${osRelease.version}`;
+  const { sequence, rootImage } = made;
+  const imageVersion = cut(made.osRelease.version, versionLimit);
+  const version = imageVersion === "" ? `${sequence}` : `${sequence}-${imageVersion}`;
+  const options = `${made.options} ${entryArgument(bootEntryId(sequence))}`;
+  checkOptions(options);
   const fields = [
-    { key: "title", value: osRelease.prettyName },
+    { key: "title", value: cut(made.osRelease.prettyName, titleLimit) },
     { key: "version", value: version },
     { key: "sort-key", value: "osdeploy" },
     { key: "linux", value: made.kernelPath },
     { key: "initrd", value: made.initramfsPath },
-    { key: "options", value: made.options },
+    { key: "options", value: options },
   ];
   const tries = made.tries === undefined ? undefined : { left: made.tries, done: 0 };
   return { fileName: bootEntryFileName(sequence, tries), sequence, rootImage, tries, entry: { fields } };
+}
+
+/** What a menu can show; the image chooses both, in characters. */
+const titleLimit = 200;
+const versionLimit = 100;
+
+function cut(text: string, limit: number): string {
+  return [...text].slice(0, limit).join("").trimEnd();
+}
+
+/** COMMAND_LINE_SIZE of the usual machines, without the byte that ends it. */
+const optionsLimitBytes = 2047;
+
+function checkOptions(options: string): void {
+  const { length } = fromText(options);
+  if (length <= optionsLimitBytes) return;
+  const state = `the kernel arguments are ${length} bytes, and the kernel takes ${optionsLimitBytes}`;
+  throw new OsdeployError("bad-format", `Cannot write the boot entry: ${state}`);
 }

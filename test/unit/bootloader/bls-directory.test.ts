@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { addBootEntry, readBootEntries } from "../../../src/bootloader/bls-directory.ts";
+import { readBootEntries, writeEntryFile } from "../../../src/bootloader/bls-directory.ts";
 import { blsField } from "../../../src/core/boot/bls-entry.ts";
 import { type BootEntry, makeBootEntry } from "../../../src/core/boot/boot-menu.ts";
 import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
@@ -32,12 +32,12 @@ function write(linux: FakeLinux, name: string, text: string): void {
   linux.files.writeNewFile(fromText(`/boot/loader/entries/${name}`), toBytes(fromText(text)), 0o644);
 }
 
-describe("addBootEntry", () => {
+describe("writeEntryFile", () => {
   test("writes what readBootEntries reads, durable", () => {
     const linux = machine();
-    addBootEntry(linux.files, boot, entryOf(3));
+    writeEntryFile(linux.files, boot, entryOf(3));
     const after = linux.crash({ keepUnsynced: false, names: "lost" });
-    expect(readBootEntries(after.files, boot)).toEqual({ entries: [entryOf(3)], foreign: [] });
+    expect(readBootEntries(after.files, boot)).toEqual({ entries: [entryOf(3)], stale: [], foreign: [] });
     const path = fromText("/boot/loader/entries/osdeploy-000003.conf");
     expect(fromBytes(after.files.readFile(path, 4096))).toBe(
       [
@@ -46,7 +46,7 @@ describe("addBootEntry", () => {
         "sort-key osdeploy",
         "linux /osdeploy/k/vmlinuz",
         "initrd /osdeploy/k/initramfs.img",
-        `options rw quiet composefs=${rootImage}`,
+        `options rw quiet composefs=${rootImage} osdeploy.entry=osdeploy-000003`,
         "",
       ].join("\n"),
     );
@@ -55,9 +55,9 @@ describe("addBootEntry", () => {
 
   test("no loader reads the name that it is written under, and a crash leaves the old menu", () => {
     const linux = machine();
-    addBootEntry(linux.files, boot, entryOf(1));
+    writeEntryFile(linux.files, boot, entryOf(1));
     const calls = linux.trace.length;
-    addBootEntry(linux.files, boot, entryOf(2));
+    writeEntryFile(linux.files, boot, entryOf(2));
     const renames = linux.trace.slice(calls).filter(({ call }) => call === "rename");
     expect(renames).toEqual([
       {
@@ -71,15 +71,15 @@ describe("addBootEntry", () => {
   test("begins anew where a crash left a half-written entry", () => {
     const linux = machine();
     write(linux, "osdeploy-000004.conf.new", "title");
-    addBootEntry(linux.files, boot, entryOf(4));
+    writeEntryFile(linux.files, boot, entryOf(4));
     expect(linux.files.readDirectory(fromText("/boot/loader/entries"))).toEqual(["osdeploy-000004.conf"]);
     expect(readBootEntries(linux.files, boot).entries).toEqual([entryOf(4)]);
   });
 
   test("never replaces an entry", () => {
     const linux = machine();
-    addBootEntry(linux.files, boot, entryOf(5));
-    expect(() => addBootEntry(linux.files, boot, entryOf(5))).toThrow(
+    writeEntryFile(linux.files, boot, entryOf(5));
+    expect(() => writeEntryFile(linux.files, boot, entryOf(5))).toThrow(
       expect.objectContaining({ code: "already-exists" }),
     );
     expect(readBootEntries(linux.files, boot).entries).toEqual([entryOf(5)]);
@@ -88,12 +88,12 @@ describe("addBootEntry", () => {
 
 describe("readBootEntries", () => {
   test("gives nothing where there is no such directory", () => {
-    expect(readBootEntries(machine().files, boot)).toEqual({ entries: [], foreign: [] });
+    expect(readBootEntries(machine().files, boot)).toEqual({ entries: [], stale: [], foreign: [] });
   });
 
   test("gives ours newest first, with the loader's counters too", () => {
     const linux = machine();
-    for (const sequence of [2, 10, 9]) addBootEntry(linux.files, boot, entryOf(sequence));
+    for (const sequence of [2, 10, 9]) writeEntryFile(linux.files, boot, entryOf(sequence));
     write(linux, "osdeploy-000011+2-1.conf", `title x\noptions composefs=${rootImage}\n`);
     const { entries } = readBootEntries(linux.files, boot);
     expect(entries.map(({ sequence }) => sequence)).toEqual([11, 10, 9, 2]);
@@ -102,7 +102,7 @@ describe("readBootEntries", () => {
 
   test("names foreign and damaged entries, passes over other files, and touches none of them", () => {
     const linux = machine();
-    addBootEntry(linux.files, boot, entryOf(1));
+    writeEntryFile(linux.files, boot, entryOf(1));
     write(linux, "windows.conf", "title Windows\nefi /EFI/boot.efi\n");
     write(linux, "osdeploy-000007.conf", "title no root image\noptions quiet\n");
     write(linux, "osdeploy-000008.conf", "\0\xff\0\xff");
@@ -126,7 +126,7 @@ describe("readBootEntries", () => {
 
   test("does not take a missing permission for a foreign entry", () => {
     const linux = machine();
-    addBootEntry(linux.files, boot, entryOf(1));
+    writeEntryFile(linux.files, boot, entryOf(1));
     const files = {
       ...linux.files,
       readFile: () => {

@@ -1,18 +1,28 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { addKernel, hasKernel, type NewKernel } from "../../../src/bootloader/kernel-store.ts";
+import { addKernel, listKernels, type NewKernel, removeKernels } from "../../../src/bootloader/kernel-store.ts";
 import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import type { ContentSource } from "../../../src/linux/file-content.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const boot = fromText("/boot");
-const bootDigest = "ab".repeat(32);
-const directory = `/boot/osdeploy/${bootDigest}`;
 const bytes = (text: string): ContentSource => ({ kind: "bytes", bytes: toBytes(fromText(text)) });
 const fromFile = (path: string): ContentSource => ({ kind: "file", path: fromText(path) });
 
 /** Two files of more than one piece. */
 const kernelBytes = new Uint8Array(600_000).map((_, at) => at % 249);
 const initramfsBytes = new Uint8Array(900_001).map((_, at) => at % 247);
+
+const sha256 = (...parts: readonly Uint8Array[]) => createHash("sha256").update(Buffer.concat(parts)).digest("hex");
+const bootDigest = sha256(kernelBytes, initramfsBytes);
+const directory = `/boot/osdeploy/${bootDigest}`;
+const small: NewKernel = {
+  bootDigest: sha256(Buffer.from("kernelinitramfs")),
+  vmlinuz: bytes("kernel"),
+  initramfs: bytes("initramfs"),
+};
 
 function machine(): FakeLinux {
   const linux = new FakeLinux({ mountPoints: [{ path: "/boot" }] });
@@ -23,8 +33,8 @@ function machine(): FakeLinux {
 
 const kernel: NewKernel = { bootDigest, vmlinuz: fromFile("/kernel"), initramfs: fromFile("/initramfs") };
 
-function read(linux: FakeLinux, name: string): Uint8Array {
-  return linux.files.readFile(fromText(`${directory}/${name}`), 1 << 20);
+function read(linux: FakeLinux, name: string, digest = bootDigest): Uint8Array {
+  return linux.files.readFile(fromText(`/boot/osdeploy/${digest}/${name}`), 1 << 20);
 }
 
 function expectWhole(linux: FakeLinux): void {
@@ -51,9 +61,9 @@ describe("addKernel", () => {
 
   test("writes small files from memory", () => {
     const linux = machine();
-    addKernel(linux.files, boot, { bootDigest, vmlinuz: bytes("kernel"), initramfs: bytes("initramfs") }, "");
-    expect(fromBytes(read(linux, "vmlinuz"))).toBe("kernel");
-    expect(fromBytes(read(linux, "initramfs.img"))).toBe("initramfs");
+    addKernel(linux.files, boot, small, "");
+    expect(fromBytes(read(linux, "vmlinuz", small.bootDigest))).toBe("kernel");
+    expect(fromBytes(read(linux, "initramfs.img", small.bootDigest))).toBe("initramfs");
   });
 
   test("writes no byte of a kernel that is there, and shares it by its boot digest", () => {
@@ -63,8 +73,8 @@ describe("addKernel", () => {
     addKernel(linux.files, boot, kernel, "");
     const later = linux.trace.slice(calls).map(({ call }) => call);
     expect(later).toEqual(["syncFileSystem"]);
-    addKernel(linux.files, boot, { ...kernel, bootDigest: "cd".repeat(32) }, "");
-    expect(linux.files.readDirectory(fromText("/boot/osdeploy"))).toEqual([bootDigest, "cd".repeat(32)]);
+    addKernel(linux.files, boot, small, "");
+    expect(linux.files.readDirectory(fromText("/boot/osdeploy"))).toEqual([bootDigest, small.bootDigest].sort());
     expectWhole(linux);
   });
 
@@ -82,17 +92,52 @@ describe("addKernel", () => {
     expectWhole(linux);
   });
 
-  test("replaces a small file that was changed", () => {
+  test("replaces a kernel that cannot be read any more", () => {
     const linux = machine();
-    const small = { bootDigest, vmlinuz: bytes("kernel"), initramfs: bytes("initramfs") };
-    addKernel(linux.files, boot, small, "");
-    replace(linux, fromText(`${directory}/vmlinuz`), toBytes(fromText("KERNEL")));
-    replace(linux, fromText(`${directory}/initramfs.img`), toBytes(fromText("longer than it was")));
-    addKernel(linux.files, boot, small, "");
-    expect([fromBytes(read(linux, "vmlinuz")), fromBytes(read(linux, "initramfs.img"))]).toEqual([
-      "kernel",
-      "initramfs",
-    ]);
+    addKernel(linux.files, boot, kernel, "");
+    const unreadable = new Set<string>();
+    const files: LinuxFiles = {
+      ...linux.files,
+      open: (path, mode, permissions) => {
+        if (path === `${directory}/vmlinuz` && mode === "read") {
+          unreadable.add(path);
+          throw new OsdeployError("system", "Cannot read: an input/output error (EIO)");
+        }
+        return linux.files.open(path, mode, permissions);
+      },
+    };
+    addKernel(files, boot, kernel, "");
+    expect(unreadable.size).toBe(1);
+    expectWhole(linux);
+  });
+
+  test("does not take a missing permission for a kernel that is not whole", () => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    const refuse = () => {
+      throw new OsdeployError("permission-denied", "Cannot read: permission denied (EACCES)");
+    };
+    expect(() => addKernel({ ...linux.files, read: refuse }, boot, kernel, "")).toThrow("permission denied");
+  });
+
+  test("replaces what is no file", () => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    linux.files.unlink(fromText(`${directory}/vmlinuz`));
+    linux.files.symlink(fromText("/kernel"), fromText(`${directory}/vmlinuz`));
+    addKernel(linux.files, boot, kernel, "");
+    expect(linux.files.lstat(fromText(`${directory}/vmlinuz`)).kind).toBe("regular");
+    expectWhole(linux);
+  });
+
+  test("names nothing that does not measure to the boot digest", () => {
+    const linux = machine();
+    const wrong = { ...kernel, vmlinuz: bytes("another kernel") };
+    const measured = sha256(Buffer.from("another kernel"), initramfsBytes);
+    expect(() => addKernel(linux.files, boot, wrong, "")).toThrow(
+      expect.objectContaining({ code: "damaged", facts: { bootDigest, measured } }),
+    );
+    expect(linux.files.readDirectory(fromText(directory))).toEqual([]);
   });
 
   test("begins anew where a crash left a half-written file", () => {
@@ -121,11 +166,60 @@ function replace(linux: FakeLinux, path: ReturnType<typeof fromText>, content: U
   linux.files.writeNewFile(path, content, 0o600);
 }
 
-test("hasKernel: only when both files are there", () => {
+/** A kernel's directory with these files, by name. */
+function place(linux: FakeLinux, name: string, contents: Readonly<Record<string, string>>): string {
+  for (const path of ["/boot/osdeploy", `/boot/osdeploy/${name}`]) {
+    if (linux.files.lstatIfExists(fromText(path)) === undefined) linux.files.makeDirectory(fromText(path), 0o755);
+  }
+  for (const [file, text] of Object.entries(contents)) {
+    linux.files.writeNewFile(fromText(`/boot/osdeploy/${name}/${file}`), toBytes(fromText(text)), 0o600);
+  }
+  return name;
+}
+
+test("listKernels: gives all kernels with the sizes of their files, whole or not, and nothing else", () => {
   const linux = machine();
-  expect(hasKernel(linux.files, boot, bootDigest)).toBe(false);
-  addKernel(linux.files, boot, kernel, "");
-  expect(hasKernel(linux.files, boot, bootDigest)).toBe(true);
-  linux.files.unlink(fromText(`${directory}/initramfs.img`));
-  expect(hasKernel(linux.files, boot, bootDigest)).toBe(false);
+  expect(listKernels(linux.files, boot)).toEqual([]);
+  place(linux, "lost+found", { file: "x" });
+  linux.files.writeNewFile(fromText(`/boot/osdeploy/${"ef".repeat(32)}`), new Uint8Array(3), 0o600);
+  expect(listKernels(linux.files, boot)).toEqual([]);
+  const half = place(linux, "00".repeat(32), { "vmlinuz.new": "half" });
+  addKernel(linux.files, boot, small, "");
+  expect(listKernels(linux.files, boot)).toEqual([
+    { bootDigest: half, files: [{ name: "vmlinuz.new", sizeBytes: 4 }] },
+    {
+      bootDigest: small.bootDigest,
+      files: [
+        { name: "initramfs.img", sizeBytes: 9 },
+        { name: "vmlinuz", sizeBytes: 6 },
+      ],
+    },
+  ]);
+});
+
+describe("removeKernels", () => {
+  test("takes away those named, and what a crash left in them, durable", () => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    addKernel(linux.files, boot, small, "");
+    const half = place(linux, "00".repeat(32), { vmlinuz: "whole", "initramfs.img.new": "half" });
+    removeKernels(linux.files, boot, [small.bootDigest, half, "ee".repeat(32)]);
+    const after = linux.crash({ keepUnsynced: false, names: "lost" });
+    expect(after.files.readDirectory(fromText("/boot/osdeploy"))).toEqual([bootDigest]);
+    expectWhole(after);
+  });
+
+  test("writes nothing where there is nothing to do", () => {
+    const linux = machine();
+    const calls = linux.trace.length;
+    removeKernels(linux.files, boot, [bootDigest]);
+    expect(linux.trace.length).toBe(calls);
+  });
+
+  test("leaves what somebody else put into a kernel's directory", () => {
+    const linux = machine();
+    const name = place(linux, "00".repeat(32), { vmlinuz: "x", "devicetree.dtb": "mine" });
+    removeKernels(linux.files, boot, [name]);
+    expect(linux.files.readDirectory(fromText(`/boot/osdeploy/${name}`))).toEqual(["devicetree.dtb"]);
+  });
 });

@@ -1,6 +1,12 @@
 import { expect, test } from "vitest";
-import { formatBlsEntry, parseBlsEntry } from "../../../../src/core/boot/bls-entry.ts";
-import { makeBootEntry, nextSequence, readBootMenu } from "../../../../src/core/boot/boot-menu.ts";
+import { blsField, blsOptions, formatBlsEntry, parseBlsEntry } from "../../../../src/core/boot/bls-entry.ts";
+import {
+  bootEntryFileName,
+  defaultEntry,
+  makeBootEntry,
+  nextSequence,
+  readBootMenu,
+} from "../../../../src/core/boot/boot-menu.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
 
 const id = (digit: string) => parseObjectId(digit.repeat(128), "sha512");
@@ -19,7 +25,7 @@ test("makeBootEntry: file name and version carry the sequence number", () => {
   const entry = made(12, "a");
   expect(entry.fileName).toBe("osdeploy-000012.conf");
   expect(formatBlsEntry(entry.entry)).toBe(
-    `title Debian GNU/Linux 13\nversion 12-13\nsort-key osdeploy\nlinux /osdeploy/abc/vmlinuz\ninitrd /osdeploy/abc/initramfs.img\noptions rw composefs=${id("a")}\n`,
+    `title Debian GNU/Linux 13\nversion 12-13\nsort-key osdeploy\nlinux /osdeploy/abc/vmlinuz\ninitrd /osdeploy/abc/initramfs.img\noptions rw composefs=${id("a")} osdeploy.entry=osdeploy-000012\n`,
   );
   expect(formatBlsEntry(made(7, "a", "").entry)).toContain("\nversion 7\n");
 });
@@ -41,7 +47,67 @@ test("readBootMenu: sorts ours newest first and names the others", () => {
   expect(menu.foreign).toEqual(["bootc_x.conf", "osdeploy-000099.conf", "zz-debian.conf"]);
 });
 
+test("readBootMenu: of several files with one number the latest state counts, and the others are stale", () => {
+  const file = (fileName: string) => ({ fileName, entry: made(12, "a").entry });
+  const latest = (...names: readonly string[]) => {
+    const { entries, stale } = readBootMenu(names.map(file));
+    return [entries.map(({ fileName }) => fileName), stale];
+  };
+  expect(latest("osdeploy-000012+2-1.conf", "osdeploy-000012.conf")).toEqual([
+    ["osdeploy-000012.conf"],
+    ["osdeploy-000012+2-1.conf"],
+  ]);
+  expect(latest("osdeploy-000012+3.conf", "osdeploy-000012+2-1.conf", "osdeploy-000012+0-3.conf")).toEqual([
+    ["osdeploy-000012+0-3.conf"],
+    ["osdeploy-000012+2-1.conf", "osdeploy-000012+3.conf"],
+  ]);
+  const zeros = ["osdeploy-0000012.conf", "osdeploy-000012.conf"];
+  expect(latest(...zeros)).toEqual([[zeros[0]], [zeros[1]]]);
+  expect(latest(...zeros.reverse())).toEqual([[zeros[1]], [zeros[0]]]);
+});
+
 test("nextSequence: is above all that are there, and 1 in an empty menu", () => {
   expect(nextSequence({ entries: [], foreign: [] })).toBe(1);
-  expect(nextSequence({ entries: [made(41, "a"), made(3, "b")], foreign: [] })).toBe(42);
+  expect(nextSequence({ entries: [made(41, "a"), made(3, "b")], foreign: ["zz-90.conf"] })).toBe(42);
+});
+
+test("nextSequence: is above an entry of ours that cannot be read", () => {
+  expect(nextSequence({ entries: [made(3, "a")], foreign: ["osdeploy-000008+2.conf"] })).toBe(9);
+});
+
+test("bootEntryFileName: carries the counters as systemd-boot writes them", () => {
+  expect(bootEntryFileName(7, undefined)).toBe("osdeploy-000007.conf");
+  expect(bootEntryFileName(7, { left: 3, done: 0 })).toBe("osdeploy-000007+3.conf");
+  expect(bootEntryFileName(1_234_567, { left: 0, done: 3 })).toBe("osdeploy-1234567+0-3.conf");
+});
+
+test("defaultEntry: is the newest that is not given up, the newest of all when all are", () => {
+  const menu = (...tries: readonly (number | undefined)[]) => ({
+    entries: tries.map((left, index) => ({
+      ...made(9 - index, "a"),
+      tries: left === undefined ? undefined : { left, done: 0 },
+    })),
+    stale: [],
+    foreign: [],
+  });
+  expect(defaultEntry(menu(2, undefined))?.sequence).toBe(9);
+  expect(defaultEntry(menu(0, 0, undefined, undefined))?.sequence).toBe(7);
+  expect(defaultEntry(menu(0, 0))?.sequence).toBe(9);
+  expect(defaultEntry(menu())).toBeUndefined();
+});
+
+test("makeBootEntry: cuts what the image calls itself, and refuses arguments that the kernel would cut", () => {
+  const make = (prettyName: string, version: string, options: string) =>
+    makeBootEntry({
+      ...{ sequence: 12, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", options },
+      osRelease: { id: "x", prettyName, version },
+    });
+  const { entry } = make(`${"\u{1f600}".repeat(199)} ${"x".repeat(900)}`, "1".repeat(900), "rw");
+  expect(blsField(entry, "title")).toBe("\u{1f600}".repeat(199));
+  expect(blsField(entry, "version")).toBe(`12-${"1".repeat(100)}`);
+  const room = 2047 - " osdeploy.entry=osdeploy-000012".length;
+  expect(blsOptions(make("x", "", "\u00e4".repeat(room / 2)).entry)).toHaveLength(room / 2 + 2047 - room);
+  expect(() => make("x", "", `${"x".repeat(room)}x`)).toThrow(
+    "Cannot write the boot entry: the kernel arguments are 2048 bytes, and the kernel takes 2047",
+  );
 });

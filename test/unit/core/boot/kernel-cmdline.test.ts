@@ -1,10 +1,13 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   composefsArgument,
+  deploymentOptions,
+  entryArgument,
+  entryOfCmdline,
   rootImageOfArgument,
   rootImageOfCmdline,
   splitCmdline,
-  withRootImage,
+  triesLeftOfCmdline,
 } from "../../../../src/core/boot/kernel-cmdline.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
 
@@ -29,12 +32,70 @@ test("rootImageOfArgument: takes digests of both lengths, with and without quest
   expect(rootImageOfArgument(`xcomposefs=${two}`)).toBeUndefined();
 });
 
-test("rootImageOfCmdline: the last composefs argument counts", () => {
-  expect(rootImageOfCmdline(`rw composefs=${one} quiet composefs=${two}`)).toBe(two);
+test("rootImageOfCmdline: the first composefs argument counts, as for the initramfs", () => {
+  expect(rootImageOfCmdline(`rw composefs=${one} quiet composefs=${two}`)).toBe(one);
   expect(rootImageOfCmdline("rw quiet")).toBeUndefined();
 });
 
-test("withRootImage: replaces every form of the argument and keeps the rest in order", () => {
-  const old = `root=UUID=1 composefs=${one} rw composefs.digest=v1-sha512-12:${one} quiet`;
-  expect(withRootImage(old, composefsArgument(two, "required"))).toBe(`root=UUID=1 rw quiet composefs=${two}`);
+describe("deploymentOptions", () => {
+  const rootArgument = composefsArgument(parseObjectId("cd".repeat(32), "sha256"), "required");
+  const of = (inherited: string, before: readonly string[] = [], after: readonly string[] = []) =>
+    deploymentOptions({ inherited, rootArgument, imageArguments: { before, after } });
+
+  test("inherits everything but what named the deployment before, and adds panic=30", () => {
+    const inherited =
+      'root=UUID=1 rw a="b c" composefs=?00 composefs.digest=sha256:11 osdeploy.entry=osdeploy-000003 osdeploy.tries=2 osdeploy.tries osdeploy.deadline=90';
+    expect(deploymentOptions({ inherited, rootArgument })).toBe(
+      `root=UUID=1 rw a="b c" osdeploy.deadline=90 panic=30 ${rootArgument}`,
+    );
+  });
+
+  test("leaves a panic= that is there, also when the image brings it", () => {
+    expect(of("panic=0 rw")).toBe(`panic=0 rw ${rootArgument}`);
+    expect(of("rw", [], ["panic=5"])).toBe(`rw panic=5 ${rootArgument}`);
+    expect(of("oops=panic=1")).toBe(`oops=panic=1 panic=30 ${rootArgument}`);
+  });
+
+  test("applies what changed from image to image, and nothing else", () => {
+    expect(of("rw old kept mine panic=1", ["old", "kept"], ["kept", "new", "new"])).toBe(
+      `rw kept mine panic=1 new ${rootArgument}`,
+    );
+    // The administrator took `gone` away, and has `new` already.
+    expect(of("rw new panic=1", ["gone"], ["gone", "new"])).toBe(`rw new panic=1 ${rootArgument}`);
+  });
+
+  test.each([
+    `"composefs=${one}"`,
+    `c"omposefs=${one}"`,
+    `"quiet composefs=${one} x"`,
+    '"osdeploy.entry=osdeploy-000009"',
+    "osdeploy.deadline=0",
+    "composefs",
+  ])("nor in any quoting, nor anything else of osdeploy's: %s", (word) => {
+    expect(of("rw panic=1", [], [word, "new"])).toBe(`rw panic=1 new ${rootArgument}`);
+  });
+
+  test("what is inherited loses them in any quoting too, and keeps settings", () => {
+    expect(of(`rw "composefs=${one}" "osdeploy.tries=1" osdeploy.deadline=5 panic=1`, [], [])).toBe(
+      `rw osdeploy.deadline=5 panic=1 ${rootArgument}`,
+    );
+  });
+
+  test("an image cannot say which root image or entry this is", () => {
+    expect(of("rw panic=1", [], ["composefs=00", "composefs.digest=x", "osdeploy.entry=osdeploy-000001"])).toBe(
+      `rw panic=1 ${rootArgument}`,
+    );
+  });
+});
+
+test("entryOfCmdline: the last one counts, and only names of ours", () => {
+  expect(entryOfCmdline(`rw ${entryArgument("osdeploy-000012")} quiet`)).toBe("osdeploy-000012");
+  expect(entryOfCmdline("osdeploy.entry=osdeploy-000001 osdeploy.entry=osdeploy-000002")).toBe("osdeploy-000002");
+  expect(entryOfCmdline("osdeploy.entry=../../x osdeploy.entry=osdeploy-1")).toBeUndefined();
+});
+
+test("triesLeftOfCmdline: what GRUB told", () => {
+  expect(triesLeftOfCmdline("rw osdeploy.tries=0")).toBe(0);
+  expect(triesLeftOfCmdline("rw osdeploy.tries=2 quiet")).toBe(2);
+  expect(triesLeftOfCmdline("rw osdeploy.tries=x")).toBeUndefined();
 });

@@ -1,0 +1,77 @@
+import { parse } from "smol-toml";
+import { OsdeployError } from "../errors.ts";
+import { splitCmdline } from "./kernel-cmdline.ts";
+
+/** A file of an image's `/usr/lib/bootc/kargs.d`. */
+export interface KargsFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Files of kernel arguments are a few lines; the image chooses how many. */
+const textLimit = 64 * 1024;
+
+/**
+ * The kernel arguments that an image brings: `kargs` of each `*.toml`, in the order of the files' names, without those for
+ * other machines (`match-architectures`). As in bootc.
+ *
+ * `architecture` is OCI's word, for example `amd64`.
+ *
+ * @throws OsdeployError `bad-format` that names the file when one is no TOML, or holds anything else.
+ * @see https://bootc.dev/bootc/building/kernel-arguments.html
+ */
+export function imageKernelArguments(files: readonly KargsFile[], architecture: string): readonly string[] {
+  const wanted = rustArchitectures[architecture] ?? [architecture];
+  return files
+    .filter(({ name }) => name.endsWith(".toml"))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(parseKargsFile)
+    .filter(({ architectures }) => architectures?.some((name) => wanted.includes(name)) ?? true)
+    .flatMap(({ words }) => words);
+}
+
+/** The names that `match-architectures` has for them: Rust's, for bootc compares with those. */
+const rustArchitectures: Readonly<Record<string, readonly string[]>> = {
+  amd64: ["x86_64"],
+  arm64: ["aarch64"],
+  ppc64le: ["powerpc64", "ppc64le"],
+  "386": ["x86"],
+};
+
+interface ParsedKargs {
+  readonly words: readonly string[];
+  readonly architectures: readonly string[] | undefined;
+}
+
+function parseKargsFile({ name, text }: KargsFile): ParsedKargs {
+  const { kargs, "match-architectures": architectures, ...others } = parseToml(name, text);
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw badKargs(name, `it has a key ${JSON.stringify(unknown)}`);
+  if (!isWords(kargs)) throw badKargs(name, "it has no array of strings named kargs");
+  if (architectures !== undefined && !isWords(architectures)) {
+    throw badKargs(name, "match-architectures is no array of strings");
+  }
+  const bad = kargs.find((word) => /\p{Cc}/u.test(word));
+  if (bad !== undefined) throw badKargs(name, `${JSON.stringify(bad)} is no kernel argument`);
+  return { words: kargs.flatMap(splitCmdline), architectures };
+}
+
+function parseToml(name: string, text: string): Record<string, unknown> {
+  if (text.length > textLimit) throw badKargs(name, `it is larger than ${textLimit} bytes`);
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw badKargs(name, "it is no TOML", cause);
+  }
+}
+
+function isWords(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((word) => typeof word === "string");
+}
+
+function badKargs(name: string, state: string, cause?: unknown): OsdeployError {
+  const path = `/usr/lib/bootc/kargs.d/${name}`;
+  return new OsdeployError("bad-format", `Cannot read the kernel arguments in ${JSON.stringify(path)}: ${state}`, {
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

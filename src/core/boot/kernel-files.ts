@@ -1,0 +1,26 @@
+import { blsField } from "./bls-entry.ts";
+import type { BootEntry } from "./boot-menu.ts";
+
+/** What lies in a kernel's directory on the boot partition, in the order in which the boot digest covers it. */
+export const kernelFileNames = ["vmlinuz", "initramfs.img"] as const;
+
+/** A kernel on the boot partition as its directory lists it: whole or not, and perhaps with what a crash left. */
+export interface StoredKernelSize {
+  /** The directory's name: sha256 over kernel and initramfs, lower-case hex. */
+  readonly bootDigest: string;
+  readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
+}
+
+/** The boot digest of the kernel that an entry boots; undefined where it names another's kernel, as bootc's. */
+export function bootDigestOfEntry({ entry }: Pick<BootEntry, "entry">): string | undefined {
+  return /^(?:\/boot)?\/osdeploy\/([0-9a-f]{64})\/vmlinuz$/.exec(blsField(entry, "linux") ?? "")?.[1];
+}
+
+/** The boot digests that no entry names. */
+export function unusedKernels(
+  kernels: readonly Pick<StoredKernelSize, "bootDigest">[],
+  entries: readonly Pick<BootEntry, "entry">[],
+): readonly string[] {
+  const named = new Set(entries.map(bootDigestOfEntry));
+  return kernels.map(({ bootDigest }) => bootDigest).filter((bootDigest) => !named.has(bootDigest));
+}

@@ -1,0 +1,22 @@
+import { expect, test } from "vitest";
+import { kernelVerity } from "../../../../src/core/boot/kernel-version.ts";
+
+test.each(["6.6.0", "6.6", "6.12.107+deb13-cloud-amd64", "7.0.7-1", "7.1-rc1", "10.0.1"])(
+  "kernelVerity: %s checks files",
+  (name) => {
+    expect(kernelVerity(name)).toEqual({ kind: "checks" });
+  },
+);
+
+test.each([
+  ["6.1.0-40-amd64", "from 6.6 on"],
+  ["6.5.13", "from 6.6 on"],
+  ["7.0.0", "7.0 to 7.0.6"],
+  ["7.0.6-arch1", "7.0 to 7.0.6"],
+])("kernelVerity: %s cannot", (name, reason) => {
+  expect(kernelVerity(name)).toEqual({ kind: "cannot", reason: expect.stringContaining(reason) });
+});
+
+test("kernelVerity: a name without a version says nothing", () => {
+  expect(kernelVerity("custom")).toEqual({ kind: "unknown" });
+});
