@@ -17,6 +17,7 @@ export type ErrorCode =
   | "busy"
   | "network"
   | "unauthorized"
+  | "untrusted"
   | "system"
   | "interrupted";
 

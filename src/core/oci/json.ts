@@ -37,8 +37,9 @@ function decode(bytes: Uint8Array, document: string): string {
 function parse(text: string, document: string): unknown {
   try {
     return JSON.parse(text);
-  } catch (cause) {
-    throw new OsdeployError("bad-format", `Cannot read ${document}: it is not JSON`, { cause });
+  } catch {
+    // V8's own message quotes the text, which may be a secret.
+    throw new OsdeployError("bad-format", `Cannot read ${document}: it is not JSON`);
   }
 }
 

@@ -57,3 +57,15 @@ describe("parseDocument", () => {
     expect(Object.keys(parse('{"__proto__":{"schemaVersion":2}}') as object)).toEqual(["__proto__"]);
   });
 });
+
+test("parseDocument: an error does not quote the document, which may be a secret", () => {
+  try {
+    parse("hunter2-secret");
+  } catch (error) {
+    expect(error).toMatchObject({ code: "bad-format" });
+    expect(String(error)).not.toContain("hunter2");
+    expect(error).not.toHaveProperty("cause");
+    return;
+  }
+  throw new Error("Nothing was thrown");
+});

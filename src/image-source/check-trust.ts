@@ -1,0 +1,124 @@
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
+import { type FoundSignature, judgeImage } from "../core/trust/judge-image.ts";
+import type { Requirement } from "../core/trust/policy.ts";
+import { type PolicySubject, requirementsFor } from "../core/trust/policy-scope.ts";
+import type { Linux, Path } from "../linux/linux.ts";
+import { type Environment, readConfiguration } from "./configuration-file.ts";
+import type { ResolvedRegistry } from "./image-source.ts";
+import { findInLookaside, type ReadAddress } from "./lookaside.ts";
+import { openPgpMessages } from "./openpgp-message.ts";
+import { findAttachments } from "./signature-attachments.ts";
+import { signaturePlaces } from "./signature-places.ts";
+import { readSignaturePolicy } from "./signature-policy-file.ts";
+
+/** Why an image was taken. */
+export type TrustRecord =
+  /** The machine has no signature policy. */
+  | { readonly kind: "no-policy" }
+  /** `scope` of the policy asks for nothing. */
+  | { readonly kind: "anything-accepted"; readonly scope: string }
+  /** Checked: `by` names the keys and certificates. */
+  | { readonly kind: "verified"; readonly scope: string; readonly by: readonly string[] };
+
+/** The image that is asked about. */
+export interface QuestionedImage {
+  /** As it was asked for, a short name in full. */
+  readonly reference: ImageReference;
+  /** Where it was found; undefined for what comes from files, which bring no signatures. */
+  readonly registry: ResolvedRegistry | undefined;
+  /** Of the manifest of the platform. */
+  readonly manifestDigest: ManifestDigest;
+}
+
+/** What decides whether an image is trusted. */
+export interface TrustOptions {
+  readonly environment: Environment;
+  /** From `--signature-policy`; instead of the usual files. */
+  readonly policy?: Path | undefined;
+  /** From `--enforce-container-sigpolicy`: a policy that asks for nothing is refused as well. */
+  readonly enforce?: boolean | undefined;
+  /** Reads an `http:` or `https:` lookaside store. */
+  readonly readAddress: ReadAddress;
+}
+
+/**
+ * Checks an image that was resolved against the machine's signature policy, before anything of its layers is fetched. Fails
+ * closed: a policy, key or signature that cannot be read refuses, too.
+ *
+ * @throws OsdeployError `untrusted` with the reason; others for what cannot be read.
+ */
+export async function checkTrust(linux: Linux, image: QuestionedImage, options: TrustOptions): Promise<TrustRecord> {
+  const { environment } = options;
+  const file = readSignaturePolicy(linux.files, { explicit: options.policy, environment });
+  if (file === undefined) {
+    if (options.enforce) throw refusal(image, "no signature policy is there, and one is demanded", []);
+    return { kind: "no-policy" };
+  }
+  const { scope, requirements } = requirementsFor(file.policy, subjectOf(linux, image.reference));
+  const { registry, manifestDigest } = image;
+  const isToSearch = registry !== undefined && requirements.some(wantsSignature);
+  const signatures = isToSearch ? await find(linux, registry, manifestDigest, options) : [];
+  const verdict = judgeImage(
+    requirements,
+    { name: registry?.logical, manifestDigest, signatures },
+    { readKey: (path) => readKey(linux, path), openMessage: openPgpMessages(linux) },
+  );
+  if (!verdict.accepted) throw refusal(image, `${verdict.reason} (${file.path}, ${scope})`, verdict.rejected);
+  if (verdict.by.length > 0) return { kind: "verified", scope, by: verdict.by };
+  if (options.enforce) throw refusal(image, `${file.path} accepts anything (${scope}), and a check is demanded`, []);
+  return { kind: "anything-accepted", scope };
+}
+
+function wantsSignature({ kind }: Requirement): boolean {
+  return kind === "signed-by" || kind === "sigstore-key" || kind === "sigstore-certificate";
+}
+
+async function find(
+  linux: Linux,
+  registry: ResolvedRegistry,
+  digest: ManifestDigest,
+  { environment, readAddress }: TrustOptions,
+): Promise<readonly FoundSignature[]> {
+  const places = signaturePlaces(linux.files, registry.physical, environment);
+  const simple = await findInLookaside(linux.files, places.lookaside, {
+    name: registry.physical,
+    digest,
+    read: readAddress,
+  });
+  return places.attachments ? [...simple, ...(await findAttachments(registry, digest))] : simple;
+}
+
+function readKey(linux: Linux, path: string): Uint8Array {
+  const bytes = readConfiguration(linux.files, fromText(path));
+  if (bytes !== undefined) return bytes;
+  throw new OsdeployError("not-found", `Cannot read the key "${path}" of the signature policy: there is no such file`);
+}
+
+/** Layouts and archives are known to policies by their paths; `tag` where one was named. */
+function subjectOf({ files }: Linux, reference: ImageReference): PolicySubject {
+  switch (reference.kind) {
+    case "registry":
+      return { kind: "registry", name: reference };
+    case "oci-layout":
+    case "oci-archive": {
+      const transport = reference.kind === "oci-layout" ? "oci" : "oci-archive";
+      const tag = reference.choice.kind === "tag" ? reference.choice.tag : "";
+      return { kind: "path", transport, path: toText(files.realPath(reference.path)), tag };
+    }
+    case "docker-archive":
+      return { kind: "transport", transport: "docker-archive" };
+    case "root-directory":
+      return { kind: "transport", transport: "rootfs" };
+    case "short-name":
+      throw new OsdeployError("usage", `Cannot judge ${formatImageReference(reference)}: its registry is not known`);
+  }
+}
+
+function refusal({ reference }: QuestionedImage, reason: string, rejected: readonly string[]): OsdeployError {
+  const text = `Cannot use ${formatImageReference(reference)}: ${reason}`;
+  const facts = rejected.length === 0 ? {} : { signatures: rejected.slice(0, 5).join("; ") };
+  return new OsdeployError("untrusted", text, { facts });
+}

@@ -1,0 +1,117 @@
+import { type ManifestDigest, parseLayerDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { type Descriptor, parseDescriptor } from "../core/oci/descriptor.ts";
+import { parseDocument } from "../core/oci/json.ts";
+import { arrayOf, type JsonPlace, member, optional, optionalText } from "../core/oci/json-place.ts";
+import type { FoundSignature } from "../core/trust/judge-image.ts";
+import { bundleMediaTypes } from "../core/trust/sigstore-bundle.ts";
+import type { ResolvedRegistry } from "./image-source.ts";
+
+/** What podman accepts of one image. */
+const signatureLimit = 128;
+const signatureLimitBytes = 4 * 1024 * 1024;
+/** Of one image together. Nobody signs an image with more, and all are held until they are judged. */
+const allSignaturesLimitBytes = 64 * 1024 * 1024;
+
+const payloadMediaType = "application/vnd.dev.cosign.simplesigning.v1+json";
+const manifestMediaType = "application/vnd.oci.image.manifest.v1+json";
+
+/**
+ * The sigstore signatures that a registry holds beside an image: those under the tag that cosign 2, skopeo and podman use,
+ * and the bundles that refer to it, as cosign 3 writes them. That there are none is no failure; not to know is one.
+ *
+ * @throws OsdeployError as an `ImageSource` does; `bad-format`, `limit-exceeded` for what the registry answers.
+ */
+export async function findAttachments(
+  registry: ResolvedRegistry,
+  digest: ManifestDigest,
+): Promise<readonly FoundSignature[]> {
+  const tag = digest.replace(":", "-");
+  const budget = new Budget(registry);
+  return [...(await taggedSignatures(budget, `${tag}.sig`)), ...(await bundles(budget, digest, tag))];
+}
+
+/** Counts what a registry makes us hold. */
+class Budget {
+  readonly registry: ResolvedRegistry;
+  #signatures = 0;
+  #bytes = 0;
+
+  constructor(registry: ResolvedRegistry) {
+    this.registry = registry;
+  }
+
+  /** The bytes of one more signature. */
+  async read(blob: Descriptor): Promise<Uint8Array> {
+    this.#signatures++;
+    this.#bytes += blob.sizeBytes;
+    if (this.#signatures <= signatureLimit && this.#bytes <= allSignaturesLimitBytes) {
+      return this.registry.readBlob(blob, signatureLimitBytes);
+    }
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot read signatures: there are more than ${signatureLimit}, or too large`,
+    );
+  }
+}
+
+async function taggedSignatures(budget: Budget, tag: string): Promise<readonly FoundSignature[]> {
+  const manifest = await budget.registry.readManifest(tag);
+  if (manifest === undefined) return [];
+  const found: FoundSignature[] = [];
+  for (const layer of layersOf(parseDocument(manifest.bytes, `the signatures in ${tag}`))) {
+    if (layer.mediaType !== payloadMediaType) continue;
+    const payload = await budget.read(layer);
+    found.push({ kind: "attachment", payload, annotations: layer.annotations });
+  }
+  return found;
+}
+
+function layersOf(manifest: JsonPlace): readonly Descriptor[] {
+  return arrayOf(member(manifest, "layers"), signatureLimit).map((layer) => parseDescriptor(layer, parseLayerDigest));
+}
+
+/**
+ * Registries without the API for referrers keep the same index under a tag. The kinds that its descriptors tell are not
+ * looked at: cosign 3 writes that of the config there, so each manifest is asked itself.
+ */
+async function bundles(budget: Budget, digest: ManifestDigest, tag: string): Promise<readonly FoundSignature[]> {
+  const { registry } = budget;
+  const index = (await registry.readReferrers(digest)) ?? (await registry.readManifest(tag))?.bytes;
+  if (index === undefined) return [];
+  const place = parseDocument(index, `the index of what refers to ${digest}`);
+  const listed = optional(place, "manifests");
+  const found: FoundSignature[] = [];
+  for (const each of listed === undefined ? [] : arrayOf(listed, signatureLimit)) {
+    const descriptor = parseDescriptor(each, parseManifestDigest);
+    if (descriptor.mediaType === manifestMediaType) found.push(...(await bundlesOf(budget, descriptor, digest)));
+  }
+  return found;
+}
+
+async function bundlesOf(
+  budget: Budget,
+  { digest }: Descriptor<ManifestDigest>,
+  subject: ManifestDigest,
+): Promise<readonly FoundSignature[]> {
+  const manifest = await budget.registry.readManifest(digest);
+  if (manifest === undefined) return [];
+  const place = parseDocument(manifest.bytes, `manifest ${digest}`);
+  const about = optional(place, "subject");
+  if (about === undefined || optionalText(about, "digest") !== subject) return [];
+  const found: FoundSignature[] = [];
+  for (const layer of bundleLayers(place)) {
+    found.push({ kind: "bundle", bytes: await budget.read(layer) });
+  }
+  return found;
+}
+
+/** What refers to an image may be anything; what does not look like an image with layers is no bundle. */
+function bundleLayers(manifest: JsonPlace): readonly Descriptor[] {
+  try {
+    return layersOf(manifest).filter(({ mediaType }) => bundleMediaTypes.includes(mediaType));
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "bad-format") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,277 @@
+import { describe, expect, test } from "vitest";
+import { OsdeployError } from "../../../../src/core/errors.ts";
+import { parseRegistryName } from "../../../../src/core/oci/registry-name.ts";
+import { type FoundSignature, type JudgingMeans, judgeImage } from "../../../../src/core/trust/judge-image.ts";
+import { parsePolicy } from "../../../../src/core/trust/policy.ts";
+import {
+  attachment,
+  bundle,
+  certifiedKey,
+  cosignPayload,
+  derOf,
+  makeKey,
+  type SigningKey,
+  signStatement,
+  trustVector,
+} from "../../../builders/signatures.ts";
+
+const digest = `sha256:${"d".repeat(64)}`;
+const other = `sha256:${"e".repeat(64)}`;
+const reference = "quay.io/os:v1";
+const payload = cosignPayload(digest, reference);
+const [key, stranger, log] = [makeKey(), makeKey(), makeKey()];
+
+const data = (text: string) => Buffer.from(text).toString("base64");
+const means: JudgingMeans = {
+  readKey: (path) => {
+    if (path === "/key.pub") return Buffer.from(key.pem);
+    throw new OsdeployError("not-found", `Cannot read ${path}`);
+  },
+  openMessage: (message, keyrings) => {
+    if (message.length === 0) throw new OsdeployError("digest-mismatch", "Cannot accept the OpenPGP signature: bad");
+    return { payload: message, fingerprint: `F${keyrings.length}` };
+  },
+};
+
+/** Judges an image with these signatures by one requirement, or several. */
+function judge(requirement: object | readonly object[], signatures: readonly FoundSignature[], name = reference) {
+  const text = JSON.stringify({ default: [requirement].flat() });
+  const { fallback } = parsePolicy(new TextEncoder().encode(text), "p");
+  return judgeImage(fallback, { name: parseRegistryName(name), manifestDigest: digest, signatures }, means);
+}
+
+/** What is said of the only signature that did not do. */
+function rejection(requirement: object, signature: FoundSignature): string {
+  const verdict = judge(requirement, [signature]);
+  if (verdict.accepted) throw new Error("It was accepted");
+  expect(verdict.reason).toBe("none of its signatures is good");
+  return verdict.rejected.join("\n");
+}
+
+const keyed = (more: object = {}) => ({ type: "sigstoreSigned", keyPath: "/key.pub", ...more });
+const byAny = { signedIdentity: { type: "matchRepository" } };
+
+describe("judgeImage with certificates", () => {
+  const inside = 1_781_525_000;
+  const certified = certifiedKey();
+  const requirement = (authority = "root.pem", more: object = {}) => ({
+    type: "sigstoreSigned",
+    fulcio: {
+      caData: data(trustVector(authority)),
+      oidcIssuer: "https://login.example",
+      subjectEmail: "builder@example.com",
+      ...more,
+    },
+    rekorPublicKeyData: data(log.pem),
+  });
+  const signed = (leaf: string, more: { chain?: string; time?: number; signer?: SigningKey } = {}) => {
+    const signer = { ...(more.signer ?? certified), pem: trustVector(leaf) };
+    return attachment(signer, payload, {
+      annotations: {
+        "dev.sigstore.cosign/certificate": trustVector(leaf),
+        "dev.sigstore.cosign/chain": more.chain ?? trustVector("between.pem") + trustVector("root.pem"),
+      },
+      logged: { log, integratedTime: more.time ?? inside },
+    });
+  };
+
+  test.each(["leaf.pem", "leaf-raw.pem", "leaf-text.pem", "leaf-critical.pem"])("takes %s at its time", (leaf) => {
+    expect(judge(requirement(), [signed(leaf)])).toEqual({
+      accepted: true,
+      by: ["sigstore certificate of builder@example.com from https://login.example"],
+    });
+  });
+
+  test("looks at no simple signature", () => {
+    expect(judge(requirement(), [{ kind: "simple-signing", message: payload }])).toMatchObject({ rejected: [] });
+  });
+
+  const chainOf = (...names: readonly string[]) =>
+    [...names, "root"].map((name) => trustVector(`${name}.pem`)).join("");
+
+  test.each([
+    ["leaf-of-code.pem", chainOf("code")],
+    ["leaf-of-any.pem", chainOf("any")],
+    ["leaf-of-last.pem", chainOf("last")],
+  ])("takes %s, of an authority that may do this", (leaf, chain) => {
+    expect(judge(requirement(), [signed(leaf, { chain })]).accepted).toBe(true);
+  });
+
+  test.each([
+    ["for servers only", "leaf-of-tls.pem", chainOf("tls")],
+    ["for other names", "leaf-of-named.pem", chainOf("named")],
+    ["with something critical that nobody knows", "leaf-of-odd.pem", chainOf("odd")],
+    ["below one that may have nobody below", "leaf-of-below.pem", chainOf("below", "last")],
+  ])("refuses an authority %s", (_name, leaf, chain) => {
+    expect(rejection(requirement(), signed(leaf, { chain }))).toMatch(/no authority of the policy/);
+  });
+
+  test("is not kept busy by many certificates that could be above each other", () => {
+    const chain = `${trustVector("between.pem").repeat(60)}${trustVector("stranger.pem")}`;
+    expect(rejection(requirement("stranger.pem"), signed("leaf.pem", { chain }))).toMatch(/no authority/);
+  });
+
+  test.each<readonly [string, object, FoundSignature, RegExp]>([
+    ["too late", requirement(), signed("leaf.pem", { time: 1_781_526_000 }), /not valid when it was used/],
+    ["too early", requirement(), signed("leaf.pem", { time: 1_781_524_000 }), /not valid when it was used/],
+    ["another authority", requirement("stranger.pem"), signed("leaf.pem"), /no authority of the policy/],
+    ["no chain", requirement(), signed("leaf.pem", { chain: "" }), /no authority of the policy/],
+    [
+      "a chain that is only the root",
+      requirement(),
+      signed("leaf.pem", { chain: trustVector("root.pem") }),
+      /no authority/,
+    ],
+    [
+      "another login service",
+      requirement("root.pem", { oidcIssuer: "https://x" }),
+      signed("leaf.pem"),
+      /given for "https:\/\/login/,
+    ],
+    ["two login services", requirement(), signed("leaf-two-issuers.pem"), /given for "no issuer"/],
+    ["a login service that is no text", requirement(), signed("leaf-odd-issuer.pem"), /given for "no issuer"/],
+    ["no login service", requirement(), signed("leaf-no-issuer.pem"), /given for "no issuer"/],
+    [
+      "another owner",
+      requirement("root.pem", { subjectEmail: "x@example.com" }),
+      signed("leaf.pem"),
+      /belongs to builder@/,
+    ],
+    ["no owner", requirement(), signed("leaf-no-email.pem"), /belongs to nobody by mail/],
+    ["no certificate", requirement(), attachment(certified, payload), /it has no certificate/],
+    ["another use", requirement(), signed("leaf-other-use.pem"), /not for signing code/],
+    ["no use", requirement(), signed("leaf-no-use.pem"), /not for signing code/],
+    ["another key", requirement(), signed("leaf.pem", { signer: stranger }), /key of its certificate did not make it/],
+    [
+      "a certificate that is none",
+      requirement(),
+      attachment(key, payload, { annotations: { "dev.sigstore.cosign/certificate": "x" } }),
+      /cannot be read/,
+    ],
+    [
+      "a certificate alone",
+      requirement(),
+      attachment({ ...certified, pem: trustVector("leaf.pem") }, payload, {
+        annotations: { "dev.sigstore.cosign/certificate": trustVector("leaf.pem") },
+        logged: { log, integratedTime: inside },
+      }),
+      /no authority of the policy/,
+    ],
+    [
+      "too many certificates",
+      requirement(),
+      attachment(key, payload, {
+        annotations: { "dev.sigstore.cosign/certificate": trustVector("leaf.pem").repeat(65) },
+      }),
+      /more than 64 certificates/,
+    ],
+  ])("refuses %s", (_name, policy, signature, message) => {
+    expect(rejection(policy, signature)).toMatch(message);
+  });
+});
+
+describe("judgeImage with bundles", () => {
+  const statement = signStatement(digest);
+  const accepts = (signature: FoundSignature, more: object = {}) => judge(keyed({ ...byAny, ...more }), [signature]);
+
+  test("takes a bundle of a key, with and without a log", () => {
+    expect(accepts(bundle(key, statement))).toEqual({
+      accepted: true,
+      by: ["sigstore key /key.pub (it names no repository)"],
+    });
+    const withLog = bundle(key, statement, { logged: { log } });
+    expect(accepts(withLog, { rekorPublicKeyData: data(log.pem) }).accepted).toBe(true);
+    const type = { mediaType: "application/vnd.dev.sigstore.bundle+json;version=0.1" };
+    expect(accepts(bundle(key, statement, { top: type })).accepted).toBe(true);
+  });
+
+  test.each<readonly [string, (der: string, between: string) => object]>([
+    ["one certificate", (rawBytes) => ({ publicKey: undefined, certificate: { rawBytes } })],
+    [
+      "a chain",
+      (rawBytes, between) => ({ x509CertificateChain: { certificates: [{ rawBytes }, { rawBytes: between }] } }),
+    ],
+  ])("takes a bundle with %s", (_name, material) => {
+    const signature = bundle(certifiedKey(), statement, {
+      material: material(derOf(trustVector("leaf.pem")), derOf(trustVector("between.pem"))),
+      logged: { log },
+    });
+    const fulcio = {
+      caData: data(trustVector("between.pem")),
+      oidcIssuer: "https://login.example",
+      subjectEmail: "builder@example.com",
+    };
+    const policy = { type: "sigstoreSigned", fulcio, rekorPublicKeyData: data(log.pem), ...byAny };
+    expect(judge(policy, [signature]).accepted).toBe(true);
+  });
+
+  test("refuses it where the policy asks for a tag, and says what to write", () => {
+    expect(rejection(keyed(), bundle(key, statement))).toMatch(/names no tag.*matchRepository/);
+  });
+
+  test.each<readonly [string, FoundSignature, RegExp]>([
+    ["another key", bundle(stranger, statement), /no key of the policy made it/],
+    ["another image", bundle(key, signStatement(other)), /it is for another image/],
+    [
+      "another algorithm only",
+      bundle(key, signStatement(digest, { subject: [{ digest: { sha1: "aa" } }] })),
+      /for another image/,
+    ],
+    [
+      "an SBOM",
+      bundle(key, signStatement(digest, { predicateType: "https://spdx.dev/Document" })),
+      /a https:\/\/spdx.dev\/Document, not/,
+    ],
+    ["another statement", bundle(key, signStatement(digest, { _type: "x" })), /Cannot use the signed statement/],
+    [
+      "a newer version",
+      bundle(key, statement, { top: { mediaType: "application/vnd.dev.sigstore.bundle.v0.4+json" } }),
+      /its type is/,
+    ],
+    ["no statement", bundle(key, statement, { top: { dsseEnvelope: undefined } }), /it holds no statement/],
+    ["no signature", bundle(key, statement, { envelope: { signatures: [] } }), /exactly one signature/],
+    ["two signatures", bundle(key, statement, { envelope: { signatures: [{}, {}] } }), /exactly one signature/],
+    [
+      "another kind of payload",
+      bundle(key, statement, { envelope: { payloadType: "text/plain" } }),
+      /payloadType is not an in-toto statement/,
+    ],
+    ["a changed statement", bundle(key, statement, { envelope: { payload: data("{}") } }), /no key of the policy/],
+  ])("refuses a bundle with %s", (_name, signature, message) => {
+    expect(rejection(keyed(byAny), signature)).toMatch(message);
+  });
+
+  test.each<readonly [string, object, RegExp]>([
+    ["no entries", {}, /without a promise/],
+    ["an entry with a proof only", { tlogEntries: [{ inclusionProof: {} }] }, /without a promise/],
+    [
+      "an index that is no number",
+      { tlogEntries: [{ inclusionPromise: { signedEntryTimestamp: "" }, canonicalizedBody: "", integratedTime: "x" }] },
+      /integratedTime is not a number/,
+    ],
+    [
+      "a log id that is no base64",
+      {
+        tlogEntries: [
+          {
+            inclusionPromise: { signedEntryTimestamp: "" },
+            canonicalizedBody: "",
+            integratedTime: "1",
+            logIndex: "1",
+            logId: { keyId: "*" },
+          },
+        ],
+      },
+      /no log that the policy knows/,
+    ],
+  ])("refuses a bundle whose log has %s", (_name, material, message) => {
+    const policy = keyed({ ...byAny, rekorPublicKeyData: data(log.pem) });
+    expect(rejection(policy, bundle(key, statement, { material }))).toMatch(message);
+  });
+
+  test("refuses a bundle without certificate where the policy asks for one", () => {
+    const fulcio = { caData: data(trustVector("root.pem")), oidcIssuer: "i", subjectEmail: "e" };
+    const policy = { type: "sigstoreSigned", fulcio, rekorPublicKeyData: data(log.pem), ...byAny };
+    expect(rejection(policy, bundle(key, statement))).toMatch(/it has no certificate/);
+  });
+});

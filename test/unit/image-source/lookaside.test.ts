@@ -1,0 +1,52 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
+import { findInLookaside, type ReadAddress } from "../../../src/image-source/lookaside.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const digest = parseManifestDigest(`sha256:${"a".repeat(64)}`);
+const name = parseRegistryName("quay.io/team/os:v1");
+const folder = `team/os@sha256=${"a".repeat(64)}`;
+
+/** Looks in a lookaside store of the web that has these addresses. */
+async function find(base: string, read: ReadAddress) {
+  const found = await findInLookaside(new FakeLinux().files, base, { name, digest, read });
+  return found.map((signature) => (signature.kind === "simple-signing" ? signature.message.length : 0));
+}
+
+describe("findInLookaside", () => {
+  test("asks for one signature after the other until one is missing", async () => {
+    const asked: string[] = [];
+    const read: ReadAddress = async (address, limitBytes) => {
+      asked.push(address.href);
+      return asked.length > 2 ? undefined : new Uint8Array(limitBytes > 0 ? asked.length : 0);
+    };
+    expect(await find("https://signatures.example/base/", read)).toEqual([1, 2]);
+    expect(asked).toEqual([1, 2, 3].map((n) => `https://signatures.example/base/${folder}/signature-${n}`));
+  });
+
+  test("does not take a failure for the end", async () => {
+    const broken: ReadAddress = () => Promise.reject(new Error("the server is on fire"));
+    await expect(find("https://signatures.example", broken)).rejects.toThrow("on fire");
+  });
+
+  test("ends at 128 signatures, and takes no other kind of address", async () => {
+    await expect(find("http://signatures.example", async () => new Uint8Array(1))).rejects.toMatchObject({
+      code: "limit-exceeded",
+    });
+    for (const base of ["ftp://signatures.example", "/var/lib/signatures"]) {
+      await expect(find(base, async () => undefined)).rejects.toMatchObject({ code: "bad-format" });
+    }
+  });
+
+  test("reads files of this machine", async () => {
+    const { files } = new FakeLinux();
+    for (const path of ["/s", "/s/team", `/s/${folder}`]) files.makeDirectory(fromText(path), 0o755);
+    files.writeNewFile(fromText(`/s/${folder}/signature-1`), Uint8Array.of(7), 0o644);
+    const read: ReadAddress = () => Promise.reject(new Error("no web"));
+    expect(await findInLookaside(files, "file:///s", { name, digest, read })).toEqual([
+      { kind: "simple-signing", message: Uint8Array.of(7) },
+    ]);
+  });
+});

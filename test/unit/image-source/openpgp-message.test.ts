@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { openPgpMessages } from "../../../src/image-source/openpgp-message.ts";
+import type { ProgramResult } from "../../../src/linux/linux.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const message = Uint8Array.of(0x90, 1, 2);
+const primary = "F".repeat(40);
+const good = [
+  "NEWSIG ann@example.com",
+  "GOODSIG AAAA ann",
+  `VALIDSIG ${"5".repeat(40)} 2026-11-21 1795300000 0 4 0 22 8 00 ${primary}`,
+];
+
+/** What comes of a message when gpgv says this. */
+function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)], input = message, status = 0 } = {}) {
+  const files: string[] = [];
+  const linux: FakeLinux = new FakeLinux({
+    runProgram: (words, options): ProgramResult => {
+      expect(options?.input).toBe(input);
+      for (const [index, word] of words.entries()) {
+        if (words[index - 1] === "--keyring") {
+          files.push(Buffer.from(linux.files.readFile(fromText(word), 1000)).toString("hex"));
+        }
+      }
+      const stderr = lines.map((line) => `[GNUPG:] ${line}\n`).join("");
+      return { status, stdout: Uint8Array.of(7), stderr: `gpgv: words for people\n${stderr}` };
+    },
+  });
+  linux.files.makeDirectory(fromText("/tmp"), 0o777);
+  const opened = openPgpMessages(linux)(input, keyrings);
+  expect(linux.files.readDirectory(fromText("/tmp"))).toEqual([]);
+  return { ...opened, files };
+}
+
+describe("openPgpMessages", () => {
+  test("gives what is signed and the primary key, and leaves nothing behind", () => {
+    expect(open(good)).toEqual({ payload: Uint8Array.of(7), fingerprint: primary, files: ["99"] });
+    expect(open([...good.slice(0, 2), `VALIDSIG ${primary} 2026-11-21`]).fingerprint).toBe(primary);
+  });
+
+  test("takes keys out of their text form", () => {
+    const block = (headers: string, body: string) =>
+      `-----BEGIN PGP PUBLIC KEY BLOCK-----\n${headers}\n${body}\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n`;
+    const text = block("", "AQID\nBAUG") + block("Comment: x\n", "Bw==");
+    expect(open(good, { keyrings: [Buffer.from(text), Uint8Array.of(1)] }).files).toEqual(["01020304050607", "01"]);
+  });
+
+  test.each<readonly [string, readonly string[], RegExp]>([
+    ["no signature", [], /not one good signature/],
+    ["two signatures", [...good, ...good], /not one good signature/],
+    ["a bad signature beside a good one", [...good, "BADSIG AAAA eve"], /does not fit/],
+    ["an unknown key", ["ERRSIG AAAA", "NO_PUBKEY AAAA"], /no key of the policy/],
+    ["an expired signature", ["EXPSIG AAAA ann", ...good.slice(2)], /it has expired/],
+    ["an expired key", ["EXPKEYSIG AAAA ann", ...good.slice(2)], /its key has expired/],
+    ["a revoked key", ["REVKEYSIG AAAA ann", ...good.slice(2)], /its key was revoked/],
+  ])("refuses %s", (_name, lines, expected) => {
+    expect(() => open(lines)).toThrow(expected);
+  });
+
+  test("refuses what gpgv itself does not accept, whatever else it says", () => {
+    expect(() => open(good, { status: 2 })).toThrow(/gpgv does not accept it/);
+    expect(() => open(["BADSIG AAAA eve"], { status: 1 })).toThrow(/does not fit/);
+  });
+
+  test("asks nobody about what is no binary message", () => {
+    expect(() => open(good, { input: Buffer.from("-----BEGIN PGP MESSAGE-----") })).toThrow(/in binary form/);
+    expect(() => open(good, { input: Uint8Array.of() })).toThrow(/in binary form/);
+  });
+
+  test("says which program is missing", () => {
+    const linux = new FakeLinux();
+    linux.files.makeDirectory(fromText("/tmp"), 0o777);
+    expect(() => openPgpMessages(linux)(message, [])).toThrow(
+      "Cannot check OpenPGP signatures: there is no program gpgv",
+    );
+  });
+});

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
+import { signaturePlaces } from "../../../src/image-source/signature-places.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+/** What registries.d with these files says of an image. */
+function places(name: string, files: Readonly<Record<string, string>>, userId = 0) {
+  const linux = new FakeLinux();
+  for (const [path, text] of Object.entries(files)) {
+    const parts = path.split("/").slice(1, -1);
+    for (const [index] of parts.entries()) {
+      const directory = fromText(`/${parts.slice(0, index + 1).join("/")}`);
+      if (linux.files.lstatIfExists(directory) === undefined) linux.files.makeDirectory(directory, 0o755);
+    }
+    linux.files.writeNewFile(fromText(path), new TextEncoder().encode(text), 0o644);
+  }
+  return signaturePlaces(linux.files, parseRegistryName(name), { variables: { HOME: "/ann" }, userId });
+}
+
+const machine = "/etc/containers/registries.d";
+
+describe("signaturePlaces", () => {
+  test("has defaults of root and of users where nothing is said", () => {
+    expect(places("quay.io/os", {})).toEqual({ lookaside: "file:///var/lib/containers/sigstore", attachments: false });
+    expect(places("quay.io/os", { [`${machine}/empty.yaml`]: "" }, 1000).lookaside).toBe(
+      "file:///ann/.local/share/containers/sigstore",
+    );
+  });
+
+  test("takes each key from the most specific section that has it, of all files", () => {
+    const files = {
+      [`${machine}/a.yaml`]: "default-docker:\n  lookaside: https://default\n  use-sigstore-attachments: true\n",
+      [`${machine}/b.yaml`]:
+        "docker:\n  quay.io:\n    sigstore: https://old-name\n  quay.io/os:\n    use-sigstore-attachments: false\n",
+      [`${machine}/c.txt`]: "no yaml: [",
+    };
+    expect(places("quay.io/os:v1", files)).toEqual({ lookaside: "https://old-name", attachments: false });
+    expect(places("quay.io/more:v1", files)).toEqual({ lookaside: "https://old-name", attachments: true });
+    expect(places("example.com/os:v1", files)).toEqual({ lookaside: "https://default", attachments: true });
+  });
+
+  test("takes a user's directory instead of the machine's", () => {
+    const files = {
+      [`${machine}/a.yaml`]: "default-docker:\n  lookaside: https://machine\n",
+      "/ann/.config/containers/registries.d/a.yaml": "docker: {}\ndefault-docker:\n",
+    };
+    expect(places("quay.io/os", files, 1000).lookaside).toMatch(/^file:/);
+  });
+
+  test.each<readonly [string, string, RegExp]>([
+    ["what is no YAML", "docker: [", /it is no YAML/],
+    ["a key that stands twice", "docker: {}\ndocker: {}\n", /it is no YAML/],
+    ["aliases, which can grow without end", "docker: &a {}\ndefault-docker: *a\n", /it has aliases/],
+    ["a list for a section", "default-docker: [1]\n", /a section is no mapping/],
+    ["a lookaside that is no text", "default-docker: {lookaside: 1}\n", /a lookaside is no text/],
+    [
+      "attachments that are no boolean",
+      'default-docker: {use-sigstore-attachments: "yes"}\n',
+      /neither true nor false/,
+    ],
+  ])("refuses %s", (_name, text, message) => {
+    expect(() => places("quay.io/os", { [`${machine}/a.yaml`]: text })).toThrow(message);
+  });
+
+  test("refuses two files that say the same", () => {
+    const both = (text: string) => ({ [`${machine}/a.yaml`]: text, [`${machine}/b.yaml`]: text });
+    expect(() => places("quay.io/os", both("docker: {quay.io: {}}\n"))).toThrow(
+      /another file has the scope "quay.io", too/,
+    );
+    expect(() => places("quay.io/os", both("default-docker: {}\n"))).toThrow(/another file has default-docker, too/);
+  });
+});
