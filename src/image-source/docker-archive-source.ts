@@ -20,13 +20,13 @@ import { documentLimitBytes } from "../core/oci/json.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
 import { type Compression, ociConfigType, ociLayerType, ociManifestType } from "../core/oci/media-type.ts";
 import type { Platform } from "../core/oci/platform.ts";
-import { type DockerArchiveReference, formatImageReference } from "../core/oci/reference.ts";
+import { type DockerArchiveReference, formatImageReference, type ImageReference } from "../core/oci/reference.ts";
 import { defaultTarLimits } from "../core/tar/tar-limits.ts";
 import { readPath } from "../core/tar/tar-path.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { type ArchiveIndex, indexArchive } from "./archive-index.ts";
-import { readRange, streamRange } from "./file-range.ts";
-import type { BlobLocation, ImageSource, ResolvedImage } from "./image-source.ts";
+import { partOf, readRange, streamRange } from "./file-range.ts";
+import type { BlobLocation, BlobRange, ImageSource, ResolvedImage } from "./image-source.ts";
 
 /**
  * Opens what `docker save` and `podman save` write.
@@ -55,6 +55,14 @@ class DockerArchiveSource implements ImageSource {
 
   describe(): string {
     return formatImageReference(this.#reference);
+  }
+
+  reference(): ImageReference {
+    return this.#reference;
+  }
+
+  registry(): undefined {
+    return undefined;
   }
 
   async resolve(platform: Platform): Promise<ResolvedImage> {
@@ -89,6 +97,10 @@ class DockerArchiveSource implements ImageSource {
 
   openBlob(blob: Descriptor, options = { offsetBytes: 0 }): AsyncIterable<Uint8Array> {
     return streamRange(this.#files, this.locateBlob(blob), options.offsetBytes);
+  }
+
+  async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
+    yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
   }
 
   async close(): Promise<void> {}

@@ -1,7 +1,8 @@
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import type { BlobLocation } from "./image-source.ts";
+import type { BlobLocation, BlobRange } from "./image-source.ts";
 
 /** Bytes read at once: few calls, and no noticeable pause of the main thread. */
 const chunkBytes = 256 * 1024;
@@ -57,6 +58,22 @@ export async function* streamRange(
   } finally {
     files.close(fd);
   }
+}
+
+/** Where `range` of a blob lies that lies at `location`. @throws OsdeployError `bad-format` when it goes beyond the end. */
+export function partOf(location: BlobLocation, blob: Descriptor, range: BlobRange): BlobLocation {
+  checkRange(blob, range);
+  return { path: location.path, offsetBytes: location.offsetBytes + range.offsetBytes, lengthBytes: range.lengthBytes };
+}
+
+/** @throws OsdeployError `bad-format` when `range` is no part of the blob: tables in images name such ranges. */
+export function checkRange(blob: Descriptor, { offsetBytes, lengthBytes }: BlobRange): void {
+  const numbers = [offsetBytes, lengthBytes].every((number) => Number.isSafeInteger(number) && number >= 0);
+  if (numbers && offsetBytes + lengthBytes <= blob.sizeBytes) return;
+  throw new OsdeployError(
+    "bad-format",
+    `Cannot read ${lengthBytes} bytes at ${offsetBytes} of ${blob.digest}: it has ${blob.sizeBytes} bytes`,
+  );
 }
 
 function readFully(

@@ -1,6 +1,7 @@
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { OsdeployError } from "../core/errors.ts";
+import type { RegistryTls } from "./registry-tls.ts";
 
 /** How patient the client is, in milliseconds. */
 export interface HttpTimeouts {
@@ -21,8 +22,11 @@ export interface Proxies {
 }
 
 export interface HttpOptions {
+  /** `HOST[:PORT]` that client certificates are meant for. */
+  readonly host: string;
   /** False accepts any certificate. */
   readonly tlsVerify: boolean;
+  readonly tls: RegistryTls;
   readonly proxies: Proxies;
   readonly timeouts: HttpTimeouts;
   readonly signal: AbortSignal | undefined;
@@ -38,36 +42,41 @@ export interface HttpAnswer {
   readonly url: URL;
 }
 
+/** What is asked of a server. */
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly headers: Readonly<Record<string, string>>;
+  /** Makes what is sent; called again when the request has to be sent again. */
+  readonly body?: () => Uint8Array | string | AsyncIterable<Uint8Array>;
+}
+
 /** Redirects followed for one request; content networks use one or two. */
 const redirectLimit = 8;
 
+/** The ways to connect: with client certificates and without, directly and through each proxy. */
+interface Ways {
+  readonly direct: Dispatcher;
+  readonly proxied: ReadonlyMap<string, Dispatcher>;
+}
+
 /**
- * GETs over HTTP and HTTPS, through proxies where the environment says so. Redirects are followed; `Authorization` goes
- * only to the origin it was meant for, and nothing that started encrypted goes on in the clear.
+ * Requests over HTTP and HTTPS, through proxies where the environment says so. Redirects of GET and HEAD are followed;
+ * `Authorization` goes only to the origin it was meant for, client certificates only to the registry's host, and nothing
+ * that started encrypted goes on in the clear.
  *
- * Errors are those of the connection, as undici throws them; `networkError` in `http-failure.ts` puts them into words.
+ * Errors are those of the connection, as undici throws them; `connectionFailure` puts them into words.
  */
 export class HttpClient {
   readonly #options: HttpOptions;
   readonly #request: typeof import("undici")["request"];
-  readonly #direct: Dispatcher;
-  readonly #proxied: ReadonlyMap<string, Dispatcher>;
+  readonly #own: Ways;
+  readonly #others: Ways;
 
   private constructor(undici: typeof import("undici"), options: HttpOptions) {
     this.#options = options;
     this.#request = undici.request;
-    const tls = { rejectUnauthorized: options.tlsVerify, timeout: options.timeouts.connectMs };
-    this.#direct = new undici.Agent({ connect: tls });
-    const { proxies } = options;
-    const through = (proxy: string) =>
-      new undici.EnvHttpProxyAgent({
-        ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: proxies.except ?? "" },
-        ...{ connect: tls, requestTls: tls },
-      });
-    this.#proxied = new Map([
-      ...(proxies.http ? [["http:", through(proxies.http)] as const] : []),
-      ...(proxies.https ? [["https:", through(proxies.https)] as const] : []),
-    ]);
+    this.#others = openWays(undici, options, options.tls.others);
+    this.#own = options.tls.own === options.tls.others ? this.#others : openWays(undici, options, options.tls.own);
   }
 
   /** Loads undici, which takes a tenth of a second: only those who fetch pay for it. */
@@ -77,32 +86,43 @@ export class HttpClient {
 
   /** One GET; any status is an answer. */
   async get(url: URL, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
+    return this.send(url, { method: "GET", headers });
+  }
+
+  /** One request; any status is an answer, also a redirect of what changes something. */
+  async send(url: URL, request: HttpRequest): Promise<HttpAnswer> {
     let at = url;
-    let sent = headers;
+    let { headers } = request;
     for (let redirects = 0; redirects <= redirectLimit; redirects++) {
-      const answer = await this.#send(at, sent);
-      const target = redirectTarget(answer);
+      const answer = await this.#sendOnce(at, { ...request, headers });
+      const isSafe = request.method === "GET" || request.method === "HEAD";
+      const target = isSafe ? redirectTarget(answer) : undefined;
       if (target === undefined) return answer;
       answer.body.destroy();
-      if (target.origin !== at.origin) sent = withoutAuthorization(sent);
+      if (target.origin !== at.origin) headers = withoutAuthorization(headers);
       at = target;
     }
     throw new OsdeployError("network", `Cannot reach ${url.host}: it redirects more than ${redirectLimit} times`);
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#direct, ...this.#proxied.values()].map((dispatcher) => dispatcher.destroy()));
+    const ways = this.#own === this.#others ? [this.#own] : [this.#own, this.#others];
+    const dispatchers = ways.flatMap(({ direct, proxied }) => [direct, ...proxied.values()]);
+    await Promise.all(dispatchers.map((dispatcher) => dispatcher.destroy()));
   }
 
-  async #send(url: URL, headers: Readonly<Record<string, string>>): Promise<HttpAnswer> {
-    const { timeouts, signal } = this.#options;
-    const proxied = isLoopback(url.hostname) ? undefined : this.#proxied.get(url.protocol);
+  async #sendOnce(url: URL, { method, headers, body }: HttpRequest): Promise<HttpAnswer> {
+    const { timeouts, signal, host } = this.#options;
+    const ways = url.host === normalHost(host) ? this.#own : this.#others;
+    const proxied = isLoopback(url.hostname) ? undefined : ways.proxied.get(url.protocol);
     const answer = await this.#request(url, {
-      dispatcher: proxied ?? this.#direct,
+      method,
+      dispatcher: proxied ?? ways.direct,
       // Blobs are compressed already, and their digests are of the bytes as they are.
       headers: { "user-agent": "osdeploy", "accept-encoding": "identity", ...headers },
       headersTimeout: timeouts.headersMs,
       bodyTimeout: timeouts.idleMs,
+      ...(body === undefined ? {} : { body: sendable(body()) }),
       ...(signal === undefined ? {} : { signal }),
     });
     const header = (name: string) => {
@@ -113,6 +133,40 @@ export class HttpClient {
     answer.body.on("error", () => {});
     return { status: answer.statusCode, header, body: answer.body, url };
   }
+}
+
+/** `HOST[:PORT]` as URLs have it: in lower case, and without the port that goes without saying. */
+function normalHost(host: string): string {
+  return URL.canParse(`https://${host}`) ? new URL(`https://${host}`).host : host;
+}
+
+function openWays(
+  undici: typeof import("undici"),
+  { tlsVerify, timeouts, proxies }: HttpOptions,
+  secureContext: RegistryTls["own"],
+): Ways {
+  const tls = {
+    rejectUnauthorized: tlsVerify,
+    timeout: timeouts.connectMs,
+    ...(secureContext === undefined ? {} : { secureContext }),
+  };
+  const through = (proxy: string) =>
+    new undici.EnvHttpProxyAgent({
+      ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: proxies.except ?? "" },
+      ...{ connect: tls, requestTls: tls },
+    });
+  const named = [
+    ["http:", proxies.http],
+    ["https:", proxies.https],
+  ] as const;
+  return {
+    direct: new undici.Agent({ connect: tls }),
+    proxied: new Map(named.flatMap(([scheme, proxy]) => (proxy ? [[scheme, through(proxy)] as const] : []))),
+  };
+}
+
+function sendable(body: Uint8Array | string | AsyncIterable<Uint8Array>): Uint8Array | string | Readable {
+  return typeof body === "string" || body instanceof Uint8Array ? body : Readable.from(body);
 }
 
 /** Whether `hostname` (of a URL) is this machine itself. */

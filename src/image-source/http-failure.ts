@@ -2,6 +2,7 @@ import { OsdeployError } from "../core/errors.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { arrayOf, member, textOf } from "../core/oci/json-place.ts";
 import type { HttpAnswer } from "./http-client.ts";
+import { retryAfterMs } from "./retry-after.ts";
 
 /** What a registry's error text may take of a message. */
 const textLimit = 200;
@@ -82,7 +83,8 @@ export async function statusFailure(answer: HttpAnswer, what: string): Promise<E
     facts: { status: answer.status },
   });
   if (!passingStatuses.includes(answer.status)) return reason;
-  return new PassingFailure(reason, retryAfterMs(answer.header("retry-after")));
+  const asked = { retryAfter: answer.header("retry-after"), date: answer.header("date") };
+  return new PassingFailure(reason, retryAfterMs(asked));
 }
 
 /**
@@ -137,12 +139,9 @@ function codeOfStatus(status: number): "not-found" | "unauthorized" | "network" 
   return status === 401 || status === 403 ? "unauthorized" : "network";
 }
 
-/** Seconds only: a date would need the server's clock and ours to agree. */
-function retryAfterMs(header: string | undefined): number | undefined {
-  return header !== undefined && /^[0-9]{1,5}$/.test(header) ? Number(header) * 1000 : undefined;
-}
-
 function certificateState(code: string): string | undefined {
+  if (code === "CERT_NOT_YET_VALID") return "by this machine's clock its certificate is not valid yet";
+  if (code === "CERT_HAS_EXPIRED") return "by this machine's clock its certificate has expired";
   if (/CERT|SIGNATURE|ISSUER/.test(code)) return `its certificate cannot be trusted (${code})`;
   return isSslCode(code) || code === "EPROTO" ? "it does not speak TLS" : undefined;
 }

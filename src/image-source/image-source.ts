@@ -3,6 +3,8 @@ import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { ImageConfig } from "../core/oci/image-config.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
 import type { Platform } from "../core/oci/platform.ts";
+import type { ImageReference } from "../core/oci/reference.ts";
+import type { RegistryName } from "../core/oci/registry-name.ts";
 import type { Path } from "../linux/linux.ts";
 
 /** A manifest, index or config, byte for byte as it was found, with the digest that those bytes measure to. */
@@ -39,16 +41,48 @@ export interface BlobLocation {
 }
 
 /**
+ * The registry that an image was found in, for what belongs to an image without being part of it: signatures, referrers.
+ *
+ * Policies and identities are about the logical name; documents are where the physical one leads, which may be a mirror.
+ */
+export interface ResolvedRegistry {
+  /** What was asked for, in full. */
+  readonly logical: RegistryName;
+  /** Who delivered the manifest: after mirrors and renaming. */
+  readonly physical: RegistryName;
+  /**
+   * The manifest or index with this tag or digest, its digest measured and compared; undefined when there is none.
+   *
+   * @throws OsdeployError as {@link ImageSource}: to be missing is no failure, not to know is one.
+   */
+  readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined>;
+  /** The index of referrers, as it was sent; undefined where the registry keeps none but perhaps under a tag. */
+  readReferrers(digest: ManifestDigest): Promise<Uint8Array | undefined>;
+  /** A small blob, compared with its digest. @throws OsdeployError `limit-exceeded`, `not-found`, `digest-mismatch`. */
+  readBlob(blob: Descriptor, limitBytes: number): Promise<Uint8Array>;
+}
+
+/** A part of a blob. */
+export interface BlobRange {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/**
  * A place that images come from: a registry, an OCI layout, an archive.
  *
  * Errors are `OsdeployError`s: `not-found`, `unauthorized`, `network`, `digest-mismatch`, `bad-format`, `unsupported`,
  * `limit-exceeded`. One contract suite runs against all of them.
  */
 export interface ImageSource {
-  /** The canonical reference, as in `docker://quay.io/os:latest`. */
+  /** The canonical reference, as in `docker://quay.io/os:latest`; for a short name after it was resolved. */
   describe(): string;
+  /** What {@link describe} says, as a value: what an image is to be remembered by. */
+  reference(): ImageReference;
   /** Finds the image for `platform` and reads its documents; the digest of each was compared with its bytes. */
   resolve(platform: Platform): Promise<ResolvedImage>;
+  /** The registry that delivered the image that was resolved; undefined for images that come from files. */
+  registry(): ResolvedRegistry | undefined;
   /**
    * Where a worker may read the blob by itself; undefined when it has to be fetched. The length was compared with the
    * descriptor, the digest was not.
@@ -59,6 +93,14 @@ export interface ImageSource {
    * Their digest is for the reader to check, who sees the bytes before the offset, too.
    */
   openBlob(blob: Descriptor, options?: { readonly offsetBytes: number }): AsyncIterable<Uint8Array>;
+  /**
+   * Exactly the bytes of `range`, a part of the blob: for those who know from elsewhere what the part has to measure to.
+   * Broken connections are taken up again, as in {@link openBlob}.
+   *
+   * @throws OsdeployError `unsupported` when the server answers with the whole blob, which is then not read; `bad-format`
+   * when the blob does not reach so far.
+   */
+  readBlobRange(blob: Descriptor, range: BlobRange): AsyncIterable<Uint8Array>;
   /** Ends connections and closes files. */
   close(): Promise<void>;
 }

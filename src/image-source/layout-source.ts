@@ -9,11 +9,16 @@ import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
 import { member } from "../core/oci/json-place.ts";
 import { ociIndexType } from "../core/oci/media-type.ts";
 import type { Platform } from "../core/oci/platform.ts";
-import { formatImageReference, type LayoutReference, type OciArchiveReference } from "../core/oci/reference.ts";
+import {
+  formatImageReference,
+  type ImageReference,
+  type LayoutReference,
+  type OciArchiveReference,
+} from "../core/oci/reference.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { indexArchive } from "./archive-index.ts";
-import { readRange, streamRange, wholeFile } from "./file-range.ts";
-import type { BlobLocation, ImageSource, ResolvedImage } from "./image-source.ts";
+import { partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
+import type { BlobLocation, BlobRange, ImageSource, ResolvedImage } from "./image-source.ts";
 import { resolveEntries } from "./resolve-image.ts";
 
 /** Where a file of the layout lies, by its path in the layout; undefined where there is none. */
@@ -53,6 +58,14 @@ class LayoutSource implements ImageSource {
     return formatImageReference(this.#reference);
   }
 
+  reference(): ImageReference {
+    return this.#reference;
+  }
+
+  registry(): undefined {
+    return undefined;
+  }
+
   async resolve(platform: Platform): Promise<ResolvedImage> {
     const name = this.describe();
     this.#checkVersion(name);
@@ -75,6 +88,10 @@ class LayoutSource implements ImageSource {
 
   openBlob(blob: Descriptor, options = { offsetBytes: 0 }): AsyncIterable<Uint8Array> {
     return streamRange(this.#files, this.locateBlob(blob), options.offsetBytes);
+  }
+
+  async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
+    yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
   }
 
   async close(): Promise<void> {}

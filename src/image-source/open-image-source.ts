@@ -1,23 +1,42 @@
-import { OsdeployError } from "../core/errors.ts";
-import { formatImageReference, type ImageReference, type RegistryReference } from "../core/oci/reference.ts";
+import { assert, OsdeployError } from "../core/errors.ts";
+import {
+  formatImageReference,
+  type ImageReference,
+  type RegistryReference,
+  type ShortReference,
+} from "../core/oci/reference.ts";
+import type { RegistryName } from "../core/oci/registry-name.ts";
 import type { Linux, Path } from "../linux/linux.ts";
-import { type Credentials, type Environment, findCredentials } from "./auth-file.ts";
+import type { Credentials, Login } from "./auth-file.ts";
+import type { TrustOptions } from "./check-trust.ts";
+import type { Environment } from "./configuration-file.ts";
 import { openDockerArchive } from "./docker-archive-source.ts";
+import { findLogin } from "./find-login.ts";
 import type { HttpTimeouts, Proxies } from "./http-client.ts";
 import type { ImageSource } from "./image-source.ts";
 import { openLayoutSource } from "./layout-source.ts";
-import type { RegistryOptions } from "./registry.ts";
+import { addressReader } from "./read-address.ts";
+import type { RegistriesConf } from "./registries-conf.ts";
+import { readRegistriesConf } from "./registries-files.ts";
+import { Registry, type RegistryOptions } from "./registry.ts";
+import { type Endpoint, endpointsOf } from "./registry-endpoints.ts";
 import { RegistrySource } from "./registry-source.ts";
+import { registryTls } from "./registry-tls.ts";
 import type { RetryOptions } from "./retry.ts";
+import { expandShortName } from "./short-names.ts";
 
 /** What a user or a unit says about where images come from; all of it has defaults but the environment. */
 export interface SourceOptions {
   readonly environment: Environment;
-  /** From `--creds`; instead of login files. */
+  /** From `--creds`; instead of login files. Only for the registry that the image names, not for its mirrors. */
   readonly credentials?: Credentials;
   /** From `--authfile`; instead of the usual login files. */
   readonly authFile?: Path;
   readonly tlsVerify?: boolean;
+  /** From `--signature-policy`; instead of the usual policy.json. */
+  readonly signaturePolicy?: Path;
+  /** From `--enforce-container-sigpolicy`: a policy that asks for nothing refuses. */
+  readonly enforceSignatures?: boolean;
   /** Ends fetching with `interrupted`. */
   readonly signal?: AbortSignal;
   readonly timeouts?: HttpTimeouts;
@@ -36,7 +55,8 @@ const defaultRetry: Pick<RetryOptions, "tries" | "delayMs"> = { tries: 5, delayM
 export function openImageSource(reference: ImageReference, linux: Linux, options: SourceOptions): ImageSource {
   switch (reference.kind) {
     case "registry":
-      return new RegistrySource(reference, registryOptions(reference, linux, options));
+    case "short-name":
+      return openRegistrySource(reference, linux, options);
     case "oci-layout":
     case "oci-archive":
       return openLayoutSource(reference, linux.files);
@@ -50,22 +70,90 @@ export function openImageSource(reference: ImageReference, linux: Linux, options
   }
 }
 
-function registryOptions(reference: RegistryReference, linux: Linux, options: SourceOptions): RegistryOptions {
-  const { environment, authFile, signal } = options;
-  const credentials =
-    options.credentials ?? findCredentials(reference, linux.files, { explicit: authFile, environment });
+function openRegistrySource(
+  reference: RegistryReference | ShortReference,
+  linux: Linux,
+  options: SourceOptions,
+): ImageSource {
+  const conf = readRegistriesConf(linux.files, options.environment);
+  const names = reference.kind === "registry" ? [reference] : expandShortName(conf, reference);
+  // Of a name that could be in several registries nobody has said whom the credentials are for.
+  const named = names.length === 1 ? names[0]?.host : undefined;
+  return new RegistrySource(reference, {
+    names: names.map(({ host, repository, tag, digest }) => ({ host, repository, tag, digest })),
+    endpointsOf: (name) => endpointsOf(conf, name),
+    open: async (endpoint) =>
+      Registry.open(endpoint, registryOptions(endpoint, linux, { ...options, conf, isNamed: endpoint.host === named })),
+  });
+}
+
+/**
+ * The registry that images called `name` are written to: as registries.conf has it, but never a mirror.
+ *
+ * @throws OsdeployError `permission-denied` when registries.conf blocks it.
+ */
+export async function openRegistryToPush(name: RegistryName, linux: Linux, options: SourceOptions): Promise<Registry> {
+  const conf = readRegistriesConf(linux.files, options.environment);
+  const endpoint = endpointsOf(conf, name).at(-1);
+  assert(endpoint !== undefined && !endpoint.isMirror, "the place itself comes last");
+  const isNamed = endpoint.host === name.host;
+  const settings = registryOptions(endpoint, linux, { ...options, conf, isNamed });
+  return Registry.open(endpoint, { ...settings, actions: "pull,push" });
+}
+
+/** `isNamed` says that the user named the host, and so meant the credentials that he gave for it. */
+function registryOptions(
+  endpoint: Endpoint,
+  linux: Linux,
+  options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
+): RegistryOptions {
+  const { environment, signal } = options;
   return {
-    credentials,
-    tlsVerify: options.tlsVerify ?? true,
+    login: loginFor(endpoint, linux, options),
+    tlsVerify: (options.tlsVerify ?? true) && !endpoint.insecure,
+    tls: registryTls(linux.files, endpoint.host, environment),
     proxies: proxiesOf(environment.variables),
     timeouts: options.timeouts ?? defaultTimeouts,
-    retry: { ...(options.retry ?? defaultRetry), signal },
+    retry: { ...(options.retry ?? defaultRetry), random: () => randomOf(linux), signal },
     now: linux.clock.now,
   };
+}
+
+function loginFor(
+  endpoint: Endpoint,
+  linux: Linux,
+  options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
+): Login | undefined {
+  const { credentials, environment, authFile } = options;
+  if (credentials !== undefined && options.isNamed) return { kind: "password", ...credentials };
+  const helpers = options.conf.credentialHelpers;
+  return findLogin(endpoint, linux, { explicit: authFile, environment, helpers });
+}
+
+/** A fraction from the machine's own source of chance. */
+function randomOf({ clock }: Linux): number {
+  return Number.parseInt(clock.randomName().slice(0, 8), 16) / 2 ** 32;
 }
 
 /** As curl and Go programs read them: lower case first. */
 function proxiesOf(variables: Environment["variables"]): Proxies {
   const either = (name: string) => variables[name] || variables[name.toUpperCase()] || undefined;
   return { http: either("http_proxy"), https: either("https_proxy"), except: either("no_proxy") };
+}
+
+/** What the check of an image's signatures needs, by the same options that the image is opened with. */
+export function trustOptions(linux: Linux, options: SourceOptions): TrustOptions {
+  const { environment, signal } = options;
+  return {
+    environment,
+    policy: options.signaturePolicy,
+    enforce: options.enforceSignatures,
+    readAddress: addressReader({
+      tlsVerify: options.tlsVerify ?? true,
+      tlsFor: (host) => registryTls(linux.files, host, environment),
+      proxies: proxiesOf(environment.variables),
+      timeouts: options.timeouts ?? defaultTimeouts,
+      retry: { ...(options.retry ?? defaultRetry), random: () => randomOf(linux), signal },
+    }),
+  };
 }

@@ -1,45 +1,91 @@
 import { sha256Of } from "../core/digest/blob-hasher.ts";
-import { parseManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
+import { assert, OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
-import { documentLimitBytes } from "../core/oci/json.ts";
-import { acceptedDocumentTypes, documentKind } from "../core/oci/media-type.ts";
+import { documentKind } from "../core/oci/media-type.ts";
 import type { Platform } from "../core/oci/platform.ts";
-import { formatImageReference, type RegistryReference } from "../core/oci/reference.ts";
-import type { HttpAnswer } from "./http-client.ts";
-import { connectionFailure, PassingFailure, readBody, statusFailure } from "./http-failure.ts";
-import type { BlobLocation, ImageSource, ResolvedImage } from "./image-source.ts";
-import { Registry, type RegistryOptions } from "./registry.ts";
-import { withAdvice } from "./registry-login.ts";
-import { checkDigest, resolveDocument } from "./resolve-image.ts";
-import { waitAfter, withRetries } from "./retry.ts";
+import { formatImageReference, type RegistryReference, type ShortReference } from "../core/oci/reference.ts";
+import { formatRegistryName, type RegistryName } from "../core/oci/registry-name.ts";
+import { EndpointFailures, EndpointRegistries } from "./endpoint-registries.ts";
+import { checkRange } from "./file-range.ts";
+import type {
+  BlobLocation,
+  BlobRange,
+  ImageSource,
+  ResolvedDocument,
+  ResolvedImage,
+  ResolvedRegistry,
+} from "./image-source.ts";
+import type { Registry } from "./registry.ts";
+import { downloadBlob } from "./registry-blob.ts";
+import { fetchManifest, fetchReferrers, fetchSmallBlob, unlessMissing } from "./registry-documents.ts";
+import type { Endpoint } from "./registry-endpoints.ts";
+import { checkDigest, checkDocument, resolveDocument } from "./resolve-image.ts";
 
-/** So much progress makes earlier failures of a download forgotten. A byte a try would go on for ever. */
-const progressBytes = 1024 * 1024;
+/** How a source in a registry finds its way. */
+export interface RegistrySourceOptions {
+  /** The full names that may be meant, in the order to try them; never empty. More than one only for a short name. */
+  readonly names: readonly RegistryName[];
+  /** Where the image of a name may be got, in the order to try it. @throws OsdeployError `permission-denied`. */
+  readonly endpointsOf: (name: RegistryName) => readonly Endpoint[];
+  readonly open: (endpoint: Endpoint) => Promise<Registry>;
+}
 
-/** An image in a registry. Connects on first use. */
+/** What was asked for, and who may have it. */
+interface Place {
+  readonly name: RegistryName;
+  /** Who delivered the manifest; undefined before it is there. */
+  readonly delivered: Endpoint | undefined;
+  /** Who is asked for what is named by its digest, in this order. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+/**
+ * An image in a registry, or in one of its mirrors. Connects on first use.
+ *
+ * Who delivered the manifest is asked first for all that follows. When it fails, the others are asked for what is named
+ * by its digest: whoever serves it, it is the same.
+ */
 export class RegistrySource implements ImageSource {
-  readonly #reference: RegistryReference;
-  readonly #options: RegistryOptions;
-  #registry: Promise<Registry> | undefined;
+  readonly #reference: RegistryReference | ShortReference;
+  readonly #options: RegistrySourceOptions;
+  readonly #registries: EndpointRegistries;
+  #place: Place | undefined;
+  #isResolved = false;
+  /** How often each blob was asked for to its end. */
+  readonly #begun = new Map<string, number>();
 
-  constructor(reference: RegistryReference, options: RegistryOptions) {
+  constructor(reference: RegistryReference | ShortReference, options: RegistrySourceOptions) {
     this.#reference = reference;
     this.#options = options;
+    this.#registries = new EndpointRegistries(options.open);
   }
 
   describe(): string {
-    return formatImageReference(this.#reference);
+    return formatImageReference(this.reference());
+  }
+
+  reference(): RegistryReference | ShortReference {
+    return this.#isResolved && this.#place !== undefined ? { kind: "registry", ...this.#place.name } : this.#reference;
   }
 
   async resolve(platform: Platform): Promise<ResolvedImage> {
-    const { digest, tag } = this.#reference;
-    const name = this.describe();
-    const { bytes, mediaType } = await this.#fetchDocument(`manifests/${digest ?? tag}`, `fetch manifest of ${name}`);
-    if (digest !== undefined) checkDigest(bytes, digest);
-    // The registry tells a digest, too (Docker-Content-Digest); it is not trusted, so it is not read.
-    const first = { mediaType, digest: digest ?? parseManifestDigest(sha256Of(bytes)), bytes };
-    return resolveDocument(first, { readDocument: (descriptor) => this.#readDocument(descriptor), platform, name });
+    const failures: OsdeployError[] = [];
+    for (const name of this.#options.names) {
+      try {
+        return await this.#resolveName(name, platform);
+      } catch (error) {
+        if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
+        failures.push(error);
+      }
+    }
+    throw joined(failures, this.#reference);
+  }
+
+  registry(): ResolvedRegistry | undefined {
+    const place = this.#isResolved ? this.#place : undefined;
+    const endpoint = place?.delivered;
+    return place && endpoint && new DeliveringRegistry(place.name, endpoint, () => this.#registries.get(endpoint));
   }
 
   locateBlob(_blob: Descriptor): BlobLocation | undefined {
@@ -47,98 +93,173 @@ export class RegistrySource implements ImageSource {
   }
 
   async *openBlob(blob: Descriptor, options = { offsetBytes: 0 }): AsyncGenerator<Uint8Array> {
-    let at = options.offsetBytes;
-    let failures = 0;
-    while (at < blob.sizeBytes) {
-      const start = at;
-      try {
-        for await (const piece of this.#blobFrom(blob, at)) {
-          at += piece.length;
-          yield piece;
-        }
-      } catch (error) {
-        failures = at - start >= progressBytes ? 1 : failures + 1;
-        await waitAfter(this.#failure(error, this.#fetching(blob)), failures, this.#options.retry);
-      }
-    }
+    yield* this.#download(blob, { start: options.offsetBytes, end: blob.sizeBytes, toEnd: true });
+  }
+
+  async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
+    checkRange(blob, range);
+    const { offsetBytes, lengthBytes } = range;
+    yield* this.#download(blob, { start: offsetBytes, end: offsetBytes + lengthBytes, toEnd: false });
   }
 
   async close(): Promise<void> {
-    await (await this.#registry)?.close();
+    await this.#registries.close();
   }
 
-  #open(): Promise<Registry> {
-    this.#registry ??= Registry.open(this.#reference, this.#options);
-    return this.#registry;
+  async #resolveName(name: RegistryName, platform: Platform): Promise<ResolvedImage> {
+    const endpoints = this.#options.endpointsOf(name);
+    const title = `docker://${formatRegistryName(name)}`;
+    const found = await this.#registries.first(endpoints, async (registry, endpoint) => {
+      const what = from(endpoint, `fetch manifest of ${title}`);
+      const { bytes, mediaType } = await fetchManifest(registry, name.digest ?? name.tag ?? "latest", what);
+      if (name.digest !== undefined) checkDigest(bytes, name.digest);
+      // The registry tells a digest, too (Docker-Content-Digest); it is not trusted, so it is not read.
+      const document = { mediaType, digest: name.digest ?? parseManifestDigest(sha256Of(bytes)), bytes };
+      return { endpoint, document };
+    });
+    this.#place = this.#placeOf(name, found.endpoint, { endpoints, digest: found.document.digest });
+    const readDocument = (descriptor: Descriptor) => this.#readDocument(descriptor, title);
+    const image = await resolveDocument(found.document, { readDocument, platform, name: title });
+    this.#isResolved = true;
+    return image;
   }
 
-  #failure(error: unknown, what: string): Error {
-    return connectionFailure(error, what, { host: this.#reference.host, signal: this.#options.retry.signal });
+  /**
+   * The endpoints for all that follows the manifest: who delivered it comes first. Where no mirror may say what a tag is,
+   * those that may serve digests come before the registry itself: tags are as fresh as it has them, and the load is theirs.
+   */
+  #placeOf(
+    name: RegistryName,
+    delivered: Endpoint,
+    { endpoints, digest }: { readonly endpoints: readonly Endpoint[]; readonly digest: ManifestDigest },
+  ): Place {
+    const asked = new Set(endpoints.map(textOf));
+    const forDigests = delivered.isMirror ? [] : this.#options.endpointsOf({ ...name, digest });
+    const fresh = forDigests.filter((endpoint) => endpoint.isMirror && !asked.has(textOf(endpoint)));
+    const others = endpoints.filter((endpoint) => endpoint !== delivered);
+    return { name, delivered, endpoints: [...fresh, delivered, ...others] };
   }
 
-  #fetching(blob: Descriptor): string {
-    return `fetch blob ${blob.digest} of ${this.describe()}`;
+  /** Who cannot be reached is asked last from now on: each blob would wait for him anew. */
+  #demote(endpoint: Endpoint, error: unknown): void {
+    if (!(error instanceof OsdeployError) || error.code !== "network" || this.#place === undefined) return;
+    const others = this.#place.endpoints.filter((each) => each !== endpoint);
+    this.#place = { ...this.#place, endpoints: [...others, endpoint] };
   }
 
-  async #readDocument(descriptor: Descriptor): Promise<Uint8Array> {
-    const place = documentKind(descriptor.mediaType) === "config" ? "blobs" : "manifests";
-    return (await this.#fetchDocument(`${place}/${descriptor.digest}`, this.#fetching(descriptor))).bytes;
-  }
-
-  async #fetchDocument(
-    path: string,
-    what: string,
-  ): Promise<{ readonly bytes: Uint8Array; readonly mediaType: string }> {
-    const registry = await this.#open();
-    return withRetries(this.#options.retry, async () => {
-      try {
-        const answer = await registry.get(path, { accept: acceptedDocumentTypes.join(", ") }, what);
-        if (answer.status !== 200) throw withAdvice(await statusFailure(answer, what), this.#options.credentials);
-        const mediaType = (answer.header("content-type") ?? "").replace(/;.*$/s, "").trim();
-        return { bytes: await readBody(answer, documentLimitBytes, what), mediaType };
-      } catch (error) {
-        throw this.#failure(error, what);
-      }
+  async #readDocument(descriptor: Descriptor, title: string): Promise<Uint8Array> {
+    const { digest } = descriptor;
+    const isConfig = documentKind(descriptor.mediaType) === "config";
+    return this.#registries.first(this.#places().endpoints, async (registry, endpoint) => {
+      const what = from(endpoint, `fetch blob ${digest} of ${title}`);
+      const read = isConfig ? fetchSmallBlob(registry, { digest }, what) : fetchManifest(registry, digest, what);
+      const { bytes } = await read;
+      // Here already, so that another endpoint can do better.
+      checkDocument(bytes, descriptor);
+      return bytes;
     });
   }
 
-  /** What comes of one try: never more than is missing, and a failure when it is less. */
-  async *#blobFrom(blob: Descriptor, offsetBytes: number): AsyncGenerator<Uint8Array> {
-    const what = this.#fetching(blob);
-    const registry = await this.#open();
-    const headers: Readonly<Record<string, string>> = offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-` };
-    const answer = await registry.get(`blobs/${blob.digest}`, headers, what);
-    try {
-      let at = await startOf(answer, offsetBytes, what);
-      for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
-        const end = at + piece.length;
-        if (end > blob.sizeBytes) throw tooLong(blob, what);
-        if (end > offsetBytes) yield piece.subarray(Math.max(offsetBytes - at, 0));
-        at = end;
+  async *#download(blob: Descriptor, part: Parameters<typeof downloadBlob>[1]["part"]): AsyncGenerator<Uint8Array> {
+    const { name } = this.#places();
+    const failures = new EndpointFailures();
+    let { start } = part;
+    for (const endpoint of this.#endpointsFor(blob, part)) {
+      const what = from(endpoint, `fetch blob ${blob.digest} of docker://${formatRegistryName(name)}`);
+      try {
+        const registry = await this.#registries.get(endpoint);
+        for await (const piece of downloadBlob(registry, { blob, part: { ...part, start }, what })) {
+          start += piece.length;
+          yield piece;
+        }
+        return;
+      } catch (error) {
+        failures.add(endpoint, error);
+        this.#demote(endpoint, error);
       }
-      if (at < blob.sizeBytes) throw new PassingFailure(tooShort(blob, at, what));
-    } finally {
-      answer.body.destroy();
     }
+    throw failures.joined();
+  }
+
+  /**
+   * Whoever begins a blob a second time was not served what its digest says the first time: then another endpoint comes
+   * first. A mirror with damaged blobs stops no pull that way.
+   */
+  #endpointsFor(
+    blob: Descriptor,
+    { start, toEnd }: { readonly start: number; readonly toEnd: boolean },
+  ): readonly Endpoint[] {
+    const { endpoints } = this.#places();
+    const begun = this.#begun.get(blob.digest) ?? 0;
+    if (!toEnd) return endpoints;
+    this.#begun.set(blob.digest, begun + 1);
+    if (start > 0) return endpoints;
+    const first = begun % Math.max(endpoints.length, 1);
+    return [...endpoints.slice(first), ...endpoints.slice(0, first)];
+  }
+
+  /** Before anything was resolved: as the configuration has it. */
+  #places(): Place {
+    const [name] = this.#options.names;
+    assert(name !== undefined, "a source has a name to ask for");
+    this.#place ??= { name, delivered: undefined, endpoints: this.#options.endpointsOf(name) };
+    return this.#place;
   }
 }
 
-/** Where in the blob the body of `answer` starts. Servers may ignore what we ask for and send all. */
-async function startOf(answer: HttpAnswer, offsetBytes: number, what: string): Promise<number> {
-  if (answer.status === 200) return 0;
-  if (answer.status !== 206 || offsetBytes === 0) throw await statusFailure(answer, what);
-  const start = /^bytes ([0-9]{1,15})-/.exec(answer.header("content-range") ?? "")?.[1];
-  if (start !== undefined && Number(start) <= offsetBytes) return Number(start);
-  throw new OsdeployError("network", `Cannot ${what}: the registry sends another part than was asked for`);
+function textOf({ host, repository }: Endpoint): string {
+  return `${host}/${repository}`;
 }
 
-function tooLong(blob: Descriptor, what: string): OsdeployError {
-  return new OsdeployError(
-    "bad-format",
-    `Cannot ${what}: it is longer than the ${blob.sizeBytes} bytes of its descriptor`,
-  );
+/** The registry that delivered an image's manifest. */
+class DeliveringRegistry implements ResolvedRegistry {
+  readonly logical: RegistryName;
+  readonly physical: RegistryName;
+  readonly #open: () => Promise<Registry>;
+
+  constructor(logical: RegistryName, endpoint: Endpoint, open: () => Promise<Registry>) {
+    this.logical = logical;
+    this.physical = { ...logical, host: endpoint.host, repository: endpoint.repository };
+    this.#open = open;
+  }
+
+  async readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined> {
+    const registry = await this.#open();
+    const found = await unlessMissing(() => fetchManifest(registry, name, `fetch manifest ${this.#of(name)}`));
+    if (found === undefined) return undefined;
+    if (name.includes(":")) checkDigest(found.bytes, parseManifestDigest(name));
+    return { ...found, digest: parseManifestDigest(name.includes(":") ? name : sha256Of(found.bytes)) };
+  }
+
+  async readReferrers(digest: ManifestDigest): Promise<Uint8Array | undefined> {
+    return (await fetchReferrers(await this.#open(), digest, `fetch the referrers of ${this.#of(digest)}`))?.bytes;
+  }
+
+  async readBlob(blob: Descriptor, limitBytes: number): Promise<Uint8Array> {
+    const what = `fetch blob ${this.#of(blob.digest)}`;
+    const { bytes } = await fetchSmallBlob(await this.#open(), { digest: blob.digest, limitBytes }, what);
+    checkDigest(bytes, blob.digest);
+    return bytes;
+  }
+
+  #of(name: string): string {
+    return `${name} of ${this.physical.host}/${this.physical.repository}`;
+  }
 }
 
-function tooShort(blob: Descriptor, bytes: number, what: string): OsdeployError {
-  return new OsdeployError("network", `Cannot ${what}: it ended after ${bytes} of ${blob.sizeBytes} bytes`);
+function from(endpoint: Endpoint, what: string): string {
+  return endpoint.isMirror ? `${what} from the mirror ${endpoint.host}` : what;
+}
+
+/** One error for all names that a short one could stand for. */
+function joined(failures: readonly OsdeployError[], reference: RegistryReference | ShortReference): OsdeployError {
+  const [first, ...others] = failures;
+  assert(first !== undefined, "a source without a name has nothing to fail with");
+  if (others.length === 0) return first;
+  const { code, facts } = failures.find((failure) => failure.code !== "not-found") ?? first;
+  const state = failures.map(({ message }) => message).join("; ");
+  return new OsdeployError(code, `Cannot find "${formatImageReference(reference)}" in a search registry: ${state}`, {
+    facts,
+    cause: first,
+  });
 }

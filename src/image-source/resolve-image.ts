@@ -60,7 +60,7 @@ export async function resolveDocument(
  *
  * @throws OsdeployError `bad-format` for another size, `digest-mismatch` for another digest.
  */
-function checkDocument(bytes: Uint8Array, descriptor: Pick<Descriptor, "digest" | "sizeBytes">): void {
+export function checkDocument(bytes: Uint8Array, descriptor: Pick<Descriptor, "digest" | "sizeBytes">): void {
   const { digest, sizeBytes } = descriptor;
   if (bytes.length !== sizeBytes) {
     throw new OsdeployError(

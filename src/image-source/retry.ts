@@ -7,6 +7,8 @@ export interface RetryOptions {
   readonly tries: number;
   /** Before the second try; doubles with each further one. */
   readonly delayMs: number;
+  /** A number from 0 to 1, new at each call. Many machines that lost one registry must not come back all at once. */
+  readonly random: () => number;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -28,8 +30,13 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
 export async function waitAfter(error: unknown, failures: number, options: RetryOptions): Promise<void> {
   if (!(error instanceof PassingFailure)) throw error;
   if (failures >= options.tries) throw error.reason;
-  const ms = Math.min(error.waitMs ?? options.delayMs * 2 ** (failures - 1), delayLimitMs);
-  await pause(ms, options.signal);
+  await pause(delayMs(error.waitMs, failures, options), options.signal);
+}
+
+/** Half of a delay is fixed, half is chance; what the server asks for is the least, and a little is added. */
+function delayMs(askedMs: number | undefined, failures: number, { delayMs: base, random }: RetryOptions): number {
+  const own = base * 2 ** (failures - 1) * (0.5 + random() / 2);
+  return Math.min(askedMs === undefined ? own : askedMs + base * random(), delayLimitMs);
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

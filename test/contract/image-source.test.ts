@@ -164,6 +164,28 @@ describe.each(Object.entries(places))("an image source: %s", (title, serve) => {
     await source.close();
   });
 
+  test("readBlobRange: gives exactly the bytes asked for, or says that the server cannot", async () => {
+    const source = open(references.image);
+    const [layer] = (await source.resolve(amd64)).layers;
+    if (layer === undefined) throw new Error("the image has layers");
+    const bytes = await bytesOf(source.openBlob(layer));
+    const part = (offsetBytes: number, lengthBytes: number) =>
+      bytesOf(source.readBlobRange(layer, { offsetBytes, lengthBytes }));
+    const size = layer.sizeBytes;
+    if (title.includes("ignores Range")) {
+      await expect(part(0, size - 1)).rejects.toMatchObject({ code: "unsupported" });
+    } else {
+      expect(await part(0, 1)).toEqual(bytes.subarray(0, 1));
+      expect(await part(7, size - 20)).toEqual(bytes.subarray(7, size - 13));
+      expect(await part(size - 1, 1)).toEqual(bytes.subarray(size - 1));
+      expect(await part(0, size)).toEqual(bytes);
+    }
+    expect(await part(size, 0)).toHaveLength(0);
+    await expect(part(size - 1, 2)).rejects.toMatchObject({ code: "bad-format" });
+    await expect(part(-1, 2)).rejects.toMatchObject({ code: "bad-format" });
+    await source.close();
+  });
+
   test("locateBlob: says where the same bytes lie, or that they have to be fetched", async () => {
     const source = open(references.image);
     const [layer] = (await source.resolve(amd64)).layers;

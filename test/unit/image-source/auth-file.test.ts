@@ -1,13 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fromText, toText } from "../../../src/core/bytes/byte-string.ts";
-import { OsdeployError } from "../../../src/core/errors.ts";
-import {
-  authFilePaths,
-  findCredentials,
-  parseAuthFile,
-  parseCredentials,
-} from "../../../src/image-source/auth-file.ts";
-import { openLinux } from "../../../src/linux/live-linux.ts";
+import { parseAuthFile, parseCredentials, parseOldAuthFile } from "../../../src/image-source/auth-file.ts";
 
 const auth = (user: string, password: string) => ({ auth: Buffer.from(`${user}:${password}`).toString("base64") });
 const parse = (value: unknown) => parseAuthFile(Buffer.from(JSON.stringify(value)), "auth.json");
@@ -28,88 +20,64 @@ describe("parseAuthFile", () => {
     ["only whole components count", { "quay.io/n": auth("a", "1"), "quay.io/ns/rep": auth("b", "2") }, undefined],
     ["the host counts", { "quay.io": auth("a", "1"), "example.org": auth("b", "2") }, "a"],
     ["Docker's addresses count as hosts", { "https://quay.io/v1/": auth("a", "1") }, "a"],
+    [
+      "a plain host counts before an address",
+      { "quay.io": auth("a", "1"), "https://quay.io/v1/": auth("b", "2") },
+      "a",
+    ],
     ["an empty entry of the best key ends the search", { "quay.io": auth("a", "1"), "quay.io/ns": {} }, undefined],
     ["an entry without a colon is none", { "quay.io": { auth: Buffer.from("abc").toString("base64") } }, undefined],
     ["an entry without a user is none", { "quay.io": auth("", "x") }, undefined],
     ["nothing is there", {}, undefined],
-  ])("%s", (_, auths, found) => {
-    expect(parse({ auths }).find(os)?.user).toBe(found);
+  ])("%s", (_, auths, user) => {
+    const found = parse({ auths }).find(os);
+    expect(found?.kind === "password" ? found.user : undefined).toBe(user);
   });
 
   test("a password may hold colons; NULs at its end are dropped", () => {
-    expect(parse({ auths: { "quay.io": auth("a", "b:c\0\0") } }).find(os)).toEqual({ user: "a", password: "b:c" });
+    expect(parse({ auths: { "quay.io": auth("a", "b:c\0\0") } }).find(os)).toEqual({
+      ...{ kind: "password", user: "a", password: "b:c" },
+    });
+  });
+
+  test("an identity token counts before the user that stands beside it", () => {
+    expect(parse({ auths: { "quay.io": { ...auth("a", ""), identitytoken: "t" } } }).find(os)).toEqual({
+      ...{ kind: "identity-token", token: "t" },
+    });
   });
 
   test("Docker Hub has several names", () => {
     const hub = { host: "docker.io", repository: "library/os" };
-    expect(parse({ auths: { "https://index.docker.io/v1/": auth("a", "1") } }).find(hub)?.user).toBe("a");
+    expect(parse({ auths: { "https://index.docker.io/v1/": auth("a", "1") } }).find(hub)).toMatchObject({ user: "a" });
   });
 
-  test("a file without logins is fine", () => {
-    expect(parse({ credsStore: "desktop" }).find(os)).toBeUndefined();
+  test("the programs that keep credentials: one for a host, one for all", () => {
+    const file = parse({
+      credHelpers: { "quay.io": "ecr-login", "https://index.docker.io/v1/": "hub" },
+      credsStore: "ring",
+    });
+    expect([file.helperOf("quay.io"), file.helperOf("docker.io"), file.helperOf("example.org")]).toEqual([
+      ...["ecr-login", "hub", undefined],
+    ]);
+    expect(file.store).toBe("ring");
+    expect(file.find(os)).toBeUndefined();
+    expect(parse({}).helperOf("quay.io")).toBeUndefined();
   });
 
-  test.each(["{", '{"auths":[]}', '{"auths":{"quay.io":7}}', '{"auths":{"quay.io":{"auth":7}}}'])(
-    "refuses %s",
+  test.each(["{", "", '{"auths":[]}', '{"auths":{"quay.io":7}}', '{"auths":{"quay.io":{"auth":7}}}'])(
+    "refuses %j",
     (text) => {
       expect(() => parseAuthFile(Buffer.from(text), "auth.json").find(os)).toThrow(/^Cannot read auth.json: /);
     },
   );
 });
 
-describe("authFilePaths", () => {
-  const paths = (variables: Readonly<Record<string, string>>) => authFilePaths({ variables, userId: 7 }).map(toText);
-
-  test.each([
-    [{ REGISTRY_AUTH_FILE: "/x/auth.json", HOME: "/h" }, ["/x/auth.json"]],
-    [{ HOME: "/h" }, ["/run/containers/7/auth.json", "/h/.config/containers/auth.json", "/h/.docker/config.json"]],
-    [
-      { HOME: "/h", XDG_RUNTIME_DIR: "/r", XDG_CONFIG_HOME: "/c", DOCKER_CONFIG: "/d" },
-      ["/r/containers/auth.json", "/c/containers/auth.json", "/d/config.json"],
-    ],
-    [{}, ["/run/containers/7/auth.json", "/root/.config/containers/auth.json", "/root/.docker/config.json"]],
-  ])("%j", (variables, expected) => {
-    expect(paths(variables)).toEqual(expected);
-  });
-});
-
-describe("findCredentials", () => {
-  /** Files that exist, by path; all else is as on this machine, where these are not. */
-  function filesWith(contents: Readonly<Record<string, unknown>>) {
-    const { files } = openLinux();
-    const bytesOf = (path: string) => Buffer.from(JSON.stringify(contents[path]));
-    return {
-      ...files,
-      lstatIfExists: (path: string) => (path in contents ? files.lstat(fromText("/")) : undefined),
-      readFile: (path: string) => {
-        if (path in contents) return bytesOf(path);
-        throw new OsdeployError("not-found", `Cannot open ${path}`);
-      },
-    };
-  }
-  const from = { explicit: undefined, environment: { variables: { HOME: "/h" }, userId: 7 } };
-
-  test("the first file with an entry counts", () => {
-    const files = filesWith({
-      "/run/containers/7/auth.json": { auths: { "example.org": auth("a", "1") } },
-      "/h/.config/containers/auth.json": { auths: { "quay.io": auth("b", "2") } },
-      "/h/.docker/config.json": { auths: { "quay.io": auth("c", "3") } },
-    });
-    expect(findCredentials(os, files, from)?.user).toBe("b");
-  });
-
-  test("no files, no credentials; but the file of --authfile has to be there", () => {
-    expect(findCredentials(os, filesWith({}), from)).toBeUndefined();
-    expect(() => findCredentials(os, filesWith({}), { ...from, explicit: fromText("/x") })).toThrow("Cannot open /x");
-  });
-
-  test("the file of --authfile stands for all others", () => {
-    const files = filesWith({
-      "/x": { auths: {} },
-      "/h/.docker/config.json": { auths: { "quay.io": auth("c", "3") } },
-    });
-    expect(findCredentials(os, files, { ...from, explicit: fromText("/x") })).toBeUndefined();
-  });
+test("parseOldAuthFile: the whole object is the entries, by host or address", () => {
+  const bytes = Buffer.from(JSON.stringify({ "https://quay.io/v1/": auth("a", "1"), "example.org/x": auth("b", "2") }));
+  const file = parseOldAuthFile(bytes, ".dockercfg");
+  expect(file.find(os)).toMatchObject({ user: "a" });
+  expect(file.find({ host: "example.org", repository: "y" })).toMatchObject({ user: "b" });
+  expect([file.helperOf("quay.io"), file.store]).toEqual([undefined, undefined]);
 });
 
 test("parseCredentials: USER:PASSWORD, and nothing of it in the error", () => {

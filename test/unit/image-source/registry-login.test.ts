@@ -3,6 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource, type SourceOptions } from "../../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
+import { machineWithFiles } from "../../builders/configuration.ts";
 import type { BuiltImage } from "../../builders/oci-image.ts";
 import {
   amd64,
@@ -135,7 +136,7 @@ describe("a registry: login", () => {
     expect(JSON.stringify(error) + String(error)).not.toMatch(/s3cret|czNjcmV0/);
   });
 
-  test.each([["ftp://example.org/token"], [""], ["http://a:b@127.0.0.1/token"]])(
+  test.each([["ftp://example.org/token"], ["http://127.0.0.2/token"], [""], ["http://a:b@127.0.0.1/token"]])(
     "a token server at %j is not asked",
     async (realm) => {
       const registry = await open.registry(image, { auth: "token", realm });
@@ -155,13 +156,84 @@ describe("a registry: login", () => {
 
   test("--authfile: its entry for the host is used", async () => {
     const registry = await open.registry(image, { auth: "basic", user });
-    const linux = openLinux();
     const auth = Buffer.from(`${user.name}:${user.password}`).toString("base64");
-    const readFile = () => Buffer.from(JSON.stringify({ auths: { [registry.host]: { auth } } }));
-    const files = { ...linux.files, readFile };
-    const options = { environment, authFile: fromText("auth.json") };
-    const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), { ...linux, files }, options);
+    const linux = machineWithFiles({ "/auth.json": { auths: { [registry.host]: { auth } } } });
+    const options = { environment, authFile: fromText("/auth.json") };
+    const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), linux, options);
     open.add(source);
     expect((await source.resolve(amd64)).manifest.digest).toBe(image.manifestDigest);
+  });
+
+  test("an identity token goes to the token server in the body of a POST, and nowhere else", async () => {
+    const registry = await open.registry(image, { auth: "token", user, identityToken: "refr3sh" });
+    const linux = machineWithFiles({
+      "/etc/osdeploy/auth.json": { auths: { [registry.host]: { auth: "", identitytoken: "refr3sh" } } },
+    });
+    const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), linux, { environment });
+    open.add(source);
+    await readAll(source.openBlob(await layerOf(source)));
+    const token = registry.requests.find(({ path }) => path.startsWith("/token"));
+    expect(token).toMatchObject({ method: "POST", path: "/token", authorization: undefined });
+    expect(Object.fromEntries(new URLSearchParams(token?.body))).toEqual({
+      ...{ grant_type: "refresh_token", refresh_token: "refr3sh", client_id: "osdeploy" },
+      ...{ service: "fake, registry", scope: "repository:os:pull" },
+    });
+    expect(JSON.stringify(registry.requests.filter((request) => request !== token))).not.toContain("refr3sh");
+  });
+
+  test("an identity token is of no use where a password is asked for", async () => {
+    const registry = await open.registry(image, { auth: "basic", user });
+    const linux = machineWithFiles({
+      "/etc/osdeploy/auth.json": { auths: { [registry.host]: { identitytoken: "refr3sh" } } },
+    });
+    const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), linux, { environment });
+    open.add(source);
+    await expect(source.resolve(amd64)).rejects.toThrow(failWith("unauthorized", /check the credentials$/));
+  });
+
+  test("a 401 that asks for nothing ends the token: what was asked for last counts on", async () => {
+    const registry = await open.registry(image, { auth: "token", silentExpiry: true });
+    const source = open.source(registry);
+    const layer = await layerOf(source);
+    registry.forgetTokens();
+    expect(await readAll(source.openBlob(layer))).toHaveLength(layer.sizeBytes);
+  });
+
+  test("a 401 that asks for nothing, before anything was asked for, stands", async () => {
+    const registry = await open.registry(image, { faults: [{ path: /manifests/, times: 9, status: 401 }] });
+    await expect(open.source(registry).resolve(amd64)).rejects.toThrow(
+      failWith("unauthorized", /answers 401; no cred/),
+    );
+  });
+
+  test("a token that runs out in the middle of a blob: the rest comes with a new one", async () => {
+    const path = new RegExp(image.layers[0]?.digest ?? "");
+    const registry = await open.registry(image, {
+      auth: "token",
+      faults: [{ path, times: 2, dropAfterBytes: 20_000 }],
+    });
+    const source = open.source(registry);
+    const layer = await layerOf(source);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of source.openBlob(layer)) {
+      pieces.push(piece);
+      registry.forgetTokens();
+    }
+    expect(Buffer.concat(pieces)).toEqual(Buffer.from(image.layers[0]?.blob ?? []));
+    const blobs = registry.requests.filter((request) => path.test(request.path));
+    expect(blobs.map(({ range }) => range)).toEqual([undefined, "bytes=20000-", "bytes=20000-"]);
+    expect(registry.requests.filter((request) => request.path.startsWith("/token"))).toHaveLength(2);
+  });
+
+  test("requests side by side share one new token", async () => {
+    const registry = await open.registry(image, { auth: "token" });
+    const source = open.source(registry);
+    const layer = await layerOf(source);
+    registry.forgetTokens();
+    registry.requests.length = 0;
+    const part = (offsetBytes: number) => readAll(source.readBlobRange(layer, { offsetBytes, lengthBytes: 100 }));
+    const parts = await Promise.all([0, 1000, 2000, 3000, 4000].map(part));
+    expect(parts.map(({ length }) => length)).toEqual([100, 100, 100, 100, 100]);
+    expect(registry.requests.filter((request) => request.path.startsWith("/token"))).toHaveLength(1);
   });
 });

@@ -1,31 +1,18 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { parsePlatform } from "../../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource, type SourceOptions } from "../../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
+import { openssl, selfSigned, signedBy } from "../../builders/certificates.ts";
+import { machineWithFiles } from "../../builders/configuration.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { FakeRegistry, type FakeRegistryOptions } from "../../fakes/fake-registry.ts";
-import { findTool } from "../../tools/find-tool.ts";
 
-const openssl = findTool("openssl");
-const directory = mkdtempSync(join(tmpdir(), "registry-"));
 const open: { stop(): Promise<void> }[] = [];
 
-afterAll(() => rmSync(directory, { recursive: true }));
 afterEach(async () => {
   for (const each of open.splice(0)) await each.stop();
 });
-
-function selfSigned(): { readonly key: string; readonly cert: string } {
-  const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
-  const request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=fake".split(" ");
-  execFileSync(String(openssl), [...request, "-keyout", key, "-out", cert], { stdio: "ignore" });
-  return { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-}
 
 async function resolveFrom(registry: FakeRegistry, options: Partial<SourceOptions> = {}): Promise<string> {
   const environment = { variables: { HOME: "/nowhere" }, userId: 4_000_000 };
@@ -86,4 +73,108 @@ describe("how a registry is reached", () => {
       expect(plain.registry.requests).toEqual([]);
     },
   );
+});
+
+describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
+  const directory = (registry: FakeRegistry, base = "/etc/containers") => `${base}/certs.d/${registry.host}`;
+
+  async function resolveOn(
+    registry: { readonly host: string },
+    files: Readonly<Record<string, string>>,
+  ): Promise<string> {
+    const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), machineWithFiles(files), {
+      environment: { variables: { HOME: "/h" }, userId: 0 },
+      retry: { tries: 1, delayMs: 1 },
+    });
+    open.push({ stop: () => source.close() });
+    return (await source.resolve(parsePlatform("amd64"))).manifest.digest;
+  }
+
+  test("an authority for the registry's host and port is trusted, besides those of the system", async () => {
+    const tls = selfSigned();
+    const { registry, digest } = await start({ tls });
+    for (const base of ["/h/.config/containers", "/etc/containers", "/etc/docker"]) {
+      expect(await resolveOn(registry, { [`${directory(registry, base)}/ca.crt`]: tls.cert })).toBe(digest);
+    }
+    expect(await resolveOn(registry, { "/etc/ssl/certs/ca-certificates.crt": tls.cert })).toBe(digest);
+    const both = { "/etc/ssl/cert.pem": selfSigned("b").cert, [`${directory(registry)}/ca.crt`]: tls.cert };
+    expect(await resolveOn(registry, both)).toBe(digest);
+    await expect(resolveOn(registry, { "/etc/containers/certs.d/127.0.0.1/ca.crt": tls.cert })).rejects.toMatchObject({
+      code: "network",
+    });
+  });
+
+  test("only the first directory that is there counts", async () => {
+    const tls = selfSigned();
+    const { registry } = await start({ tls });
+    const files = {
+      [`${directory(registry, "/h/.config/containers")}/other.txt`]: "",
+      [`${directory(registry)}/ca.crt`]: tls.cert,
+    };
+    await expect(resolveOn(registry, files)).rejects.toMatchObject({ code: "network" });
+  });
+
+  test("a client certificate is shown to the registry that asks for it", async () => {
+    const authority = selfSigned("ca");
+    const tls = { ...selfSigned(), ca: authority.cert, requestCert: true, rejectUnauthorized: true };
+    const { registry, digest } = await start({ tls });
+    const client = signedBy(authority);
+    const at = directory(registry);
+    const files = { [`${at}/ca.crt`]: tls.cert, [`${at}/client.cert`]: client.cert, [`${at}/client.key`]: client.key };
+    expect(await resolveOn(registry, files)).toBe(digest);
+    await expect(resolveOn(registry, { [`${at}/ca.crt`]: tls.cert })).rejects.toMatchObject({ code: "network" });
+  });
+
+  test("a client certificate is shown to the registry also when its host is written in another way", async () => {
+    const authority = selfSigned("ca");
+    const tls = { ...selfSigned(), ca: authority.cert, requestCert: true, rejectUnauthorized: true };
+    const { registry, digest } = await start({ tls });
+    const client = signedBy(authority);
+    const host = registry.host.replace("127.0.0.1", "127.1");
+    const at = `/etc/containers/certs.d/${host}`;
+    const files = { [`${at}/ca.crt`]: tls.cert, [`${at}/client.cert`]: client.cert, [`${at}/client.key`]: client.key };
+    expect(await resolveOn({ host }, files)).toBe(digest);
+  });
+
+  test("a client certificate is shown to nobody that the registry redirects to", async () => {
+    const authority = selfSigned("ca");
+    const tls = selfSigned();
+    const strict = await start({ tls: { ...tls, ca: authority.cert, requestCert: true, rejectUnauthorized: true } });
+    const headers = { location: `https://${strict.registry.host}/v2/os/manifests/v1` };
+    const { registry } = await start({ tls, faults: [{ path: /manifests/, status: 307, headers }] });
+    const client = signedBy(authority);
+    const at = directory(registry);
+    const files = { [`${at}/ca.crt`]: tls.cert, [`${at}/c.cert`]: client.cert, [`${at}/c.key`]: client.key };
+    await expect(resolveOn(registry, files)).rejects.toMatchObject({ code: "network" });
+    expect(strict.registry.requests).toEqual([]);
+  });
+
+  test("a certificate without its key, and what is none, are errors that say where", async () => {
+    const { registry } = await start({});
+    const at = directory(registry);
+    await expect(resolveOn(registry, { [`${at}/client.cert`]: "x" })).rejects.toMatchObject({
+      code: "bad-format",
+      message: expect.stringContaining(`Cannot use "${at}": it has no client.key; a client certificate is`),
+    });
+    await expect(resolveOn(registry, { [`${at}/client.key`]: "x" })).rejects.toThrow("it has no client.cert");
+    const broken = { [`${at}/c.cert`]: "x", [`${at}/c.key`]: "x" };
+    await expect(resolveOn(registry, broken)).rejects.toThrow("one of them is damaged");
+  });
+
+  test("insecure in registries.conf: any certificate for this place, and for no other", async () => {
+    const [main, mirror] = [await start({}), await start({ tls: selfSigned() })];
+    for (const [insecure, delivering] of [
+      [false, main.registry],
+      [true, mirror.registry],
+    ] as const) {
+      const conf = `[[registry]]\nlocation = "${main.registry.host}"\n[[registry.mirror]]\nlocation = "${mirror.registry.host}"\ninsecure = ${insecure}\n`;
+      const linux = machineWithFiles({ "/etc/containers/registries.conf": conf });
+      const source = openImageSource(parseImageReference(`${main.registry.host}/os:v1`), linux, {
+        environment: { variables: {}, userId: 0 },
+      });
+      open.push({ stop: () => source.close() });
+      await source.resolve(parsePlatform("amd64"));
+      expect(source.registry()?.physical.host).toBe(delivering.host);
+    }
+  });
 });

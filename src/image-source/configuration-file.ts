@@ -1,0 +1,55 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { readToEnd, withOpen } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+
+/** What of the process decides where configuration is. */
+export interface Environment {
+  /** `process.env`. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly userId: number;
+}
+
+/** Configuration is written by people. */
+const fileLimitBytes = 4 * 1024 * 1024;
+
+/** The user's home directory; units of systemd have no HOME, and run as root. */
+export function homeOf(environment: Environment): string {
+  return variableOf(environment, "HOME") ?? "/root";
+}
+
+/** The value of a variable; undefined when it is not set, or empty. */
+export function variableOf({ variables }: Environment, name: string): string | undefined {
+  return variables[name] || undefined;
+}
+
+/**
+ * The bytes of a file that an administrator has put there, perhaps as a symlink; undefined where there is none.
+ *
+ * @throws OsdeployError `permission-denied`, `limit-exceeded`.
+ */
+export function readConfiguration(files: LinuxFiles, path: Path): Uint8Array | undefined {
+  if (files.lstatIfExists(path) === undefined) return undefined;
+  try {
+    return withOpen(files, path, "input", (fd) => readToEnd(files, fd, fileLimitBytes));
+  } catch (error) {
+    // A symlink that leads nowhere.
+    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+/** The names in a directory, in byte order; none where there is no such directory. */
+export function listConfiguration(files: LinuxFiles, path: Path): readonly Path[] {
+  try {
+    return files.readDirectory(path);
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "not-found") return [];
+    throw error;
+  }
+}
+
+/** `path` as text, quoted, for messages. */
+export function quotePath(path: Path): string {
+  return JSON.stringify(toText(path));
+}

@@ -1,0 +1,99 @@
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Registry, type RegistryOptions } from "../../../src/image-source/registry.ts";
+import { listTags } from "../../../src/image-source/registry-documents.ts";
+import type { BuiltImage } from "../../builders/oci-image.ts";
+import { buildNoiseImage, OpenSources } from "../../builders/oci-source.ts";
+import type { FakeRegistry } from "../../fakes/fake-registry.ts";
+
+let image: BuiltImage;
+const open = new OpenSources();
+
+beforeAll(async () => {
+  image = await buildNoiseImage();
+});
+
+afterEach(() => open.stop());
+
+async function registryAt(fake: FakeRegistry, changes: Partial<RegistryOptions> = {}): Promise<Registry> {
+  const registry = await Registry.open(
+    { host: fake.host, repository: "os" },
+    {
+      ...{ login: undefined, tlsVerify: true, tls: { own: undefined, others: undefined } },
+      proxies: { http: undefined, https: undefined, except: undefined },
+      timeouts: { connectMs: 2_000, headersMs: 2_000, idleMs: 2_000 },
+      retry: { tries: 2, delayMs: 1, random: () => 0, signal: undefined },
+      now: Date.now,
+      ...changes,
+    },
+  );
+  open.addServer({ close: (done: () => void) => void registry.close().then(done) } as never);
+  return registry;
+}
+
+describe("listTags", () => {
+  test("all tags; page after page where the registry says so", async () => {
+    const fake = await open.registry(image);
+    fake.add(image, "v2");
+    const registry = await registryAt(fake);
+    expect(await listTags(registry)).toEqual(["v1", "v2"]);
+    const link = '</v2/os/tags/list?last=a&n=1>; rel="next"';
+    fake.faults.push({ path: /tags/, times: 1, status: 200, body: '{"tags":["a"]}', headers: { link } });
+    fake.faults.push({ path: /tags/, times: 1, status: 200, body: '{"tags":null}' });
+    fake.requests.length = 0;
+    expect(await listTags(registry)).toEqual(["a"]);
+    expect(fake.requests.map(({ path }) => path)).toEqual(["/v2/os/tags/list", "/v2/os/tags/list?last=a&n=1"]);
+  });
+
+  test("a registry that names ever another page is left", async () => {
+    const headers = { link: '</v2/os/tags/list?n=1>; rel="next"' };
+    const body = JSON.stringify({ tags: Array.from({ length: 60_000 }, (_, at) => `t${at}`) });
+    const fake = await open.registry(image, { faults: [{ path: /tags/, times: 9, status: 200, body, headers }] });
+    await expect(listTags(await registryAt(fake))).rejects.toMatchObject({ code: "limit-exceeded" });
+  });
+});
+
+describe("Registry.request: what pushes need", () => {
+  test("an upload begins, and goes on at the address that the registry names, with a token that may push", async () => {
+    const fake = await open.registry(image, { auth: "token" });
+    const registry = await registryAt(fake, { actions: "pull,push" });
+    const begun = await registry.request("blobs/uploads/", { method: "POST", headers: {}, body: () => "" }, "push");
+    begun.body.destroy();
+    expect(begun.status).toBe(202);
+    const target = new URL(begun.header("location") ?? "");
+    target.searchParams.set("digest", "sha256:x");
+    const headers = { "content-type": "application/octet-stream" };
+    async function* body() {
+      yield Buffer.from("bl");
+      yield Buffer.from("ob");
+    }
+    const done = await registry.request(target, { method: "PUT", headers, body }, "push");
+    done.body.destroy();
+    expect(done.status).toBe(201);
+    expect(
+      fake.requests.map(({ method, path, body: sent }) => [method ?? "GET", path.replace(/service.*scope/, ""), sent]),
+    ).toEqual([
+      ["POST", "/v2/os/blobs/uploads/", ""],
+      ["GET", "/token?=repository%3Aos%3Apull%2Cpush", undefined],
+      ["POST", "/v2/os/blobs/uploads/", ""],
+      ["PUT", "/upload/7?state=x&digest=sha256%3Ax", "blob"],
+    ]);
+  });
+
+  test("an address on another host gets no Authorization, and a redirect of an upload is an answer", async () => {
+    const [fake, other] = [await open.registry(image, { auth: "token" }), await open.registry(image)];
+    const registry = await registryAt(fake);
+    (await registry.get("manifests/v1", {}, "fetch")).body.destroy();
+    const answer = await registry.request(
+      new URL(`http://${other.host}/upload/1`),
+      { method: "PUT", headers: {} },
+      "push",
+    );
+    answer.body.destroy();
+    expect(other.requests).toMatchObject([{ path: "/upload/1", authorization: undefined }]);
+    const headers = { location: `http://${other.host}/` };
+    fake.faults.push({ path: /uploads/, times: 1, status: 307, headers });
+    const redirected = await registry.request("blobs/uploads/", { method: "POST", headers: {} }, "push");
+    redirected.body.destroy();
+    expect(redirected.status).toBe(307);
+  });
+});
