@@ -1,11 +1,19 @@
 import { type ByteString, fromText, toText } from "../bytes/byte-string.ts";
 import { type ManifestDigest, parseManifestDigest } from "../digest/oci-digest.ts";
 import { OsdeployError } from "../errors.ts";
-import { formatRegistryName, parseRegistryName, type RegistryName } from "./registry-name.ts";
+import {
+  formatRegistryName,
+  formatShortName,
+  parseRegistryName,
+  parseShortName,
+  type RegistryName,
+  type ShortName,
+} from "./registry-name.ts";
 
 /** Where an image is, as a person writes it; the transports are those of podman and skopeo, and `rootfs:`. */
 export type ImageReference =
   | RegistryReference
+  | ShortReference
   | LayoutReference
   | OciArchiveReference
   | DockerArchiveReference
@@ -14,6 +22,11 @@ export type ImageReference =
 /** `docker://HOST/REPOSITORY[:TAG][@DIGEST]`, or the same without `docker://`. */
 export interface RegistryReference extends RegistryName {
   readonly kind: "registry";
+}
+
+/** `os`, `team/os:v1`: the registry is left out, and only the machine's configuration knows which one is meant. */
+export interface ShortReference extends ShortName {
+  readonly kind: "short-name";
 }
 
 /** `oci:DIR[:TAG]`: an OCI image layout in a directory. */
@@ -77,8 +90,9 @@ const foreign: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Reads an image reference as podman and skopeo write them. A name without a transport is one in a registry: `os` is
- * `docker.io/library/os:latest`, `localhost/os` and `host:5000/os` name their host.
+ * Reads an image reference as podman and skopeo write them. A name without a transport is one in a registry:
+ * `localhost/os` and `host:5000/os` name their host, `os` is a short name. Behind `docker://` it never is: there `os` is
+ * `docker.io/library/os:latest`.
  *
  * Where a name has a tag and a digest, as podman accepts, the digest decides and the tag is kept for people. As in
  * skopeo, the first colon after the transport ends a path.
@@ -98,6 +112,8 @@ export function parseImageReference(text: string): ImageReference {
   if (/^(\/|~|\.\.?(\/|$))/.test(text)) {
     throw wrong(text, `it looks like a path; write oci:${text.slice(0, 100)} or another transport in front of it`);
   }
+  const short = parseShortName(text);
+  if (short !== undefined) return { kind: "short-name", ...short };
   return { kind: "registry", ...parseRegistryName(text) };
 }
 
@@ -106,6 +122,8 @@ export function formatImageReference(reference: ImageReference): string {
   switch (reference.kind) {
     case "registry":
       return `docker://${formatRegistryName(reference)}`;
+    case "short-name":
+      return formatShortName(reference);
     case "oci-layout":
       return `oci:${toText(reference.path)}${formatChoice(reference.choice)}`;
     case "oci-archive":

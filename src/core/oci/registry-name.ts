@@ -29,29 +29,66 @@ const repositoryLimit = 255;
  * @see https://github.com/distribution/reference/blob/main/reference.go
  */
 export function parseRegistryName(text: string): RegistryName {
+  const { tag, digest, rest } = splitName(text);
+  const { host, repository } = expand(rest);
+  checkHost(host, text);
+  checkRepository(repository, text);
+  return { host, repository, ...defaultTag(tag, digest) };
+}
+
+type Choice = Pick<RegistryName, "tag" | "digest">;
+
+function splitName(text: string): Choice & { readonly rest: string } {
   const at = text.indexOf("@");
   const digest = at < 0 ? undefined : parseDigest(text.slice(at + 1), text);
   const named = at < 0 ? text : text.slice(0, at);
   const colon = named.indexOf(":", named.lastIndexOf("/") + 1);
   const tag = colon < 0 ? undefined : parseTag(named.slice(colon + 1), text);
-  const { host, repository } = expand(colon < 0 ? named : named.slice(0, colon));
-  checkHost(host, text);
-  checkRepository(repository, text);
-  return { host, repository, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
+  return { tag, digest, rest: colon < 0 ? named : named.slice(0, colon) };
+}
+
+function defaultTag(tag: string | undefined, digest: ManifestDigest | undefined): Choice {
+  return { tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
+}
+
+/** A name whose registry is left out: the machine's configuration says which one is meant. */
+export type ShortName = Omit<RegistryName, "host">;
+
+/**
+ * Reads `REPOSITORY[:TAG][@DIGEST]`, tag `latest` where neither tag nor digest is given; undefined when the name says its
+ * registry.
+ *
+ * @throws OsdeployError `usage`, as {@link parseRegistryName}.
+ */
+export function parseShortName(text: string): ShortName | undefined {
+  const { tag, digest, rest } = splitName(text);
+  if (hostOf(rest) !== undefined) return undefined;
+  checkRepository(rest, text);
+  return { repository: rest, ...defaultTag(tag, digest) };
+}
+
+/** `REPOSITORY[:TAG][@DIGEST]`. */
+export function formatShortName(name: ShortName): string {
+  const tag = name.tag === undefined ? "" : `:${name.tag}`;
+  const digest = name.digest === undefined ? "" : `@${name.digest}`;
+  return `${name.repository}${tag}${digest}`;
 }
 
 /** `HOST/REPOSITORY[:TAG][@DIGEST]`. */
 export function formatRegistryName(name: RegistryName): string {
-  const tag = name.tag === undefined ? "" : `:${name.tag}`;
-  const digest = name.digest === undefined ? "" : `@${name.digest}`;
-  return `${name.host}/${name.repository}${tag}${digest}`;
+  return `${name.host}/${formatShortName(name)}`;
+}
+
+/** The first component, when it is a host. */
+function hostOf(name: string): string | undefined {
+  const first = name.slice(0, Math.max(name.indexOf("/"), 0));
+  return first === "localhost" || /[.:A-Z]/.test(first) ? first : undefined;
 }
 
 function expand(name: string): { readonly host: string; readonly repository: string } {
-  const slash = name.indexOf("/");
-  const first = name.slice(0, Math.max(slash, 0));
-  if (first !== "localhost" && !/[.:A-Z]/.test(first)) return { host: "docker.io", repository: inDockerHub(name) };
-  const repository = name.slice(slash + 1);
+  const first = hostOf(name);
+  if (first === undefined) return { host: "docker.io", repository: inDockerHub(name) };
+  const repository = name.slice(first.length + 1);
   // The old name of Docker Hub still stands in many scripts; two names for one registry would be two origins.
   const isHub = first === "docker.io" || first === "index.docker.io";
   return isHub ? { host: "docker.io", repository: inDockerHub(repository) } : { host: first, repository };
@@ -67,7 +104,7 @@ function checkHost(host: string, text: string): void {
 }
 
 function checkRepository(repository: string, text: string): void {
-  if (/^library\/[0-9a-f]{64}$/.test(repository)) {
+  if (/^(library\/)?[0-9a-f]{64}$/.test(repository)) {
     throw wrong(text, "64 hex digits are no name; a digest is written NAME@sha256:DIGITS");
   }
   if (repository.length > repositoryLimit) throw wrong(text, `the name is longer than ${repositoryLimit} characters`);

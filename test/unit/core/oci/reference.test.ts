@@ -20,9 +20,13 @@ describe("parseImageReference: a name in a registry", () => {
     ["quay.io/os:latest", "docker://quay.io/os:latest"],
     ["docker://quay.io/os", "docker://quay.io/os:latest"],
     ["quay.io/a/b/c:v1.0_x-y", "docker://quay.io/a/b/c:v1.0_x-y"],
-    ["debian", "docker://docker.io/library/debian:latest"],
-    ["debian:13", "docker://docker.io/library/debian:13"],
-    ["user/os", "docker://docker.io/user/os:latest"],
+    ["docker://debian", "docker://docker.io/library/debian:latest"],
+    ["docker://user/os", "docker://docker.io/user/os:latest"],
+    ["debian", "debian:latest"],
+    ["debian:13", "debian:13"],
+    ["user/os", "user/os:latest"],
+    [`user/os:v1@sha256:${hex}`, `user/os:v1@sha256:${hex}`],
+    [`os@sha256:${hex}`, `os@sha256:${hex}`],
     ["docker.io/debian", "docker://docker.io/library/debian:latest"],
     ["index.docker.io/user/os", "docker://docker.io/user/os:latest"],
     ["localhost/os", "docker://localhost/os:latest"],
@@ -36,6 +40,12 @@ describe("parseImageReference: a name in a registry", () => {
   ])("%s is %s", (text, canonical) => {
     expect(formatImageReference(parseImageReference(text))).toBe(canonical);
     expect(parseImageReference(canonical)).toEqual(parseImageReference(text));
+  });
+
+  test("a name without its registry is a short name: only configuration knows what it stands for", () => {
+    expect(parseImageReference("user/os")).toEqual({
+      ...{ kind: "short-name", repository: "user/os", tag: "latest", digest: undefined },
+    });
   });
 
   test("takes the parts apart", () => {
@@ -57,6 +67,7 @@ describe("parseImageReference: a name in a registry", () => {
     [`quay.io/os@sha256:${hex.toUpperCase()}`, "after @ stands a digest"],
     ["quay.io/os@", "after @ stands a digest"],
     [hex, "64 hex digits are no name"],
+    [`docker://${hex}`, "64 hex digits are no name"],
     [`quay.io/${"a".repeat(256)}`, "longer than 255 characters"],
     ["-x.io/os", "is not a host"],
     ["x.io:99999/os", "is not a host"],
