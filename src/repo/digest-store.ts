@@ -1,79 +1,100 @@
-import { type ByteString, fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import { type BlockHasher, VerityHasher, verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
+import { maxBatchedBytes, VerityBatch } from "../core/digest/verity-batch.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
-import type { FileContent } from "../core/tree/inode.ts";
 import { inForeignWords } from "../linux/errno.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
-import type { Fd, FileStat, LinuxFiles, Path } from "../linux/linux.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 
 /** Files up to this size are read once and written from memory; larger ones are read again when they are copied. */
 const wholeBytes = 4 * 1024 * 1024;
 
+/** Content that is in a {@link DigestStore}, or would be; asking for its id may first store it, with others. */
+export interface StoredContent {
+  readonly id: ObjectId;
+}
+
 /**
  * The directory of `mkcomposefs --digest-store`: contents as `ab/cdef…`, named by their sha256 fs-verity digest, and
- * nothing else. Without a path it only says what would be in it.
+ * nothing else. Without a path it only says what would be in it. Several threads can fill one directory.
  */
 export class DigestStore {
   readonly #files: LinuxFiles;
   readonly #path: Path | undefined;
   readonly #hashBlocks: BlockHasher | undefined;
-  readonly #buffer = new Uint8Array(wholeBytes);
-  readonly #present = new Set<ObjectId>();
-  readonly #directories = new Set<string>();
+  readonly #temporarySuffix: string;
+  readonly #buffer = new Uint8Array(wholeBytes + 1);
+  readonly #batch: VerityBatch;
+  /** The final names that are taken, in the directories that were looked into. */
+  readonly #present = new Set<Path>();
+  readonly #directories = new Set<Path>();
 
-  constructor(files: LinuxFiles, path: Path | undefined, hashBlocks?: BlockHasher) {
+  /** `temporarySuffix` is for names that are not final, and other than that of any thread that fills the same directory. */
+  constructor(
+    files: LinuxFiles,
+    path: Path | undefined,
+    options: { readonly hashBlocks?: BlockHasher | undefined; readonly temporarySuffix: string },
+  ) {
     this.#files = files;
     this.#path = path && ((path.replace(/\/+$/, "") || "/") as Path);
-    this.#hashBlocks = hashBlocks;
+    this.#hashBlocks = options.hashBlocks;
+    this.#temporarySuffix = options.temporarySuffix;
+    const store = (id: ObjectId, bytes: Uint8Array) => this.#store(id, { kind: "bytes", bytes });
+    this.#batch = new VerityBatch("sha256", store, options.hashBlocks);
   }
 
-  /** What a root image says of the file: content of up to 64 bytes inline, else the digest and where it lies. */
-  add(path: Path, stat: FileStat): FileContent {
-    if (stat.sizeBytes > wholeBytes) return this.#addLarge(path, stat);
-    const bytes = this.#buffer.subarray(0, readInto(this.#files, path, this.#buffer));
-    if (bytes.length <= maxInlineBytes) return { kind: "inline", bytes: fromBytes(bytes) };
+  /**
+   * Stores the content of the file `path`, which had `sizeBytes` just before; that of small files some time later, many
+   * together, and so are their errors told.
+   *
+   * @throws OsdeployError `system` when it has another size by now; what a read or write throws, in mkcomposefs's words.
+   */
+  add(path: Path, sizeBytes: number): StoredContent {
+    if (sizeBytes > wholeBytes) return this.#addLarge(path, sizeBytes);
+    const room = this.#buffer.subarray(0, sizeBytes + 1);
+    const bytes = room.subarray(0, readInto(this.#files, path, room));
+    if (bytes.length !== sizeBytes) throw changedFile(path);
+    if (sizeBytes <= maxBatchedBytes) return this.#batch.add(bytes);
     const id = verityDigest("sha256", bytes, this.#hashBlocks);
     this.#store(id, { kind: "bytes", bytes });
-    return external(id, bytes.length);
+    return { id };
   }
 
-  #addLarge(path: Path, stat: FileStat): FileContent {
+  #addLarge(path: Path, sizeBytes: number): StoredContent {
     const hasher = new VerityHasher("sha256", this.#hashBlocks);
-    let sizeBytes = 0;
+    let readBytes = 0;
     withOpen(this.#files, path, "read", (fd) =>
       readPieces(this.#files, fd, (piece) => {
         hasher.update(piece);
-        sizeBytes += piece.length;
+        readBytes += piece.length;
       }),
     );
-    if (sizeBytes !== stat.sizeBytes) {
-      throw new OsdeployError("system", `Cannot read ${JSON.stringify(path)}: it changes while it is read`);
-    }
+    if (readBytes !== sizeBytes) throw changedFile(path);
     const id = hasher.digest();
     this.#store(id, { kind: "file", path });
-    return external(id, sizeBytes);
+    return { id };
   }
 
   #store(id: ObjectId, content: ContentSource): void {
-    if (this.#path === undefined || this.#present.has(id)) return;
-    this.#present.add(id);
+    if (this.#path === undefined) return;
     try {
-      this.#write(pathBelow(this.#path, id.slice(0, 2)), id.slice(2), content);
+      const directory = pathBelow(this.#path, id.slice(0, 2));
+      if (!this.#directories.has(directory)) this.#openDirectory(directory);
+      const target = pathBelow(directory, id.slice(2));
+      if (this.#present.has(target)) return;
+      this.#write(target, content);
+      this.#present.add(target);
     } catch (cause) {
       throw inForeignWords("cannot fill store", cause);
     }
   }
 
   /** Written under another name first: a file under its digest's name is always whole. */
-  #write(directory: Path, name: string, content: ContentSource): void {
-    const target = pathBelow(directory, name);
-    if (!this.#directories.has(directory)) this.#makeDirectory(directory);
-    if (this.#files.lstatIfExists(target) !== undefined) return;
-    const temporary = `${target}.tmp` as Path;
-    if (this.#files.lstatIfExists(temporary) !== undefined) this.#files.unlink(temporary);
+  #write(target: Path, content: ContentSource): void {
+    const temporary = `${target}.tmp${this.#temporarySuffix}` as Path;
+    // Only a run that was cut off leaves one. To ask for each file costs more than this.
+    if (this.#present.has(temporary)) this.#files.unlink(temporary);
     if (content.kind === "bytes") {
       this.#files.writeNewFile(temporary, content.bytes, 0o644);
     } else {
@@ -83,34 +104,46 @@ export class DigestStore {
     this.#files.rename(temporary, target);
   }
 
+  /** Learns what is in a directory of the store, or makes it. */
+  #openDirectory(directory: Path): void {
+    this.#makeDirectory(directory);
+    for (const name of this.#files.readDirectory(directory)) this.#present.add(childPath(directory, name));
+  }
+
   /** With those above it that are missing. */
   #makeDirectory(path: Path): void {
     if (this.#files.lstatIfExists(path) === undefined) {
       const above = path.replace(/\/*[^/]*$/, "") as Path;
       if (above !== "" && !this.#directories.has(above)) this.#makeDirectory(above);
-      this.#files.makeDirectory(path, 0o755);
+      this.#makeUnlessMade(path);
     }
     this.#directories.add(path);
   }
+
+  /** Another thread may be a little faster. */
+  #makeUnlessMade(path: Path): void {
+    try {
+      this.#files.makeDirectory(path, 0o755);
+    } catch (error) {
+      if (!(error instanceof OsdeployError && error.code === "already-exists")) throw error;
+    }
+  }
 }
 
-function external(id: ObjectId, sizeBytes: number): FileContent {
-  const backingPath: ByteString = childPath(fromText(id.slice(0, 2)), fromText(id.slice(2)));
-  return { kind: "external", sizeBytes: BigInt(sizeBytes), backingPath, digest: id };
+function changedFile(path: Path): OsdeployError {
+  return new OsdeployError("system", `Cannot read ${JSON.stringify(path)}: it changes while it is read`);
 }
 
-/** Reads the whole file into `buffer`, which has room for it, and says how much there was. */
+/** Reads the file into `buffer`, which has room for one byte more than is expected, and says how much there was. */
 function readInto(files: LinuxFiles, path: Path, buffer: Uint8Array): number {
   return withOpen(files, path, "read", (fd) => {
     let offset = 0;
-    for (;;) {
-      const length = readSome(files, fd, buffer, offset);
-      if (length === 0) return offset;
+    // Where all that was expected has come, and no more with it, is the end.
+    while (offset < buffer.length - 1) {
+      const length = files.read(fd, buffer, { offset, length: buffer.length - offset });
+      if (length === 0) break;
       offset += length;
     }
+    return offset;
   });
-}
-
-function readSome(files: LinuxFiles, fd: Fd, buffer: Uint8Array, offset: number): number {
-  return offset === buffer.length ? 0 : files.read(fd, buffer, { offset, length: buffer.length - offset });
 }

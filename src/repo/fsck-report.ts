@@ -46,6 +46,8 @@ export interface FsckProblem {
   readonly message: string;
   /** The tags, references, root images (`images/…`) and deployments that need the object or are the name itself. */
   readonly hits: readonly string[];
+  /** Files of root images whose content the object is, by their paths from the root; some, where there are very many. */
+  readonly files: readonly string[];
 }
 
 /** What a check found; the value of `fsck --json`. */
@@ -91,6 +93,11 @@ export class FsckProblems {
     if (problem.object !== undefined) this.#objects.add(problem.object);
   }
 
+  /** The objects that are damaged or missing. */
+  get objects(): ReadonlySet<ObjectId> {
+    return this.#objects;
+  }
+
   /** Whether there is already a problem with the object. */
   knows(object: ObjectId): boolean {
     return this.#objects.has(object);
@@ -98,14 +105,21 @@ export class FsckProblems {
 
   /** The value of the whole check. */
   report(
-    totals: Pick<FsckReport, "objects" | "objectBytes" | "streams" | "images"> & { readonly hits: readonly Keeper[] },
+    totals: Pick<FsckReport, "objects" | "objectBytes" | "streams" | "images"> & {
+      readonly hits: readonly Keeper[];
+      readonly files: ReadonlyMap<ObjectId, readonly string[]>;
+    },
   ): FsckReport {
-    const { hits: keepers, ...counts } = totals;
-    const problems = [...this.#found.values()].map((problem) => this.#finish(problem, keepers));
+    const { hits: keepers, files, ...counts } = totals;
+    const problems = [...this.#found.values()].map((problem) => this.#finish(problem, keepers, files));
     return { ok: problems.every(({ severity }) => severity === "note"), ...counts, problems };
   }
 
-  #finish(problem: FoundProblem, keepers: readonly Keeper[]): FsckProblem {
+  #finish(
+    problem: FoundProblem,
+    keepers: readonly Keeper[],
+    files: ReadonlyMap<ObjectId, readonly string[]>,
+  ): FsckProblem {
     const { object } = problem;
     const hit = object === undefined ? [] : keepers.filter(({ needs }) => needs.has(object)).map(({ name }) => name);
     return {
@@ -115,6 +129,7 @@ export class FsckProblems {
       object: object ?? null,
       message: problem.message,
       hits: [...new Set([...(problem.hits ?? []), ...hit])],
+      files: object === undefined ? [] : (files.get(object) ?? []),
     };
   }
 }

@@ -2,12 +2,14 @@ import { type BlockHasher, verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
+import { filesOfObjects } from "./fsck-files.ts";
 import { checkNames } from "./fsck-names.ts";
 import { FsckProblems, type FsckReport } from "./fsck-report.ts";
 import { checkStreamContents } from "./fsck-streams.ts";
 import { digestFile, newScratch } from "./object-check.ts";
 import { ObjectGraph } from "./object-graph.ts";
 import { listObjects } from "./object-listing.ts";
+import { listPartialLayers } from "./partial-layer.ts";
 import type { Repo } from "./repo.ts";
 import { metaPath, objectPath } from "./repo-paths.ts";
 import { listDeadStaging } from "./staging-leftovers.ts";
@@ -40,12 +42,18 @@ export function checkRepo(repo: Repo, options: FsckOptions): FsckReport {
   for (const path of listDeadStaging(repo.files, repo.path)) {
     problems.add({ kind: "leftover", path, message: "a run that stopped in the middle left it; gc removes it" });
   }
+  for (const path of listPartialLayers(repo.files, repo.path)) {
+    const message =
+      "a pull that stopped left what it had fetched of a layer; the next one goes on with it, gc removes it";
+    problems.add({ kind: "leftover", path, message });
+  }
   return problems.report({
     objects: objects.ids.size,
     objectBytes: objects.bytes,
     streams: names.streamLinks.length,
     images: names.images,
     hits: names.keepers,
+    files: filesOfObjects(repo, names.keepers, problems.objects),
   });
 }
 

@@ -1,4 +1,5 @@
 import { removeTree } from "../linux/remove-tree.ts";
+import { removeStaleIndexes } from "./content-index.ts";
 import { type GcOptions, type GcPlan, planGc } from "./plan-gc.ts";
 import type { ExclusiveRepo } from "./repo.ts";
 import { objectPath } from "./repo-paths.ts";
@@ -19,5 +20,6 @@ export function collectGarbage(repo: ExclusiveRepo, options: GcOptions): GcPlan 
   if (names.length > 0) repo.sync();
   for (const { id } of plan.objects) repo.files.unlink(objectPath(repo.path, id));
   for (const path of plan.leftovers) removeTree(repo.files, path);
+  removeStaleIndexes(repo);
   return plan;
 }

@@ -74,8 +74,8 @@ export class KnownFileTable implements KnownFiles {
 
   get(path: ByteString): KnownFile | undefined {
     const [first, second] = hashesOf(path);
-    for (let slot = first; ; slot++) {
-      const record = this.#slots[slot & (this.#slots.length - 1)] ?? 0;
+    for (let probe = 0; probe < probeLimit; probe++) {
+      const record = this.#slots[(first + probe) & (this.#slots.length - 1)] ?? 0;
       if (record === 0) return undefined;
       const at = (record - 1) * this.#recordBytes;
       if (this.#records.getUint32(at) !== first || this.#records.getUint32(at + 4) !== second) continue;
@@ -83,6 +83,7 @@ export class KnownFileTable implements KnownFiles {
       const id: string = fromBytes(this.#bytes, idStart, idStart + this.#idLength);
       return { id: id as ObjectId, sizeBytes: this.#records.getFloat64(at + 8) };
     }
+    return undefined;
   }
 
   #add({ path, backingPath, sizeBytes }: FoundFile, number: number): void {
@@ -92,11 +93,17 @@ export class KnownFileTable implements KnownFiles {
     this.#records.setUint32(at + 4, second);
     this.#records.setFloat64(at + 8, sizeBytes);
     writeBytes(`${backingPath.slice(0, 2)}${backingPath.slice(3)}` as ByteString, this.#bytes, at + headerBytes);
-    let slot = first & (this.#slots.length - 1);
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & (this.#slots.length - 1);
-    this.#slots[slot] = number + 1;
+    for (let probe = 0; probe < probeLimit; probe++) {
+      const slot = (first + probe) & (this.#slots.length - 1);
+      if (this.#slots[slot] !== 0) continue;
+      this.#slots[slot] = number + 1;
+      return;
+    }
   }
 }
+
+/** An image chooses its paths, and so could make all of them meet. A file that finds no place is only no hint. */
+const probeLimit = 64;
 
 function hashesOf(path: ByteString): readonly [number, number] {
   return [xxh32(path, 0) >>> 0, xxh32(path, 1) >>> 0];

@@ -1,8 +1,7 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert } from "../core/errors.ts";
-import { objectContent } from "../core/splitstream/layer-entries.ts";
-import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
+import { type AwaitedObject, SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
 import type { TarSink } from "../core/tar/tar-scanner.ts";
 import type { ExternalContent } from "../core/tree/inode.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
@@ -22,6 +21,9 @@ export interface LayerStats {
   /** Bytes of the tar that are in the splitstream itself. */
   readonly inlineBytes: number;
 }
+
+/** Of entries that nobody looks at: what they are is in the splitstream, and there their content has its name. */
+const unnamedContent: ExternalContent = { kind: "external", sizeBytes: 0n, backingPath: undefined, digest: undefined };
 
 /**
  * Where the tar scanner's finds go: contents to the staging area, the rest to the layer's splitstream.
@@ -53,7 +55,7 @@ export class LayerSink implements TarSink {
   }
 
   file(bytes: Uint8Array, path?: ByteString): ExternalContent {
-    return this.#addObject(this.#knownObject(bytes, path) ?? this.#staging.add(bytes), bytes.length);
+    return this.#addObject(this.#knownObject(bytes, path) ?? this.#staging.addAwaited(bytes), bytes.length);
   }
 
   beginFile(sizeBytes: number, path?: ByteString): void {
@@ -79,9 +81,11 @@ export class LayerSink implements TarSink {
       this.#knownCount++;
       return this.#addObject(matched.id, matched.sizeBytes);
     }
-    assert(this.#writer !== undefined, "the end of a file comes after its beginning");
-    const { id, sizeBytes } = this.#writer.finish();
+    const writer = this.#writer;
+    assert(writer !== undefined, "the end of a file comes after its beginning");
+    // Before it is finished: whatever fails then, its file is closed.
     this.#writer = undefined;
+    const { id, sizeBytes } = writer.finish();
     return this.#addObject(id, sizeBytes);
   }
 
@@ -108,10 +112,10 @@ export class LayerSink implements TarSink {
     this.#writer = undefined;
   }
 
-  #addObject(id: ObjectId, sizeBytes: number): ExternalContent {
+  #addObject(object: ObjectId | AwaitedObject, sizeBytes: number): ExternalContent {
     this.#fileCount++;
-    this.#stream.addObject(id, BigInt(sizeBytes));
-    return objectContent(id, BigInt(sizeBytes));
+    this.#stream.addObject(object, BigInt(sizeBytes));
+    return unnamedContent;
   }
 
   #knownObject(bytes: Uint8Array, path: ByteString | undefined): ObjectId | undefined {

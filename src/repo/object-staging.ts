@@ -1,5 +1,7 @@
 import { type BlockHasher, VerityHasher, verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
+import { maxBatchedBytes, VerityBatch } from "../core/digest/verity-batch.ts";
+import type { AwaitedObject } from "../core/splitstream/splitstream-writer.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import {
@@ -48,12 +50,15 @@ export class ObjectStaging {
   #canClone = true;
   readonly #scratch = newScratch();
   #count = 0;
+  /** Small contents that are not staged yet. */
+  readonly #batch: VerityBatch;
 
   /** `hashBlocks` replaces Node's own block hasher by a faster one. */
   constructor(files: LinuxFiles, options: StagingOptions, hashBlocks?: BlockHasher) {
     this.#files = files;
     this.#options = options;
     this.#hashBlocks = hashBlocks;
+    this.#batch = new VerityBatch(options.algorithm, (id, bytes) => this.#stage(id, bytes), hashBlocks);
   }
 
   /** What names the objects. */
@@ -64,12 +69,24 @@ export class ObjectStaging {
   /** Stages content that lies in memory as a whole. The bytes are not kept. */
   add(bytes: Uint8Array): ObjectId {
     const id = verityDigest(this.#options.algorithm, bytes, this.#hashBlocks);
+    this.#stage(id, bytes);
+    return id;
+  }
+
+  /**
+   * Stages content that lies in memory as a whole and is not empty; small ones some time later, many together. Whoever
+   * asks one of them for its id has all that wait staged, and gets the error where that fails.
+   */
+  addAwaited(bytes: Uint8Array): AwaitedObject {
+    return bytes.length > maxBatchedBytes ? { id: this.add(bytes) } : this.#batch.add(bytes);
+  }
+
+  #stage(id: ObjectId, bytes: Uint8Array): void {
     const state = this.#stateOf(id, { kind: "bytes", bytes });
-    if (state === "settled") return id;
+    if (state === "settled") return;
     const path = this.#newPath();
     this.#files.writeNewFile(path, bytes, objectPermissions);
     this.#record({ id, path, sizeBytes: bytes.length, replaces: state === "damaged" });
-    return id;
   }
 
   /** Stages content that comes in pieces. Finish or abandon it. */
@@ -113,6 +130,7 @@ export class ObjectStaging {
 
   /** Hands over what was staged since the last call. Each object comes once, so one staging can serve many layers. */
   take(): readonly StagedObject[] {
+    this.#batch.measure();
     const staged = this.#staged;
     this.#staged = [];
     return staged;
@@ -120,6 +138,7 @@ export class ObjectStaging {
 
   /** Drops what was staged since the last {@link take}: a layer turned out to be wrong. */
   discard(): void {
+    this.#batch.clear();
     for (const { id, path } of this.take()) {
       this.#settled.delete(id);
       this.#files.unlink(path);

@@ -6,6 +6,7 @@ import { childPath } from "../linux/path.ts";
 import { readLinkIfExists } from "./name-link.ts";
 import { ObjectGraph, type Role, type Root } from "./object-graph.ts";
 import { listObjects, readDirectoryIfExists } from "./object-listing.ts";
+import { listPartialLayers } from "./partial-layer.ts";
 import { describeReference, listReferences, type Reference } from "./references.ts";
 import type { Repo } from "./repo.ts";
 import { imagesPath, linkedObject, objectPath, streamsPath } from "./repo-paths.ts";
@@ -39,6 +40,10 @@ export interface GarbageObject {
 export interface GcOptions {
   /** The root images of deployments. */
   readonly keepImages: readonly ObjectId[];
+  /** Tags that are about to be taken away, and keep nothing: for a plan of what would go with them. */
+  readonly withoutTags?: ReadonlySet<string>;
+  /** Whether what was fetched of layers stays, so that a pull that was stopped goes on from there; it does not when not given. */
+  readonly keepFetched?: boolean;
 }
 
 /**
@@ -49,7 +54,10 @@ export interface GcOptions {
  * may be taken away.
  */
 export function planGc(repo: Repo, options: GcOptions): GcPlan {
-  const references = listReferences(repo).filter((reference) => !isTemporaryName(fileName(reference)));
+  const references = listReferences(repo).filter(
+    (reference) =>
+      !isTemporaryName(fileName(reference)) && options.withoutTags?.has(describeReference(reference)) !== true,
+  );
   const found = references.map((reference) => ({ reference, root: rootOf(repo, reference) }));
   const images = options.keepImages.map((id): Root => ({ role: "image", id }));
   const reached = reach(repo, [...found.flatMap(({ root }) => (root === undefined ? [] : [root])), ...images]);
@@ -64,7 +72,7 @@ export function planGc(repo: Repo, options: GcOptions): GcPlan {
     ),
     links: names.flatMap((name) => name.dead),
     objects: objects.garbage,
-    leftovers: [...findLeftovers(repo), ...objects.leftovers],
+    leftovers: [...findLeftovers(repo, options), ...objects.leftovers],
     objectBytes: objects.garbage.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     keptObjects: objects.kept,
     strays: [
@@ -157,8 +165,8 @@ function sortObjects(repo: Repo, live: ReadonlySet<ObjectId>): SortedObjects {
   };
 }
 
-/** Temporary names outside the object directory, and the staging directories of dead runs. */
-function findLeftovers(repo: Repo): readonly Path[] {
+/** Temporary names outside the object directory, the staging directories of dead runs, and layers fetched in part. */
+function findLeftovers(repo: Repo, { keepFetched }: GcOptions): readonly Path[] {
   const directories = [repo.path, streamsPath(repo.path), imagesPath(repo.path)];
   const temporary = directories.flatMap((directory) =>
     readDirectoryIfExists(repo.files, directory)
@@ -166,7 +174,9 @@ function findLeftovers(repo: Repo): readonly Path[] {
       .map((name) => childPath(directory, name)),
   );
   const inReferences = listReferences(repo).filter((reference) => isTemporaryName(fileName(reference)));
-  return [...temporary, ...inReferences.map(({ path }) => path), ...listDeadStaging(repo.files, repo.path)];
+  const fetched = keepFetched === true ? [] : listPartialLayers(repo.files, repo.path);
+  const staged = [...listDeadStaging(repo.files, repo.path), ...fetched];
+  return [...temporary, ...inReferences.map(({ path }) => path), ...staged];
 }
 
 function unreadable(repo: Repo, root: Root, cause: OsdeployError): OsdeployError {

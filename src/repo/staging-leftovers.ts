@@ -3,6 +3,7 @@ import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { readDirectoryIfExists } from "./object-listing.ts";
+import { isPartialLayer } from "./partial-layer.ts";
 import { stagingPath } from "./repo-paths.ts";
 
 /**
@@ -12,6 +13,7 @@ import { stagingPath } from "./repo-paths.ts";
 export function listDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
   const dead: Path[] = [];
   for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
+    if (isPartialLayer(name)) continue;
     const path = childPath(stagingPath(repoPath), name);
     if (withDeadStaging(files, path, () => {})) dead.push(path);
   }
@@ -22,6 +24,7 @@ export function listDeadStaging(files: LinuxFiles, repoPath: Path): readonly Pat
 export function removeDeadStaging(files: LinuxFiles, repoPath: Path): readonly Path[] {
   const removed: Path[] = [];
   for (const name of readDirectoryIfExists(files, stagingPath(repoPath))) {
+    if (isPartialLayer(name)) continue;
     const path = childPath(stagingPath(repoPath), name);
     // Under the lock: a run that has just made this directory and waits for its lock finds it gone and makes another.
     if (withDeadStaging(files, path, () => removeTree(files, path))) removed.push(path);

@@ -1,11 +1,14 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
+import type { LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
+import { KeptRanges, keepRange } from "./kept-ranges.ts";
 import { ensureDirectory, listObjects } from "./object-listing.ts";
 import type { StagingOptions } from "./object-staging.ts";
+import { openPartialLayer, type PartialLayer } from "./partial-layer.ts";
 import type { WritableRepo } from "./repo.ts";
 import { stagingPath } from "./repo-paths.ts";
 
@@ -19,6 +22,9 @@ export class StagingRun {
   readonly #path: Path;
   readonly #fd: Fd;
   readonly #existing: ReadonlySet<ObjectId>;
+  readonly #partialLayers = new Map<LayerDigest, PartialLayer>();
+  /** The layers that this run has looked for ranges of. */
+  readonly #rangedLayers = new Set<LayerDigest>();
   #count = 0;
 
   constructor(repo: WritableRepo) {
@@ -43,9 +49,50 @@ export class StagingRun {
     };
   }
 
-  /** Removes what was not published, and gives the directory up. */
+  /**
+   * The file of a layer that is being fetched, with what an earlier run has fetched of it; undefined when another run has
+   * it. Unlike everything else that is staged it outlives the run, unless it is dropped.
+   */
+  openPartialLayer(digest: LayerDigest): PartialLayer | undefined {
+    const layer = openPartialLayer(this.#repo.files, this.#repo.path, digest);
+    if (layer !== undefined) this.#partialLayers.set(digest, layer);
+    return layer;
+  }
+
+  /** Removes the file of a layer, where this run has one: the layer is published, or the file is worth nothing. */
+  dropPartialLayer(digest: LayerDigest): void {
+    const layer = this.#partialLayers.get(digest);
+    if (layer === undefined) return;
+    this.#partialLayers.delete(digest);
+    try {
+      layer.remove();
+    } finally {
+      layer.close();
+    }
+  }
+
+  /** What earlier runs have kept of the ranges of a layer that comes in parts. */
+  findKeptRanges(digest: LayerDigest): KeptRanges {
+    this.#rangedLayers.add(digest);
+    return KeptRanges.find(this.#repo.files, this.#repo.path, digest);
+  }
+
+  /** Keeps a range for the next run, unless {@link dropPartialLayers} follows. */
+  keepRange(range: Parameters<typeof keepRange>[2]): void {
+    keepRange(this.#repo.files, this.#repo.path, range);
+  }
+
+  /** Removes what this run has, or found kept, of layers that it fetched whole or in parts. */
+  dropPartialLayers(): void {
+    for (const digest of [...this.#partialLayers.keys()]) this.dropPartialLayer(digest);
+    for (const digest of this.#rangedLayers) this.findKeptRanges(digest).drop();
+  }
+
+  /** Removes what was not published but the bytes of layers, and gives the directory up. */
   close(): void {
     try {
+      for (const [digest, { sizeBytes }] of this.#partialLayers) if (sizeBytes === 0) this.dropPartialLayer(digest);
+      for (const layer of this.#partialLayers.values()) layer.close();
       removeTree(this.#repo.files, this.#path);
     } finally {
       this.#repo.files.close(this.#fd);

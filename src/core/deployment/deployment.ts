@@ -1,6 +1,9 @@
-import type { BootEntry, BootMenu } from "../boot/boot-menu.ts";
+import { type BootEntry, type BootMenu, bootEntryId, defaultEntry, isExhausted } from "../boot/boot-menu.ts";
+import type { OsRelease } from "../boot/os-release.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
+import type { BootedRoot } from "./booted-root.ts";
+import type { QuarantineRecord } from "./quarantine.ts";
 
 /** What a deployment follows, and what it was made from. */
 export interface Origin {
@@ -9,6 +12,8 @@ export interface Origin {
   readonly manifestDigest: ManifestDigest;
   /** sha256 over kernel and initramfs, lower-case hex: names what is shared on the boot partition. */
   readonly bootDigest: string;
+  /** The keys and certificates by which its signature policy took the image; empty where none was asked for. */
+  readonly verifiedBy: readonly string[];
 }
 
 /** One bootable system on disk: its state directory, and the boot entries that start it, newest first. */
@@ -19,22 +24,60 @@ export interface Deployment {
   readonly entries: readonly BootEntry[];
 }
 
+/** A deployment that is to get its boot entry at shutdown: all of it is on disk but the last /etc merge and the entry. */
+export interface StagedDeployment {
+  readonly rootImage: ObjectId;
+  readonly origin: Origin;
+  /** What its boot entry is going to say. */
+  readonly boot: {
+    readonly osRelease: OsRelease;
+    readonly kernelPath: string;
+    readonly initramfsPath: string;
+    readonly options: string;
+  };
+  /**
+   * The number of the next boot entry when this was staged. An entry of this root image that has this number or a higher one
+   * is this deployment, committed.
+   */
+  readonly sequence: number;
+  /** Whether it is held back: only fetched, and left alone at shutdown. */
+  readonly finalizationLocked: boolean;
+}
+
 /** All deployments of a sysroot, read once at the start of an operation. */
 export interface SysrootState {
   readonly deployments: readonly Deployment[];
   readonly menu: BootMenu;
   /** Boot entries of ours whose state directory is gone. */
   readonly orphans: readonly BootEntry[];
+  /** Undefined for a sysroot that this machine does not run from. */
+  readonly booted: BootedRoot | undefined;
+  readonly staged: StagedDeployment | undefined;
+  /** Manifests that failed, in the order of their digests. */
+  readonly quarantine: readonly QuarantineRecord[];
+  /** Root images that boot entries of other programs start; their deployments are not ours to remove. */
+  readonly heldByOthers: ReadonlySet<ObjectId>;
+  /** The numbers of entries that were given up because the initramfs found their root image damaged. */
+  readonly damagedEntries: ReadonlySet<number>;
+  /** What could not be read, or was noted to be told; whole sentences without period. */
+  readonly problems: readonly string[];
 }
 
-/** What a deployment is at the next boot. `none`: no boot entry starts it. */
-export type DeploymentRole = "default" | "rollback" | "other" | "none";
+/** What a {@link SysrootState} is put together from; what a sysroot at rest does not have can be left out. */
+export interface SysrootParts {
+  readonly directories: readonly { readonly rootImage: ObjectId; readonly origin: Origin | undefined }[];
+  readonly menu: BootMenu;
+  readonly booted?: BootedRoot | undefined;
+  readonly staged?: StagedDeployment | undefined;
+  readonly quarantine?: readonly QuarantineRecord[];
+  readonly heldByOthers?: ReadonlySet<ObjectId>;
+  readonly damagedEntries?: ReadonlySet<number>;
+  readonly problems?: readonly string[];
+}
 
-/** Puts together what the state directories and the boot menu say. Deployments come newest entry first. */
-export function makeSysrootState(
-  directories: readonly { readonly rootImage: ObjectId; readonly origin: Origin | undefined }[],
-  menu: BootMenu,
-): SysrootState {
+/** Puts together what the state directories, the boot menu and the running system say. Deployments come newest entry first. */
+export function makeSysrootState(parts: SysrootParts): SysrootState {
+  const { directories, menu, booted, staged, quarantine = [], problems = [] } = parts;
   const deployments = directories.map(({ rootImage, origin }) => ({
     rootImage,
     origin,
@@ -45,6 +88,12 @@ export function makeSysrootState(
     deployments: deployments.sort(newestFirst),
     menu,
     orphans: menu.entries.filter(({ rootImage }) => !known.has(rootImage)),
+    booted,
+    staged,
+    quarantine,
+    heldByOthers: parts.heldByOthers ?? new Set(),
+    damagedEntries: parts.damagedEntries ?? new Set(),
+    problems,
   };
 }
 
@@ -53,13 +102,75 @@ function newestFirst(a: Deployment, b: Deployment): number {
   return bySequence !== 0 ? bySequence : a.rootImage < b.rootImage ? -1 : 1;
 }
 
-/** The deployment that boots next: the one with the highest sequence number. */
-export function defaultDeployment(state: SysrootState): Deployment | undefined {
-  return state.deployments.find(({ entries }) => entries.length > 0);
+/** The deployment of a root image. */
+export function findDeployment(state: SysrootState, rootImage: ObjectId | undefined): Deployment | undefined {
+  return state.deployments.find((deployment) => deployment.rootImage === rootImage);
 }
 
-/** The roles of all deployments, in the order of `state.deployments`. */
-export function deploymentRoles(state: SysrootState): readonly DeploymentRole[] {
-  const ranked: readonly DeploymentRole[] = ["default", "rollback"];
-  return state.deployments.map(({ entries }, rank) => (entries.length === 0 ? "none" : (ranked[rank] ?? "other")));
+/** The deployment that the machine runs from. */
+export function bootedDeployment(state: SysrootState): Deployment | undefined {
+  return findDeployment(state, state.booted?.rootImage);
+}
+
+/** The boot entry that the machine was started by; where the kernel arguments name none, the newest of its deployment. */
+export function bootedEntry(state: SysrootState): BootEntry | undefined {
+  const entries = bootedDeployment(state)?.entries ?? [];
+  return entries.find(({ sequence }) => bootEntryId(sequence) === state.booted?.entryId) ?? entries[0];
+}
+
+/** The boot entry that starts the machine next: the newest that has not been given up and has a deployment. */
+export function nextEntry(state: SysrootState): BootEntry | undefined {
+  const entries = state.menu.entries.filter((entry) => !state.orphans.includes(entry));
+  return defaultEntry({ ...state.menu, entries });
+}
+
+/** The deployment that boots next. What is staged comes before it, but only at shutdown. */
+export function defaultDeployment(state: SysrootState): Deployment | undefined {
+  return findDeployment(state, nextEntry(state)?.rootImage);
+}
+
+/** Another deployment than the default that can boot, and the newest entry of it that the loader has not given up. */
+export interface WayBack {
+  readonly deployment: Deployment;
+  readonly entry: BootEntry;
+}
+
+/** The way back from the default deployment: the newest entry of another one that has not been given up. */
+export function wayBack(state: SysrootState): WayBack | undefined {
+  const next = nextEntry(state);
+  const entry = state.menu.entries.find(
+    (each) =>
+      !isExhausted(each) && each.rootImage !== next?.rootImage && findDeployment(state, each.rootImage) !== undefined,
+  );
+  const deployment = findDeployment(state, entry?.rootImage);
+  return entry === undefined || deployment === undefined ? undefined : { entry, deployment };
+}
+
+/**
+ * Whether the next boot goes back to a deployment that was there before, so that a second rollback takes that away: the
+ * default is another deployment than the booted one, and had a boot entry before this newest one.
+ */
+export function isRollbackQueued(state: SysrootState): boolean {
+  const next = nextEntry(state);
+  if (next === undefined || state.booted === undefined || next.rootImage === state.booted.rootImage) return false;
+  return state.menu.entries.some(({ rootImage, sequence }) => rootImage === next.rootImage && sequence < next.sequence);
+}
+
+/** How often a loader that counts starts a new deployment before it gives it up. */
+export const triesOfNewEntry = 3;
+
+/** What a deployment is. One can be several: after a quiet boot the booted one is the default. */
+export type DeploymentRole = "staged" | "booted" | "default" | "rollback" | "quarantined";
+
+/** The roles of a deployment, in the order of {@link DeploymentRole}; empty for one that is only still there. */
+export function deploymentRoles(state: SysrootState, { rootImage, origin }: Deployment): readonly DeploymentRole[] {
+  const roles: Readonly<Record<DeploymentRole, boolean>> = {
+    staged: state.staged?.rootImage === rootImage,
+    booted: state.booted?.rootImage === rootImage,
+    default: nextEntry(state)?.rootImage === rootImage,
+    rollback: wayBack(state)?.deployment.rootImage === rootImage,
+    quarantined: state.quarantine.some(({ manifestDigest }) => manifestDigest === origin?.manifestDigest),
+  };
+  const order: readonly DeploymentRole[] = ["staged", "booted", "default", "rollback", "quarantined"];
+  return order.filter((role) => roles[role]);
 }

@@ -1,27 +1,58 @@
-import { nextSequence } from "../boot/boot-menu.ts";
+import type { ObjectId } from "../digest/object-id.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
-import { type Deployment, defaultDeployment, type SysrootState } from "./deployment.ts";
+import {
+  bootedDeployment,
+  type Deployment,
+  defaultDeployment,
+  nextEntry,
+  type Origin,
+  type StagedDeployment,
+  type SysrootState,
+} from "./deployment.ts";
+
+/** An image by the name that a deployment of it would follow. */
+export type FollowedImage = Pick<Origin, "imageReference" | "manifestDigest">;
 
 /** What `switch` is going to do. */
 export type SwitchPlan =
   /** The default deployment already is this image from this reference. */
   | { readonly kind: "keep"; readonly deployment: Deployment }
-  /** A new boot entry with this sequence number; /etc comes from `base`, or fresh from the image without one. */
-  | { readonly kind: "deploy"; readonly sequence: number; readonly base: Deployment | undefined };
+  /** So it is, but something else is staged to come before it: that is dropped. */
+  | { readonly kind: "unstage"; readonly deployment: Deployment }
+  /** It is staged already. */
+  | { readonly kind: "keep-staged"; readonly staged: StagedDeployment }
+  /** A new deployment; /etc comes from `base`, or fresh from the image without one. */
+  | { readonly kind: "deploy"; readonly base: Deployment | undefined };
 
 /** Decides whether a switch to the image with this manifest has anything to do. */
-export function planSwitch(
-  state: SysrootState,
-  image: { readonly imageReference: string; readonly manifestDigest: ManifestDigest },
-): SwitchPlan {
-  const base = defaultDeployment(state);
-  const origin = base?.origin;
-  if (
-    base !== undefined &&
-    origin?.manifestDigest === image.manifestDigest &&
-    origin.imageReference === image.imageReference
-  ) {
-    return { kind: "keep", deployment: base };
+export function planSwitch(state: SysrootState, image: FollowedImage): SwitchPlan {
+  if (state.staged !== undefined && isImage(state.staged.origin, image)) {
+    return { kind: "keep-staged", staged: state.staged };
   }
-  return { kind: "deploy", sequence: nextSequence(state.menu), base };
+  const next = defaultDeployment(state);
+  if (next?.origin !== undefined && isImage(next.origin, image)) {
+    return { kind: state.staged === undefined ? "keep" : "unstage", deployment: next };
+  }
+  return { kind: "deploy", base: bootedDeployment(state) ?? next };
+}
+
+function isImage(origin: Origin, image: FollowedImage): boolean {
+  return origin.manifestDigest === image.manifestDigest && origin.imageReference === image.imageReference;
+}
+
+/**
+ * How a root image becomes what boots next: at once, staged for the shutdown of the running system, or not at all, for it
+ * is what boots next and only follows something else now.
+ */
+export function placementOf(state: SysrootState, rootImage: ObjectId): "commit" | "stage" | "follow" {
+  if (nextEntry(state)?.rootImage === rootImage) return "follow";
+  return state.booted === undefined ? "commit" : "stage";
+}
+
+/** The record that keeps a manifest out, where there is one. */
+export function findQuarantine(
+  { quarantine }: SysrootState,
+  digest: ManifestDigest | undefined,
+): SysrootState["quarantine"][number] | undefined {
+  return quarantine.find(({ manifestDigest }) => manifestDigest === digest);
 }

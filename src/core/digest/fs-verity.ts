@@ -6,19 +6,22 @@ import { digestLength, type ObjectId, type VerityAlgorithm } from "./object-id.t
 /** Bytes in a block of the Merkle tree. The object names of every composefs repo depend on it. */
 export const verityBlockSize = 4096;
 
+/** Bytes in what is hashed last: it names the root of the tree, and the size of the file. */
+export const verityDescriptorSize = 256;
+
 /**
- * Hashes each 4096-byte block of `blocks` (whole blocks only) and writes the hashes one after the other to
- * `target[targetOffset…]`. `src/linux` can bring a faster one than {@link nodeBlockHasher}.
+ * Hashes each block of `blocks` (whole blocks only) and writes the hashes one after the other to `target[targetOffset…]`.
+ * A block has 4096 bytes, or `blockBytes`. `src/linux` can bring a faster one than {@link nodeBlockHasher}.
  */
-export type BlockHasher = (blocks: Uint8Array, target: Uint8Array, targetOffset: number) => void;
+export type BlockHasher = (blocks: Uint8Array, target: Uint8Array, targetOffset: number, blockBytes?: number) => void;
 
 /** The block hasher of Node's own crypto. The hash comes as a latin1 string because a Buffer for each costs more. */
 export function nodeBlockHasher(algorithm: VerityAlgorithm): BlockHasher {
   const length = digestLength(algorithm);
-  return (blocks, target, targetOffset) => {
+  return (blocks, target, targetOffset, blockBytes = verityBlockSize) => {
     let to = targetOffset;
-    for (let at = 0; at < blocks.length; at += verityBlockSize) {
-      writeBytes(hashBlock(algorithm, blocks.subarray(at, at + verityBlockSize)), target, to);
+    for (let at = 0; at < blocks.length; at += blockBytes) {
+      writeBytes(hashBlock(algorithm, blocks.subarray(at, at + blockBytes)), target, to);
       to += length;
     }
   };
@@ -44,6 +47,23 @@ export function verityDigest(
   const hasher = new VerityHasher(algorithm, hashBlocks);
   hasher.update(bytes);
   return hasher.digest();
+}
+
+/** What takes the place of a root in the descriptor of an empty file. */
+const noRoot = new Uint8Array(0);
+
+/** Fills in a descriptor, which is zero: everything that a digest says of a file. */
+export function writeVerityDescriptor(
+  descriptor: Uint8Array,
+  file: { readonly algorithm: VerityAlgorithm; readonly sizeBytes: number; readonly root: Uint8Array },
+): void {
+  descriptor[0] = 1;
+  descriptor[1] = file.algorithm === "sha256" ? 1 : 2;
+  descriptor[2] = Math.log2(verityBlockSize);
+  for (let byte = 0, rest = file.sizeBytes; rest > 0; byte++, rest = Math.floor(rest / 256)) {
+    descriptor[8 + byte] = rest % 256;
+  }
+  descriptor.set(file.root, 16);
 }
 
 /** One level of the Merkle tree: the hashes of the level below that are not yet hashed themselves. */
@@ -88,12 +108,9 @@ export class VerityHasher {
 
   /** The digest of all bytes so far; nothing can be added after it. */
   digest(): ObjectId {
-    const descriptor = new Uint8Array(256);
-    descriptor[0] = 1;
-    descriptor[1] = this.#algorithm === "sha256" ? 1 : 2;
-    descriptor[2] = Math.log2(verityBlockSize);
-    new DataView(descriptor.buffer).setBigUint64(8, BigInt(this.#sizeBytes), true);
-    if (this.#sizeBytes > 0) descriptor.set(this.#root(), 16);
+    const descriptor = new Uint8Array(verityDescriptorSize);
+    const root = this.#sizeBytes > 0 ? this.#root() : noRoot;
+    writeVerityDescriptor(descriptor, { algorithm: this.#algorithm, sizeBytes: this.#sizeBytes, root });
     return hash(this.#algorithm, descriptor, "hex") as ObjectId;
   }
 

@@ -22,6 +22,11 @@ export interface StreamCompressor {
   finish(): Uint8Array;
 }
 
+/** An object whose id may take until it is asked for to be known. */
+export interface AwaitedObject {
+  readonly id: ObjectId;
+}
+
 /** Whole records are handed to the compressor when there are this many bytes of them. */
 const flushBytes = 256 * 1024;
 
@@ -48,6 +53,8 @@ export class SplitstreamWriter {
   /** Where the open inline record starts; undefined when the last record is an object. */
   #inlineStart: number | undefined;
   #sizeBytes = 0n;
+  /** Objects whose place in the order of first use is not written yet, and where in the records it belongs. */
+  #openObjects: { readonly at: number; readonly object: ObjectId | AwaitedObject }[] = [];
   readonly #compressor: StreamCompressor | undefined;
 
   constructor(
@@ -84,12 +91,12 @@ export class SplitstreamWriter {
     this.#sizeBytes += BigInt(bytes.length);
   }
 
-  /** Adds the content of an object of `sizeBytes`. */
-  addObject(id: ObjectId, sizeBytes: bigint): void {
+  /** Adds the content of an object of `sizeBytes`. An awaited id is asked for when the records are handed on. */
+  addObject(object: ObjectId | AwaitedObject, sizeBytes: bigint): void {
     this.#closeInline();
     if (this.#length >= flushBytes) this.#flush();
     this.#reserve(8);
-    this.#view().setBigInt64(this.#length, BigInt(indexOf(this.#objects, id)), true);
+    this.#openObjects.push({ at: this.#length, object });
     this.#length += 8;
     this.#sizeBytes += sizeBytes;
   }
@@ -103,6 +110,7 @@ export class SplitstreamWriter {
   /** The bytes of the file. What no compressor has taken yet is compressed by `compress`. */
   finish(compress: Compress): Uint8Array {
     this.#closeInline();
+    this.#closeObjects();
     const streamRefs = this.#digests(this.#streams);
     const objectRefs = this.#digests(this.#objects);
     const namedRefs = compress(this.#namedRefs());
@@ -132,6 +140,7 @@ export class SplitstreamWriter {
   /** Hands whole records on. */
   #flush(): void {
     if (this.#compressor === undefined) return;
+    this.#closeObjects();
     this.#compressor.write(this.#records.subarray(0, this.#length));
     this.#length = 0;
   }
@@ -173,6 +182,15 @@ export class SplitstreamWriter {
     const length = this.#length - this.#inlineStart - 8;
     this.#view().setBigInt64(this.#inlineStart, BigInt(-length), true);
     this.#inlineStart = undefined;
+  }
+
+  #closeObjects(): void {
+    const view = this.#view();
+    for (const { at, object } of this.#openObjects) {
+      const id = typeof object === "string" ? object : object.id;
+      view.setBigInt64(at, BigInt(indexOf(this.#objects, id)), true);
+    }
+    this.#openObjects = [];
   }
 
   #view(): DataView {

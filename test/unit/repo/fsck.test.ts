@@ -79,6 +79,7 @@ describe.each(modes)("checkRepo of a $mode repo", ({ secure }) => {
         object: file,
         message: expect.any(String),
         hits: ["os/one", `images/${image.rootImage}`, "deployment 7"],
+        files: ["/file1"],
       },
     ]);
   });

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import type { ExternalContent } from "../../../src/core/tree/inode.ts";
+import type { ObjectId } from "../../../src/core/digest/object-id.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { readSplitstream } from "../../../src/core/splitstream/splitstream-reader.ts";
+import { decompressZstd } from "../../../src/linux/zstd-decoder.ts";
 import type { KnownFiles } from "../../../src/repo/known-files.ts";
 import { LayerSink } from "../../../src/repo/layer-sink.ts";
 import { ObjectStaging, type StagedObject } from "../../../src/repo/object-staging.ts";
@@ -13,7 +16,8 @@ const old = content(700_000);
 const path = fromText("usr/lib/big");
 
 interface Outcome {
-  readonly content: ExternalContent;
+  /** The objects that the layer's splitstream names. */
+  readonly named: readonly ObjectId[];
   readonly known: number;
   readonly staged: readonly StagedObject[];
 }
@@ -36,20 +40,26 @@ function arrive(
     const staging = new ObjectStaging(repo.files, run.newStagingOptions());
     const known = options.known ?? new Map([[path, { id: idOf(old), sizeBytes: old.length }]]);
     const sink = new LayerSink(repo.files, staging, known);
-    const found = how === "whole" ? sink.file(arriving, path) : feed(sink, arriving);
+    if (how === "whole") sink.file(arriving, path);
+    else feed(sink, arriving);
     const staged = staging.take();
     for (const object of staged) expect(idOf(linux.files.readFile(object.path, 1_000_000))).toBe(object.id);
-    const outcome = { content: found, known: sink.finish().stats.knownFiles, staged };
+    const { knownFiles } = sink.finish().stats;
+    const outcome = { named: staging.take().flatMap((object) => namedBy(linux, object)), known: knownFiles, staged };
     run.close();
     expect(linux.openPaths).toEqual(["/repo"]);
     return outcome;
   });
 }
 
-function feed(sink: LayerSink, bytes: Uint8Array): ExternalContent {
+function namedBy(linux: FakeLinux, { path: stream }: StagedObject): readonly ObjectId[] {
+  return readSplitstream(linux.files.readFile(stream, 1_000_000), { decompress: decompressZstd }).objectRefs;
+}
+
+function feed(sink: LayerSink, bytes: Uint8Array): void {
   sink.beginFile(bytes.length, path);
   for (let at = 0; at < bytes.length; at += 100_000) sink.filePiece(bytes.subarray(at, at + 100_000));
-  return sink.endFile();
+  sink.endFile();
 }
 
 function changedAt(offset: number): Uint8Array {
@@ -63,8 +73,7 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
     "LayerSink: a file that equals the old one is known by comparison (%s)",
     (how) => {
       const outcome = arrive({ secure }, old, how);
-      expect(outcome).toMatchObject({ known: 1, staged: [] });
-      expect(outcome.content).toMatchObject({ digest: idOf(old), sizeBytes: 700_000n });
+      expect(outcome).toMatchObject({ known: 1, staged: [], named: [idOf(old)] });
     },
   );
 
@@ -78,7 +87,7 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
     const arriving = changedAt(offset);
     const outcome = arrive({ secure }, arriving, how);
     expect(outcome).toMatchObject({ known: 0, staged: [{ id: idOf(arriving), sizeBytes: 700_000, replaces: false }] });
-    expect(outcome.content.digest).toBe(idOf(arriving));
+    expect(outcome.named).toEqual([idOf(arriving)]);
   });
 
   test.each(["whole", "pieces"] as const)("LayerSink: a damaged old object is staged to be replaced (%s)", (how) => {
@@ -116,6 +125,24 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
       expect(() => sink.filePiece(old.subarray(100_000, 200_000))).toThrow(
         expect.objectContaining({ code: "damaged" }),
       );
+      sink.abandon();
+      run.close();
+      expect(linux.openPaths).toEqual(["/repo"]);
+    });
+  });
+
+  test("LayerSink: a file that cannot be admitted is closed once", () => {
+    const linux = new FakeLinux();
+    makeRepo(linux, { secure });
+    withRepo(linux, "write", (repo) => {
+      const run = new StagingRun(repo);
+      const unlink = () => {
+        throw new OsdeployError("system", "the disk cannot do that");
+      };
+      const files = { ...repo.files, unlink };
+      const sink = new LayerSink(files, new ObjectStaging(files, run.newStagingOptions()), new Map());
+      feed(sink, old);
+      expect(() => feed(sink, old)).toThrow("the disk cannot do that");
       sink.abandon();
       run.close();
       expect(linux.openPaths).toEqual(["/repo"]);

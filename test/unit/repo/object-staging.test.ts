@@ -48,6 +48,41 @@ describe("ObjectStaging", () => {
     });
   });
 
+  test("addAwaited: small contents are staged together when one is asked for its id", () => {
+    withStaging({ present: [content(300)] }, (staging, linux, { directory }) => {
+      const awaited = [100, 200, 100, 300, 5000].map((sizeBytes) => staging.addAwaited(content(sizeBytes)));
+      expect(linux.files.readDirectory(directory)).toEqual([]);
+      expect(awaited[1]?.id).toBe(idOf(content(200)));
+      expect(linux.files.readDirectory(directory)).toHaveLength(3);
+      expect(awaited.map(({ id }) => id)).toEqual([100, 200, 100, 300, 5000].map((size) => idOf(content(size))));
+      expect(stagedIds(staging)).toEqual([100, 200, 5000].map((size) => idOf(content(size))));
+    });
+  });
+
+  test("addAwaited: what no one asks for is staged when there is no room for more, and at the end", () => {
+    withStaging({}, (staging, linux, { directory }) => {
+      for (let i = 0; i < 65; i++) staging.addAwaited(content(100 + i));
+      expect(linux.files.readDirectory(directory)).toHaveLength(64);
+      expect(stagedIds(staging)).toEqual(Array.from({ length: 65 }, (_, i) => idOf(content(100 + i))));
+    });
+  });
+
+  test("addAwaited: a large content is staged at once", () => {
+    withStaging({}, (staging, linux, { directory }) => {
+      expect(staging.addAwaited(large).id).toBe(idOf(large));
+      expect(linux.files.readDirectory(directory)).toHaveLength(1);
+    });
+  });
+
+  test("discard: contents that wait are never staged", () => {
+    withStaging({}, (staging, linux, { directory }) => {
+      staging.addAwaited(small);
+      staging.discard();
+      expect(staging.take()).toEqual([]);
+      expect(linux.files.readDirectory(directory)).toEqual([]);
+    });
+  });
+
   test("take: hands each object out once, also when it comes again later", () => {
     withStaging({}, (staging) => {
       staging.add(small);

@@ -1,56 +1,117 @@
-import { expect, test } from "vitest";
-import { makeBootEntry } from "../../../../src/core/boot/boot-menu.ts";
+import { describe, expect, test } from "vitest";
 import {
+  bootedDeployment,
+  bootedEntry,
   defaultDeployment,
   deploymentRoles,
+  isRollbackQueued,
   makeSysrootState,
-  type Origin,
+  nextEntry,
+  wayBack,
 } from "../../../../src/core/deployment/deployment.ts";
-import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
-import { parseManifestDigest } from "../../../../src/core/digest/oci-digest.ts";
+import { bootedOf, entryOf, recordOf, rootImageOf, stagedOf, stateWith } from "../../../builders/sysroot-states.ts";
 
-const rootImage = (digit: string) => parseObjectId(digit.repeat(64), "sha256");
+const menu = [entryOf(5, "b"), entryOf(4, "a"), entryOf(3, "b"), entryOf(2, "c"), entryOf(1, "f")];
+const state = stateWith("abc9d", menu);
+const givenUp = { left: 0, done: 3 };
 
-const origin = (digit: string): Origin => ({
-  imageReference: "docker://quay.io/os:latest",
-  manifestDigest: parseManifestDigest(`sha256:${digit.repeat(64)}`),
-  bootDigest: "e".repeat(64),
-});
-
-const entry = (sequence: number, digit: string) =>
-  makeBootEntry({
-    sequence,
-    rootImage: rootImage(digit),
-    osRelease: { id: "x", prettyName: "X", version: "" },
-    kernelPath: "/v",
-    initramfsPath: "/i",
-    options: `composefs=${rootImage(digit)}`,
+describe("makeSysrootState", () => {
+  test("orders deployments by their newest entry, those without entry last", () => {
+    expect(state.deployments.map((deployment) => deployment.rootImage[0])).toEqual(["b", "a", "c", "9", "d"]);
+    expect(state.deployments[0]?.entries.map(({ sequence }) => sequence)).toEqual([5, 3]);
   });
 
-const directories = ["a", "b", "c", "d", "9"].map((digit) => ({ rootImage: rootImage(digit), origin: origin(digit) }));
-const menu = { entries: [entry(5, "b"), entry(4, "a"), entry(3, "b"), entry(2, "c"), entry(1, "f")], foreign: [] };
+  test.each(["9d", "d9"])("deployments without entries come in the order of their names (%s)", (digits) => {
+    expect(stateWith(digits, []).deployments.map(({ rootImage }) => rootImage[0])).toEqual(["9", "d"]);
+  });
 
-test("makeSysrootState: orders deployments by their newest entry, those without entry last", () => {
-  const state = makeSysrootState(directories, menu);
-  expect(state.deployments.map((deployment) => deployment.rootImage[0])).toEqual(["b", "a", "c", "9", "d"]);
-  expect(state.deployments[0]?.entries.map(({ sequence }) => sequence)).toEqual([5, 3]);
+  test("names entries of ours that have no state directory", () => {
+    expect(state.orphans.map(({ sequence }) => sequence)).toEqual([1]);
+  });
+
+  test("a sysroot at rest has nothing running, staged, in quarantine, or wrong", () => {
+    const atRest = makeSysrootState({ directories: [], menu: { entries: [], stale: [], foreign: [] } });
+    expect(atRest).toMatchObject({ booted: undefined, staged: undefined, quarantine: [], problems: [] });
+    expect(defaultDeployment(atRest)).toBeUndefined();
+  });
 });
 
-test("makeSysrootState: names entries of ours that have no state directory", () => {
-  expect(makeSysrootState(directories, menu).orphans.map(({ sequence }) => sequence)).toEqual([1]);
+describe("what boots next", () => {
+  test("nextEntry: is the newest", () => {
+    expect(nextEntry(state)?.sequence).toBe(5);
+    expect(defaultDeployment(state)?.rootImage).toBe(rootImageOf("b"));
+  });
+
+  test("nextEntry: passes over what the loader has given up, and over entries without deployment", () => {
+    const entries = [entryOf(9, "f"), entryOf(8, "a", givenUp), entryOf(7, "b", { left: 1, done: 2 }), entryOf(6, "a")];
+    expect(nextEntry(stateWith("ab", entries))?.sequence).toBe(7);
+  });
+
+  test("nextEntry: is the newest when all are given up", () => {
+    expect(nextEntry(stateWith("ab", [entryOf(2, "a", givenUp), entryOf(1, "b", givenUp)]))?.sequence).toBe(2);
+  });
+
+  test("wayBack: is the newest entry of another deployment that can boot", () => {
+    const entries = [entryOf(5, "a"), entryOf(4, "b", givenUp), entryOf(3, "f"), entryOf(2, "a"), entryOf(1, "c")];
+    expect(wayBack(stateWith("abc", entries))).toMatchObject({
+      entry: { sequence: 1 },
+      deployment: { rootImage: rootImageOf("c") },
+    });
+    expect(wayBack(stateWith("a", [entryOf(1, "a")]))).toBeUndefined();
+  });
 });
 
-test("deploymentRoles: the newest is the default, the one before it the way back", () => {
-  expect(deploymentRoles(makeSysrootState(directories, menu))).toEqual([
-    "default",
-    "rollback",
-    "other",
-    "none",
-    "none",
-  ]);
+describe("what runs", () => {
+  test("bootedEntry: is the one that the kernel arguments name", () => {
+    expect(bootedEntry(stateWith("ab", menu, { booted: bootedOf("b", 3) }))?.sequence).toBe(3);
+  });
+
+  test("bootedEntry: is the newest of the deployment where they name none, or one of another deployment", () => {
+    expect(bootedEntry(stateWith("ab", menu, { booted: bootedOf("b") }))?.sequence).toBe(5);
+    expect(bootedEntry(stateWith("ab", menu, { booted: bootedOf("b", 4) }))?.sequence).toBe(5);
+  });
+
+  test("bootedEntry: there is none where nothing runs from here, or its deployment is gone", () => {
+    expect(bootedEntry(state)).toBeUndefined();
+    expect(bootedDeployment(stateWith("a", menu, { booted: bootedOf("b") }))).toBeUndefined();
+  });
 });
 
-test("defaultDeployment: is undefined when nothing can boot", () => {
-  expect(defaultDeployment(makeSysrootState(directories, { entries: [], foreign: [] }))).toBeUndefined();
-  expect(defaultDeployment(makeSysrootState(directories, menu))?.rootImage).toBe(rootImage("b"));
+describe("isRollbackQueued", () => {
+  test("when the next entry is a further one of a deployment that is not running", () => {
+    expect(
+      isRollbackQueued(
+        stateWith("ab", [entryOf(3, "a"), entryOf(2, "b"), entryOf(1, "a")], { booted: bootedOf("b", 2) }),
+      ),
+    ).toBe(true);
+  });
+
+  test("not after the reboot, not for something new, not elsewhere, and not where nothing boots", () => {
+    const rolledBack = [entryOf(3, "a"), entryOf(2, "b"), entryOf(1, "a")];
+    expect(isRollbackQueued(stateWith("ab", rolledBack, { booted: bootedOf("a", 3) }))).toBe(false);
+    expect(isRollbackQueued(stateWith("ab", [entryOf(2, "b"), entryOf(1, "a")], { booted: bootedOf("a", 1) }))).toBe(
+      false,
+    );
+    expect(isRollbackQueued(stateWith("ab", rolledBack))).toBe(false);
+    expect(isRollbackQueued(stateWith("a", [], { booted: bootedOf("a") }))).toBe(false);
+  });
+});
+
+describe("deploymentRoles", () => {
+  const rolesIn = (of: ReturnType<typeof stateWith>) =>
+    of.deployments.map((deployment) => deploymentRoles(of, deployment));
+
+  test("at rest the newest is the default, the one before it the way back, others are nothing", () => {
+    expect(rolesIn(state)).toEqual([["default"], ["rollback"], [], [], []]);
+  });
+
+  test("what runs, what is staged and what failed is told too", () => {
+    const entries = [entryOf(3, "c", givenUp), entryOf(2, "b"), entryOf(1, "a")];
+    const running = stateWith("abcd", entries, {
+      booted: bootedOf("b", 2),
+      staged: stagedOf("d"),
+      quarantine: [recordOf("c")],
+    });
+    expect(rolesIn(running)).toEqual([["quarantined"], ["booted", "default"], ["rollback"], ["staged"]]);
+  });
 });

@@ -1,42 +1,63 @@
-import { expect, test } from "vitest";
-import { makeBootEntry } from "../../../../src/core/boot/boot-menu.ts";
-import { makeSysrootState } from "../../../../src/core/deployment/deployment.ts";
-import { planSwitch } from "../../../../src/core/deployment/plan-switch.ts";
-import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
-import { parseManifestDigest } from "../../../../src/core/digest/oci-digest.ts";
+import { describe, expect, test } from "vitest";
+import { findQuarantine, placementOf, planSwitch } from "../../../../src/core/deployment/plan-switch.ts";
+import {
+  bootedOf,
+  entryOf,
+  manifestOf,
+  originOf,
+  recordOf,
+  rootImageOf,
+  stagedOf,
+  stateWith,
+} from "../../../builders/sysroot-states.ts";
 
-const rootImage = parseObjectId("a".repeat(64), "sha256");
-const image = {
-  imageReference: "docker://quay.io/os:latest",
-  manifestDigest: parseManifestDigest(`sha256:${"1".repeat(64)}`),
-};
-const entry = makeBootEntry({
-  sequence: 7,
-  rootImage,
-  osRelease: { id: "x", prettyName: "X", version: "" },
-  kernelPath: "/v",
-  initramfsPath: "/i",
-  options: `composefs=${rootImage}`,
-});
-const state = makeSysrootState([{ rootImage, origin: { ...image, bootDigest: "e".repeat(64) } }], {
-  entries: [entry],
-  foreign: [],
-});
+const entries = [entryOf(7, "b"), entryOf(6, "a")];
+const state = stateWith("ab", entries);
 
-test("planSwitch: keeps the default deployment when it is this image from this reference", () => {
-  expect(planSwitch(state, image)).toEqual({ kind: "keep", deployment: state.deployments[0] });
-});
-
-test("planSwitch: deploys on top of the default when the manifest or the reference differs", () => {
-  const other = { ...image, manifestDigest: parseManifestDigest(`sha256:${"2".repeat(64)}`) };
-  expect(planSwitch(state, other)).toEqual({ kind: "deploy", sequence: 8, base: state.deployments[0] });
-  expect(planSwitch(state, { ...image, imageReference: "docker://quay.io/os:next" }).kind).toBe("deploy");
-});
-
-test("planSwitch: deploys with a fresh /etc when there is nothing yet", () => {
-  expect(planSwitch(makeSysrootState([], { entries: [], foreign: [] }), image)).toEqual({
-    kind: "deploy",
-    sequence: 1,
-    base: undefined,
+describe("planSwitch", () => {
+  test("keeps the default deployment when it is this image from this reference", () => {
+    expect(planSwitch(state, originOf("b"))).toEqual({ kind: "keep", deployment: state.deployments[0] });
   });
+
+  test("deploys on top of the default when the manifest or the reference differs", () => {
+    expect(planSwitch(state, originOf("c"))).toEqual({ kind: "deploy", base: state.deployments[0] });
+    expect(planSwitch(state, { ...originOf("b"), imageReference: "docker://quay.io/os:next" }).kind).toBe("deploy");
+  });
+
+  test("deploys on top of what runs, also where something else boots next", () => {
+    const running = stateWith("ab", entries, { booted: bootedOf("a", 6) });
+    expect(planSwitch(running, originOf("c"))).toEqual({ kind: "deploy", base: running.deployments[1] });
+  });
+
+  test("deploys with a fresh /etc when there is nothing yet", () => {
+    expect(planSwitch(stateWith("", []), originOf("a"))).toEqual({ kind: "deploy", base: undefined });
+  });
+
+  test("keeps what is staged when it is this image", () => {
+    const staged = stagedOf("c");
+    expect(planSwitch(stateWith("abc", entries, { booted: bootedOf("b", 7), staged }), originOf("c"))).toEqual({
+      kind: "keep-staged",
+      staged,
+    });
+  });
+
+  test("drops what is staged when the default is this image", () => {
+    const running = stateWith("abc", entries, { booted: bootedOf("b", 7), staged: stagedOf("c") });
+    expect(planSwitch(running, originOf("b"))).toEqual({ kind: "unstage", deployment: running.deployments[0] });
+  });
+});
+
+test("placementOf: at once elsewhere, staged where it runs, and not at all for what boots next anyway", () => {
+  const running = stateWith("ab", entries, { booted: bootedOf("a", 6) });
+  expect(placementOf(state, rootImageOf("c"))).toBe("commit");
+  expect(placementOf(running, rootImageOf("c"))).toBe("stage");
+  expect(placementOf(running, rootImageOf("a"))).toBe("stage");
+  expect(placementOf(running, rootImageOf("b"))).toBe("follow");
+});
+
+test("findQuarantine: finds the record by the manifest's digest", () => {
+  const failed = stateWith("ab", entries, { quarantine: [recordOf("b")] });
+  expect(findQuarantine(failed, manifestOf("b"))).toEqual(recordOf("b"));
+  expect(findQuarantine(failed, manifestOf("a"))).toBeUndefined();
+  expect(findQuarantine(failed, undefined)).toBeUndefined();
 });

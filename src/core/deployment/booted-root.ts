@@ -1,0 +1,78 @@
+import { entryOfCmdline, splitCmdline, triesLeftOfCmdline } from "../boot/kernel-cmdline.ts";
+import type { ObjectId } from "../digest/object-id.ts";
+
+/** What this machine was booted from. */
+export interface BootedRoot {
+  readonly rootImage: ObjectId;
+  /** The boot entry's name without its counters, as `osdeploy-000012`; undefined where the command line names none. */
+  readonly entryId: string | undefined;
+  /** Whether the loader says that it counted this boot. What says nothing may have counted all the same. */
+  readonly counted: boolean;
+  /** The tries that GRUB says it left to the entry; whether it could write that down only its environment shows. */
+  readonly triesLeft: number | undefined;
+  /** The kernel arguments, without what the loader adds. */
+  readonly kernelArguments: string;
+}
+
+/** A line of `/proc/self/mountinfo`, as far as it matters here. */
+export interface MountLine {
+  readonly mountPoint: string;
+  readonly type: string;
+  readonly source: string;
+  /** Whether this mount, not its file system, is read-only. */
+  readonly readOnly: boolean;
+}
+
+/** The topmost mount at exactly `path`; undefined when it is no mount point. */
+export function mountAt(mountinfo: string, path: string): MountLine | undefined {
+  return mountinfo
+    .split("\n")
+    .map(parseLine)
+    .findLast((line) => line?.mountPoint === path);
+}
+
+/** @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html */
+function parseLine(line: string): MountLine | undefined {
+  const match = /^\d+ \d+ \d+:\d+ \S+ (\S+) (\S+) (?:\S+ )*?- (\S+) (\S+) /.exec(line);
+  const [, mountPoint, options, type, source] = match ?? [];
+  if (mountPoint === undefined || options === undefined || type === undefined || source === undefined) return undefined;
+  return {
+    mountPoint: unescaped(mountPoint),
+    type,
+    source: unescaped(source),
+    readOnly: options.split(",").includes("ro"),
+  };
+}
+
+/** Spaces, tabs, line ends and backslashes are written in octal. */
+function unescaped(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/**
+ * What the machine was booted from, by the name that the initramfs gave the mount of `/` (`composefs:<hex>`; bootc writes
+ * `transient:composefs=<hex>` for a root that forgets). Undefined on a machine that was booted in another way.
+ *
+ * The command line alone does not tell: after a soft reboot it is that of the boot before. `countedPath` is the file of the
+ * entry whose boot the loader counted, as it told by way of the firmware; that outlives a kexec to another entry.
+ */
+export function bootedRoot(mountinfo: string, cmdline: string, countedPath = ""): BootedRoot | undefined {
+  const source = mountAt(mountinfo, "/")?.source ?? "";
+  const rootImage = /^(?:composefs:|transient:composefs=)([0-9a-f]{64}|[0-9a-f]{128})$/.exec(source)?.[1];
+  if (rootImage === undefined) return undefined;
+  const entryId = entryOfCmdline(cmdline);
+  return {
+    rootImage: rootImage as ObjectId,
+    entryId,
+    counted: entryId !== undefined && isOfEntry(countedPath, entryId),
+    triesLeft: triesLeftOfCmdline(cmdline),
+    kernelArguments: splitCmdline(cmdline)
+      .filter((word) => !/^(BOOT_IMAGE|initrd)=/.test(word))
+      .join(" "),
+  };
+}
+
+/** `\loader\entries\osdeploy-000012+2-1.conf` is of `osdeploy-000012`. */
+function isOfEntry(path: string, entryId: string): boolean {
+  return path.split("\\").at(-1)?.startsWith(`${entryId}+`) === true;
+}

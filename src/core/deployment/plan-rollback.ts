@@ -1,0 +1,93 @@
+import { type BlsEntry, type BlsField, blsOptions } from "../boot/bls-entry.ts";
+import { type BootEntry, bootEntryFileName, bootEntryId, nextSequence } from "../boot/boot-menu.ts";
+import { entryArgument, splitCmdline } from "../boot/kernel-cmdline.ts";
+import type { ManifestDigest } from "../digest/oci-digest.ts";
+import { assert, OsdeployError } from "../errors.ts";
+import {
+  type Deployment,
+  defaultDeployment,
+  findDeployment,
+  isRollbackQueued,
+  nextEntry,
+  type SysrootState,
+  triesOfNewEntry,
+  wayBack,
+} from "./deployment.ts";
+import { findQuarantine } from "./plan-switch.ts";
+
+/** What `rollback` is going to do. What is staged is dropped in both cases. */
+export type RollbackPlan =
+  /** The way back gets the newest entry, and what it leads away from goes into quarantine, so that no upgrade undoes it. */
+  | {
+      readonly kind: "queue";
+      readonly deployment: Deployment;
+      readonly entry: BootEntry;
+      readonly from: Deployment | undefined;
+      readonly lift: ManifestDigest | undefined;
+    }
+  /** A rollback waits for the next boot already: its entry goes, and what it led away from comes back. */
+  | {
+      readonly kind: "unqueue";
+      readonly deployment: Deployment | undefined;
+      readonly entry: BootEntry;
+      readonly lift: ManifestDigest | undefined;
+    };
+
+/**
+ * Decides what a rollback does.
+ *
+ * @throws OsdeployError `not-found` when there is nothing to go back to.
+ */
+export function planRollback(state: SysrootState): RollbackPlan {
+  if (isRollbackQueued(state)) return planUnqueue(state);
+  const way = wayBack(state);
+  if (way === undefined) {
+    throw new OsdeployError("not-found", "Cannot roll back: there is no other deployment that can boot", {
+      facts: { hint: "See what there is with: osdeploy status" },
+    });
+  }
+  const { deployment } = way;
+  return {
+    kind: "queue",
+    deployment,
+    entry: againAs(way.entry, nextSequence(state.menu)),
+    from: defaultDeployment(state),
+    lift: deployment.origin?.manifestDigest,
+  };
+}
+
+function planUnqueue(state: SysrootState): RollbackPlan {
+  const entry = nextEntry(state);
+  assert(entry !== undefined, "a queued rollback is a boot entry");
+  const entries = state.menu.entries.filter((each) => each !== entry);
+  const deployment = findDeployment(state, nextEntry({ ...state, menu: { ...state.menu, entries } })?.rootImage);
+  const record = findQuarantine(state, deployment?.origin?.manifestDigest);
+  return {
+    kind: "unqueue",
+    deployment,
+    entry,
+    lift: record?.cause === "rolled-back" ? record.manifestDigest : undefined,
+  };
+}
+
+/** The same entry with another number. One that was good is not counted; one that never proved itself is, from the start. */
+function againAs(entry: BootEntry, sequence: number): BootEntry {
+  const fields = namingEntry(entry.entry).fields.map((field) => ({ ...field, value: valueAs(field, sequence) }));
+  const tries = entry.tries === undefined ? undefined : { left: triesOfNewEntry, done: 0 };
+  return { ...entry, sequence, tries, fileName: bootEntryFileName(sequence, tries), entry: { fields } };
+}
+
+/** The entry with an argument that names it: one that somebody edited may have lost it. */
+function namingEntry(entry: BlsEntry): BlsEntry {
+  if (splitCmdline(blsOptions(entry)).some((word) => word.startsWith(entryArgument("")))) return entry;
+  return { fields: [...entry.fields, { key: "options", value: entryArgument("") }] };
+}
+
+function valueAs({ key, value }: BlsField, sequence: number): string {
+  if (key === "version") return value.replace(/^\d+/, String(sequence));
+  if (key !== "options") return value;
+  const argument = entryArgument(bootEntryId(sequence));
+  return splitCmdline(value)
+    .map((word) => (word.startsWith(entryArgument("")) ? argument : word))
+    .join(" ");
+}

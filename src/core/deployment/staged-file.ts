@@ -1,0 +1,59 @@
+import { isHex } from "../bytes/hex.ts";
+import type { ObjectId } from "../digest/object-id.ts";
+import { parseManifestDigest } from "../digest/oci-digest.ts";
+import { parseDocument } from "../oci/json.ts";
+import {
+  arrayOf,
+  badPlace,
+  digestOf,
+  type JsonPlace,
+  member,
+  optional,
+  safeSizeOf,
+  textOf,
+} from "../oci/json-place.ts";
+import type { StagedDeployment } from "./deployment.ts";
+
+/**
+ * The text of `/run/osdeploy/staged.json`.
+ *
+ * @see docs/reference/formats/deployment-state.md
+ */
+export function formatStaged(staged: StagedDeployment): string {
+  return `${JSON.stringify({ version: 1, ...staged }, undefined, 2)}\n`;
+}
+
+/** @throws OsdeployError `bad-format` when it is not what {@link formatStaged} writes. */
+export function parseStaged(bytes: Uint8Array): StagedDeployment {
+  const whole = parseDocument(bytes, "the record of the staged deployment");
+  const origin = member(whole, "origin");
+  const boot = member(whole, "boot");
+  const osRelease = member(boot, "osRelease");
+  return {
+    rootImage: rootImageOf(member(whole, "rootImage")),
+    origin: {
+      imageReference: textOf(member(origin, "imageReference")),
+      manifestDigest: digestOf(member(origin, "manifestDigest"), parseManifestDigest),
+      bootDigest: textOf(member(origin, "bootDigest")),
+      verifiedBy: arrayOf(member(origin, "verifiedBy"), 1000).map(textOf),
+    },
+    boot: {
+      osRelease: {
+        id: textOf(member(osRelease, "id")),
+        prettyName: textOf(member(osRelease, "prettyName")),
+        version: textOf(member(osRelease, "version")),
+      },
+      kernelPath: textOf(member(boot, "kernelPath")),
+      initramfsPath: textOf(member(boot, "initramfsPath")),
+      options: textOf(member(boot, "options")),
+    },
+    sequence: safeSizeOf(member(whole, "sequence")),
+    finalizationLocked: optional(whole, "finalizationLocked")?.value === true,
+  };
+}
+
+function rootImageOf(place: JsonPlace): ObjectId {
+  const text = textOf(place);
+  if (!isHex(text, 32) && !isHex(text, 64)) throw badPlace(place, "is not a root image");
+  return text as ObjectId;
+}

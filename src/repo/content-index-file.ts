@@ -1,0 +1,140 @@
+import { fromText, writeBytes } from "../core/bytes/byte-string.ts";
+import { fromHex, writeHex } from "../core/bytes/hex.ts";
+import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
+import { sha256Hex } from "../core/digest/sha256-hex.ts";
+
+/*
+ * What the content index says of one layer: which sha256 the contents in it have, and where they are. Little endian.
+ *
+ *   0   8 bytes  "OSDCIDX1"
+ *   8   u32      fs-verity algorithm of the object ids: 1 sha256, 2 sha512
+ *   12  u32      number of objects
+ *   16  u32      number of records
+ *   20  u32      inline bytes
+ *   24  8 bytes  zero
+ *   32           object ids, 32 or 64 bytes each
+ *                records, 40 bytes each:
+ *                  0   16 bytes  the first half of the content's sha256
+ *                  16  u32       number of the object, counted from 0
+ *                  20  u32       0: the content is that object; 1: it is among the inline bytes; 2: a part of the object
+ *                  24  u64       where it begins there
+ *                  32  u64       how long it is
+ *                inline bytes, then zeros up to a multiple of 8
+ *                32 bytes: sha256 of all before
+ */
+
+const magic = fromText("OSDCIDX1");
+const headerBytes = 32;
+const trailerBytes = 32;
+/** Bytes in a record. */
+export const recordBytes = 40;
+/** Where the parts of a record lie in it. */
+export const recordFields = { key: 0, object: 16, kind: 20, offset: 24, length: 32 } as const;
+/** What `kind` says. */
+export const recordKinds = { whole: 0, inline: 1, part: 2 } as const;
+/** Object ids start at a multiple of this, so that their number fits into 32 bits. */
+export const idAlignment = 32;
+const algorithmNumbers: Readonly<Record<VerityAlgorithm, number>> = { sha256: 1, sha512: 2 };
+
+/** A content that a layer holds: an object, a part of one, or a few bytes in the splitstream. */
+export interface IndexedContent {
+  /** Hex of its sha256, as somebody claims it. */
+  readonly digest: string;
+  readonly place:
+    | {
+        readonly kind: "object";
+        readonly id: ObjectId;
+        readonly offsetBytes: number;
+        readonly sizeBytes: number;
+        readonly isWhole: boolean;
+      }
+    | { readonly kind: "inline"; readonly bytes: Uint8Array };
+}
+
+/** Writes the index of one layer; the same content may come several times. */
+export function writeContentIndex(algorithm: VerityAlgorithm, contents: Iterable<IndexedContent>): Uint8Array {
+  const unique = new Map<string, IndexedContent["place"]>();
+  for (const { digest, place } of contents) {
+    // A whole object serves better than a part of another one.
+    if (!unique.has(digest) || (place.kind === "object" && place.isWhole)) unique.set(digest, place);
+  }
+  const objects = new Map<ObjectId, number>();
+  let inlineBytes = 0;
+  for (const place of unique.values()) {
+    if (place.kind === "inline") inlineBytes += place.bytes.length;
+    else if (!objects.has(place.id)) objects.set(place.id, objects.size);
+  }
+  const layout = layoutOf({ algorithm, objects: objects.size, records: unique.size, inlineBytes });
+  const file = new Uint8Array(layout.end + trailerBytes);
+  const view = new DataView(file.buffer);
+  writeBytes(magic, file, 0);
+  [algorithmNumbers[algorithm], objects.size, unique.size, inlineBytes].forEach((value, index) => {
+    view.setUint32(8 + 4 * index, value, true);
+  });
+  for (const [id, number] of objects) writeHex(id, file, headerBytes + number * digestLength(algorithm));
+  let at = layout.records;
+  let inlineAt = 0;
+  for (const [digest, place] of unique) {
+    writeHex(digest.slice(0, 32), file, at);
+    const isInline = place.kind === "inline";
+    if (isInline) file.set(place.bytes, layout.inline + inlineAt);
+    view.setUint32(at + recordFields.object, isInline ? 0 : (objects.get(place.id) ?? 0), true);
+    view.setUint32(at + recordFields.kind, kindOf(place), true);
+    view.setBigUint64(at + recordFields.offset, BigInt(isInline ? inlineAt : place.offsetBytes), true);
+    view.setBigUint64(at + recordFields.length, BigInt(isInline ? place.bytes.length : place.sizeBytes), true);
+    if (isInline) inlineAt += place.bytes.length;
+    at += recordBytes;
+  }
+  file.set(fromHex(sha256Hex(file.subarray(0, layout.end))), layout.end);
+  return file;
+}
+
+function kindOf(place: IndexedContent["place"]): number {
+  if (place.kind === "inline") return recordKinds.inline;
+  return place.isWhole ? recordKinds.whole : recordKinds.part;
+}
+
+/** Where the parts of an index lie, in bytes from its start. */
+export interface ContentIndexLayout {
+  readonly ids: number;
+  readonly records: number;
+  readonly recordCount: number;
+  readonly objectCount: number;
+  readonly inline: number;
+  readonly inlineBytes: number;
+}
+
+/**
+ * Looks where the parts of an index lie. Undefined for one that is cut, damaged, of another version or algorithm: it is a
+ * cache, and is made anew.
+ */
+export function readContentIndex(file: Uint8Array, algorithm: VerityAlgorithm): ContentIndexLayout | undefined {
+  if (file.length < headerBytes + trailerBytes) return undefined;
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const [number, objects, records, inlineBytes] = [8, 12, 16, 20].map((at) => view.getUint32(at, true));
+  if (number !== algorithmNumbers[algorithm] || Buffer.from(file.subarray(0, 8)).toString("latin1") !== magic)
+    return undefined;
+  const layout = layoutOf({ algorithm, objects: objects ?? 0, records: records ?? 0, inlineBytes: inlineBytes ?? 0 });
+  if (layout.end + trailerBytes !== file.length) return undefined;
+  const measured = fromHex(sha256Hex(file.subarray(0, layout.end)));
+  return Buffer.compare(measured, file.subarray(layout.end)) === 0 ? layout : undefined;
+}
+
+function layoutOf(counts: {
+  readonly algorithm: VerityAlgorithm;
+  readonly objects: number;
+  readonly records: number;
+  readonly inlineBytes: number;
+}): ContentIndexLayout & { readonly end: number } {
+  const records = headerBytes + counts.objects * digestLength(counts.algorithm);
+  const inline = records + counts.records * recordBytes;
+  return {
+    ids: headerBytes,
+    records,
+    recordCount: counts.records,
+    objectCount: counts.objects,
+    inline,
+    inlineBytes: counts.inlineBytes,
+    end: inline + Math.ceil(counts.inlineBytes / 8) * 8,
+  };
+}

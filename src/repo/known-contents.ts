@@ -1,0 +1,116 @@
+import { BlobHasher } from "../core/digest/blob-hasher.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { sha256Hex } from "../core/digest/sha256-hex.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import type { ContentTable, FoundContent } from "./content-table.ts";
+import type { ObjectStaging } from "./object-staging.ts";
+
+/** A content that is here, and where it is read from. */
+export interface KnownContent extends FoundContent {
+  /** The object's file; undefined where the content is inline. */
+  readonly path: Path | undefined;
+}
+
+/** The contents of a table whose objects the repo has, and the kernel vouches for where it is to. */
+export class KnownContents {
+  readonly #table: ContentTable;
+  readonly #staging: ObjectStaging;
+  readonly #paths = new Map<ObjectId, Path | undefined>();
+
+  constructor(table: ContentTable, staging: ObjectStaging) {
+    this.#table = table;
+    this.#staging = staging;
+  }
+
+  find(digest: string, sizeBytes: number): KnownContent | undefined {
+    const found = this.#table.find(digest, sizeBytes);
+    if (found === undefined || found.place.kind === "inline") return found && { ...found, path: undefined };
+    const path = this.#pathOf(found.place.id);
+    return path === undefined ? undefined : { ...found, path };
+  }
+
+  #pathOf(id: ObjectId): Path | undefined {
+    if (!this.#paths.has(id)) this.#paths.set(id, this.#staging.comparablePath(id));
+    return this.#paths.get(id);
+  }
+}
+
+/**
+ * Reads exactly `sizeBytes` of a known content straight into `target`, which has room for one byte more.
+ *
+ * @throws OsdeployError `damaged` when the object does not hold what it should.
+ */
+export function readKnownInto(
+  files: LinuxFiles,
+  content: { readonly known: KnownContent; readonly sizeBytes: number; readonly isWhole: boolean },
+  target: Uint8Array,
+): void {
+  const { known, sizeBytes, isWhole } = content;
+  if (known.place.kind === "inline") {
+    target.set(known.place.bytes);
+    return;
+  }
+  const position = known.place.offsetBytes;
+  // A whole object is read to its end, which a byte more of room shows without a further call.
+  const length = isWhole ? sizeBytes + 1 : sizeBytes;
+  const got = withKnown(files, known, (fd) => files.read(fd, target, { offset: 0, length, position }));
+  if (got !== sizeBytes) throw unlikeClaimed(known, got, sizeBytes);
+}
+
+/**
+ * Hands a known content to `use` in pieces, which are parts of `scratch`.
+ *
+ * @throws OsdeployError `damaged` when the object does not hold what it should.
+ */
+export function readKnownPieces(
+  files: LinuxFiles,
+  content: { readonly known: KnownContent; readonly sizeBytes: number; readonly isWhole: boolean },
+  { scratch, use }: { readonly scratch: Uint8Array; readonly use: (piece: Uint8Array) => void },
+): void {
+  const { known, sizeBytes, isWhole } = content;
+  const { place } = known;
+  if (place.kind === "inline") {
+    use(place.bytes);
+    return;
+  }
+  withKnown(files, known, (fd) => {
+    let done = 0;
+    while (done < sizeBytes) {
+      const length = Math.min(scratch.length, sizeBytes - done);
+      const got = files.read(fd, scratch, { offset: 0, length, position: place.offsetBytes + done });
+      if (got === 0) throw unlikeClaimed(known, done, sizeBytes);
+      use(scratch.subarray(0, got));
+      done += got;
+    }
+    if (isWhole && files.fstat(fd).sizeBytes !== sizeBytes) throw unlikeClaimed(known, done + 1, sizeBytes);
+  });
+}
+
+/** Whether a known content has the sha256 that the index claims. */
+export function isAsClaimed(
+  files: LinuxFiles,
+  content: { readonly known: KnownContent; readonly sizeBytes: number; readonly digest: string },
+  scratch: Uint8Array,
+): boolean {
+  if (content.known.place.kind === "inline") return sha256Hex(content.known.place.bytes) === content.digest;
+  const hasher = new BlobHasher("sha256");
+  try {
+    readKnownPieces(files, { ...content, isWhole: false }, { scratch, use: (piece) => hasher.update(piece) });
+  } catch (error) {
+    if (error instanceof OsdeployError) return false;
+    throw error;
+  }
+  return hasher.measured() === `sha256:${content.digest}`;
+}
+
+function withKnown<T>(files: LinuxFiles, known: KnownContent, use: (fd: Fd) => T): T {
+  if (known.path === undefined) throw unlikeClaimed(known, 0, 0);
+  return withOpen(files, known.path, "read", use);
+}
+
+function unlikeClaimed(known: KnownContent, got: number, wanted: number): OsdeployError {
+  const name = known.place.kind === "object" ? known.place.id : "content";
+  return new OsdeployError("damaged", `Cannot use object ${name}: it gave ${got} bytes instead of ${wanted}`);
+}

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+import { bootedRoot, mountAt } from "../../../../src/core/deployment/booted-root.ts";
+
+const hex = "ab".repeat(64);
+const mounts = (source: string) =>
+  [
+    "22 1 0:20 / / rw,relatime shared:1 - rootfs none rw",
+    `23 22 0:21 / / ro,relatime shared:1 master:2 - overlay ${source} ro,lowerdir+=x`,
+    "24 23 254:1 / /boot rw,nosuid - vfat /dev/vda1 rw",
+    "25 23 254:1 / /mnt/a\\040b ro - ext4 /dev/with\\134x rw",
+    "no mount at all",
+    "",
+  ].join("\n");
+
+describe("mountAt", () => {
+  test("finds the topmost mount, with names as they are", () => {
+    expect(mountAt(mounts("composefs:x"), "/")).toEqual({
+      mountPoint: "/",
+      type: "overlay",
+      source: "composefs:x",
+      readOnly: true,
+    });
+    expect(mountAt(mounts("x"), "/boot")).toMatchObject({ type: "vfat", source: "/dev/vda1", readOnly: false });
+    expect(mountAt(mounts("x"), "/mnt/a b")).toMatchObject({ source: "/dev/with\\x", readOnly: true });
+  });
+
+  test("a directory that is no mount point has none", () => {
+    expect(mountAt(mounts("x"), "/sysroot")).toBeUndefined();
+  });
+});
+
+describe("bootedRoot", () => {
+  test("tells root image, entry, counter and kernel arguments", () => {
+    const cmdline = `BOOT_IMAGE=/vmlinuz initrd=\\x root=UUID=1 rw composefs=${hex} osdeploy.entry=osdeploy-000012 osdeploy.tries=2\n`;
+    expect(bootedRoot(mounts(`composefs:${hex}`), cmdline)).toEqual({
+      rootImage: hex,
+      entryId: "osdeploy-000012",
+      counted: false,
+      triesLeft: 2,
+      kernelArguments: `root=UUID=1 rw composefs=${hex} osdeploy.entry=osdeploy-000012 osdeploy.tries=2`,
+    });
+  });
+
+  test("knows bootc's root that forgets, and a command line without us", () => {
+    expect(bootedRoot(mounts(`transient:composefs=${hex}`), "quiet")).toEqual({
+      rootImage: hex,
+      entryId: undefined,
+      counted: false,
+      triesLeft: undefined,
+      kernelArguments: "quiet",
+    });
+  });
+
+  test.each([
+    ["\\loader\\entries\\osdeploy-000012+2-1.conf", "osdeploy.entry=osdeploy-000012", true],
+    ["\\loader\\entries\\osdeploy-000011+2-1.conf", "osdeploy.entry=osdeploy-000012", false],
+    ["\\loader\\entries\\osdeploy-000012+2-1.conf", "quiet", false],
+    ["", "osdeploy.entry=osdeploy-000012", false],
+  ])("the firmware says that %s was counted, after %s: %s", (path, cmdline, counted) => {
+    expect(bootedRoot(mounts(`composefs:${hex}`), cmdline, path)?.counted).toBe(counted);
+  });
+
+  test.each(["/dev/vda2", "composefs:xyz", `composefs:${hex}00`])("a root from %s is none of ours", (source) => {
+    expect(bootedRoot(mounts(source), `composefs=${hex}`)).toBeUndefined();
+  });
+
+  test("nor is one without any mount", () => {
+    expect(bootedRoot("", "")).toBeUndefined();
+  });
+});

@@ -1,0 +1,82 @@
+import { describe, expect, test } from "vitest";
+import { blsField, blsOptions } from "../../../../src/core/boot/bls-entry.ts";
+import { planRollback } from "../../../../src/core/deployment/plan-rollback.ts";
+import { bootedOf, entryOf, manifestOf, recordOf, rootImageOf, stateWith } from "../../../builders/sysroot-states.ts";
+
+const givenUp = { left: 0, done: 3 };
+
+describe("planRollback", () => {
+  test("queues the deployment before, as the newest entry, without counters", () => {
+    const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a")], {
+      booted: bootedOf("b", 7),
+    });
+    const plan = planRollback(state);
+    expect(plan).toMatchObject({
+      kind: "queue",
+      deployment: { rootImage: rootImageOf("a") },
+      from: { rootImage: rootImageOf("b") },
+      lift: manifestOf("a"),
+      entry: { fileName: "osdeploy-000008.conf", sequence: 8, tries: undefined, rootImage: rootImageOf("a") },
+    });
+    const { entry } = plan.entry;
+    expect(blsField(entry, "version")).toBe("8-a");
+    expect(blsField(entry, "title")).toBe("X");
+    expect(blsOptions(entry)).toBe(`rw composefs=${rootImageOf("a")} osdeploy.entry=osdeploy-000008`);
+  });
+
+  test("an entry that lost the argument that names it gets it again", () => {
+    const made = entryOf(6, "a");
+    const fields = made.entry.fields.filter(({ key }) => key !== "options");
+    const edited = { ...made, entry: { fields: [...fields, { key: "options", value: "rw composefs=x" }] } };
+    const { entry } = planRollback(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
+    expect(blsOptions(entry)).toBe("rw composefs=x osdeploy.entry=osdeploy-000008");
+  });
+
+  test("what never proved itself is counted, from the start", () => {
+    const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a", { left: 1, done: 2 })], {
+      booted: bootedOf("b", 7),
+    });
+    expect(planRollback(state).entry).toMatchObject({
+      fileName: "osdeploy-000008+3.conf",
+      tries: { left: 3, done: 0 },
+    });
+  });
+
+  test("a second one takes the queued one back, and lifts the quarantine that it brought", () => {
+    const entries = [entryOf(8, "a"), entryOf(7, "b"), entryOf(6, "a")];
+    const quarantine = [recordOf("b", "rolled-back")];
+    const state = stateWith("ab", entries, { booted: bootedOf("b", 7), quarantine });
+    expect(planRollback(state)).toMatchObject({
+      kind: "unqueue",
+      entry: { sequence: 8 },
+      deployment: { rootImage: rootImageOf("b") },
+      lift: manifestOf("b"),
+    });
+  });
+
+  test("taking back lifts no quarantine that a failed boot brought", () => {
+    const entries = [entryOf(8, "a"), entryOf(7, "b"), entryOf(6, "a")];
+    const state = stateWith("ab", entries, { booted: bootedOf("b", 7), quarantine: [recordOf("b")] });
+    expect(planRollback(state)).toMatchObject({ kind: "unqueue", lift: undefined });
+  });
+
+  test("after the reboot it leads forward again", () => {
+    const state = stateWith("ab", [entryOf(8, "a"), entryOf(7, "b"), entryOf(6, "a")], { booted: bootedOf("a", 8) });
+    expect(planRollback(state)).toMatchObject({ kind: "queue", entry: { sequence: 9, rootImage: rootImageOf("b") } });
+  });
+
+  test("works on a sysroot that nothing runs from", () => {
+    expect(planRollback(stateWith("ab", [entryOf(2, "b"), entryOf(1, "a")]))).toMatchObject({
+      kind: "queue",
+      entry: { sequence: 3 },
+    });
+  });
+
+  test.each([
+    ["no other deployment", stateWith("b", [entryOf(7, "b")])],
+    ["none that can boot", stateWith("ab", [entryOf(7, "a", givenUp), entryOf(6, "b")], { booted: bootedOf("b", 6) })],
+    ["nothing at all", stateWith("", [])],
+  ])("refuses where there is %s", (_, state) => {
+    expect(() => planRollback(state)).toThrow("Cannot roll back: there is no other deployment that can boot");
+  });
+});

@@ -1,0 +1,57 @@
+import { describe, expect, test } from "vitest";
+import { makeSysrootState } from "../../../../src/core/deployment/deployment.ts";
+import { followedOrigin, planUpgrade } from "../../../../src/core/deployment/plan-upgrade.ts";
+import {
+  bootedOf,
+  entryOf,
+  originOf,
+  recordOf,
+  rootImageOf,
+  stagedOf,
+  stateWith,
+} from "../../../builders/sysroot-states.ts";
+
+const entries = [entryOf(7, "b"), entryOf(6, "a")];
+const carefully = { ignoreQuarantine: false };
+
+describe("planUpgrade", () => {
+  test("does what a switch to the same image does", () => {
+    const state = stateWith("ab", entries);
+    expect(planUpgrade(state, originOf("b"), carefully).kind).toBe("keep");
+    expect(planUpgrade(state, originOf("c"), carefully).kind).toBe("deploy");
+  });
+
+  test("leaves an image in quarantine alone, unless it is to be taken all the same", () => {
+    const state = stateWith("ab", entries, { quarantine: [recordOf("c")] });
+    expect(planUpgrade(state, originOf("c"), carefully)).toEqual({ kind: "quarantined", record: recordOf("c") });
+    expect(planUpgrade(state, originOf("c"), { ignoreQuarantine: true }).kind).toBe("deploy");
+    expect(planUpgrade(state, originOf("d"), carefully).kind).toBe("deploy");
+  });
+
+  test("an image in quarantine that is there already is not news", () => {
+    expect(planUpgrade(stateWith("ab", entries, { quarantine: [recordOf("b")] }), originOf("b"), carefully).kind).toBe(
+      "keep",
+    );
+  });
+});
+
+describe("followedOrigin", () => {
+  test("is that of what is staged, else of what boots next, else of what runs", () => {
+    const booted = bootedOf("a", 6);
+    expect(followedOrigin(stateWith("abc", entries, { booted, staged: stagedOf("c") }))).toEqual(originOf("c"));
+    expect(followedOrigin(stateWith("ab", entries, { booted }))).toEqual(originOf("b"));
+    expect(followedOrigin(stateWith("a", [], { booted }))).toEqual(originOf("a"));
+  });
+
+  test("there is none without a deployment", () => {
+    expect(() => followedOrigin(stateWith("", []))).toThrow("Cannot upgrade: there is no deployment");
+  });
+
+  test("nor when its origin cannot be read", () => {
+    const directories = [{ rootImage: rootImageOf("a"), origin: undefined }];
+    const state = makeSysrootState({ directories, menu: { entries: [entryOf(1, "a")], stale: [], foreign: [] } });
+    expect(() => followedOrigin(state)).toThrow(
+      `Cannot upgrade: the origin of deployment ${rootImageOf("a")} cannot be read`,
+    );
+  });
+});

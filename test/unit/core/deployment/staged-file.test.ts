@@ -1,0 +1,20 @@
+import { expect, test } from "vitest";
+import { formatStaged, parseStaged } from "../../../../src/core/deployment/staged-file.ts";
+import { stagedOf } from "../../../builders/sysroot-states.ts";
+
+const read = (text: string) => parseStaged(new TextEncoder().encode(text));
+
+test.each([stagedOf("a"), stagedOf("b", { finalizationLocked: true, sequence: 7 })])(
+  "parseStaged: reads what formatStaged wrote (%#)",
+  (staged) => {
+    expect(read(formatStaged(staged))).toEqual(staged);
+  },
+);
+
+test("parseStaged: takes root images of either length, and nothing else for one", () => {
+  const long = formatStaged(stagedOf("a")).replace(/"rootImage": "a{64}"/, `"rootImage": "${"a".repeat(128)}"`);
+  expect(read(long).rootImage).toHaveLength(128);
+  expect(() => read(long.replace("aaaa", "../x"))).toThrow(
+    "Cannot read the record of the staged deployment: rootImage is not a root image",
+  );
+});
