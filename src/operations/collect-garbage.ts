@@ -4,6 +4,7 @@ import { type GcPlan, planGc } from "../repo/plan-gc.ts";
 import { openRepo } from "../repo/repo.ts";
 import { deployedImages } from "./deployed-images.ts";
 import type { System } from "./system.ts";
+import { withWritableRepo } from "./writable-repo.ts";
 
 export interface CollectGarbageRequest {
   readonly repo: Path;
@@ -26,10 +27,8 @@ export async function collectGarbage(system: System, request: CollectGarbageRequ
       repo.close();
     }
   }
-  const repo = openRepo(system.linux, request.repo, { access: "exclusive", wait: true });
-  try {
-    return { ...collect(repo, { keepImages: deployedImages(repo.files, repo.path) }), dryRun: false };
-  } finally {
-    repo.close();
-  }
+  return await withWritableRepo(system.linux, { path: request.repo, access: "exclusive" }, (repo) => ({
+    ...collect(repo, { keepImages: deployedImages(repo.files, repo.path) }),
+    dryRun: false,
+  }));
 }

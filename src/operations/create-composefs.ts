@@ -1,15 +1,17 @@
+import { fromBytes } from "../core/bytes/byte-string.ts";
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import { parseAnyDump } from "../core/tree/dump-digests.ts";
-import type { FileTree } from "../core/tree/inode.ts";
+import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
 import { inForeignWords } from "../linux/errno.ts";
 import { readToEnd } from "../linux/file-content.ts";
 import type { Fd, FileStat, LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import { DigestStore } from "../repo/digest-store.ts";
+import { ContentThreads } from "./content-threads.ts";
 import { ImageOutput } from "./image-output.ts";
 import type { System } from "./system.ts";
 
@@ -48,7 +50,7 @@ export interface CreateComposefsResult {
 export async function createComposefs(system: System, request: CreateComposefsRequest): Promise<CreateComposefsResult> {
   const output = request.output === undefined ? undefined : new ImageOutput(system.linux, request.output);
   try {
-    const image = writeErofs(readSource(system, request.source), { version: request.version });
+    const image = writeErofs(await readSource(system, request.source), { version: request.version });
     output?.commit(image);
     return { digest: verityDigest("sha256", image, multiBufferHasher("sha256")), image };
   } finally {
@@ -59,7 +61,7 @@ export async function createComposefs(system: System, request: CreateComposefsRe
 /** More than this no program takes as a dump in one piece. */
 const dumpLimitBytes = 2 * 1024 * 1024 * 1024;
 
-function readSource(system: System, source: ComposefsSource): FileTree {
+async function readSource(system: System, source: ComposefsSource): Promise<FileTree> {
   const { files } = system.linux;
   switch (source.kind) {
     case "dump":
@@ -67,7 +69,7 @@ function readSource(system: System, source: ComposefsSource): FileTree {
     case "dump-file":
       return readDump(system, readDumpFile(files, source.path), source);
     case "directory":
-      return readDirectory(files, source);
+      return readDirectory(system, source);
   }
 }
 
@@ -98,17 +100,31 @@ function readDumpFile(files: LinuxFiles, path: Path): Uint8Array {
   }
 }
 
-function readDirectory(files: LinuxFiles, source: Extract<ComposefsSource, { readonly kind: "directory" }>): FileTree {
+async function readDirectory(
+  { linux: { files }, importThreads }: System,
+  source: Extract<ComposefsSource, { readonly kind: "directory" }>,
+): Promise<FileTree> {
   checkRoot(files, source.path);
-  const store = new DigestStore(files, source.digestStore, multiBufferHasher("sha256"));
-  return readRootDirectory(files, source.path, {
-    contentOf: (path, stat) => store.add(path, stat),
-    hardLinks: "ignore",
-    devices: source.skipDevices ? "skip" : "keep",
-    xattrs: source.xattrs,
-    times: source.useEpoch ? "epoch" : "keep",
-    mounts: "enter",
-  });
+  const contents = new ContentThreads(files, source.digestStore, importThreads);
+  try {
+    const tree = readRootDirectory(files, source.path, {
+      contentOf: (path, { sizeBytes }) =>
+        sizeBytes > maxInlineBytes ? contents.add({ path, sizeBytes }) : readInline(files, path),
+      hardLinks: "ignore",
+      devices: source.skipDevices ? "skip" : "keep",
+      xattrs: source.xattrs,
+      times: source.useEpoch ? "epoch" : "keep",
+      mounts: "enter",
+    });
+    await contents.finish();
+    return tree;
+  } finally {
+    await contents.close();
+  }
+}
+
+function readInline(files: LinuxFiles, path: Path): FileContent {
+  return { kind: "inline", bytes: fromBytes(files.readFile(path, maxInlineBytes)) };
 }
 
 function checkRoot(files: LinuxFiles, path: Path): void {

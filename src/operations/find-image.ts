@@ -38,7 +38,7 @@ export function findImage(repo: Repo, words: string): StoredImage {
 }
 
 function findManifest(repo: Repo, words: string): ManifestDigest {
-  const tagged = resolveTag(repo, words) ?? resolveTag(repo, canonicalTag(words) ?? words);
+  const tagged = resolveTag(repo, words) ?? resolveTag(repo, canonicalTag(repo, words) ?? words);
   if (tagged !== undefined) return tagged;
   if (/^sha(256|512):/.test(words)) {
     const digest = parseManifestDigest(words);
@@ -49,10 +49,22 @@ function findManifest(repo: Repo, words: string): ManifestDigest {
   throw new OsdeployError("not-found", `Cannot find image "${words}": ${state}`, { facts: { image: words } });
 }
 
-/** Undefined when `words` are no reference: then they can only be a tag as it stands. */
-function canonicalTag(words: string): string | undefined {
+/**
+ * The tag that `words` stand for: their reference in full. A short name stands for the only image whose name ends so.
+ * Undefined when `words` are no reference: then they can only be a tag as it stands.
+ */
+function canonicalTag(repo: Repo, words: string): string | undefined {
+  const reference = parseReference(words);
+  if (reference === undefined) return undefined;
+  const tag = tagOfReference(reference);
+  if (reference.kind !== "short-name") return tag;
+  const ending = listTags(repo).filter((each) => each.tag.endsWith(`/${tag}`));
+  return ending.length === 1 ? ending[0]?.tag : undefined;
+}
+
+function parseReference(words: string): ImageReference | undefined {
   try {
-    return tagOfReference(parseImageReference(words));
+    return parseImageReference(words);
   } catch {
     return undefined;
   }

@@ -13,7 +13,7 @@ import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { ObjectStaging, type StagedObject } from "../repo/object-staging.ts";
 import type { Publication, StreamName } from "../repo/publish.ts";
-import { readObject } from "../repo/read-object.ts";
+import { readObject, unlessDamaged } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { stageDocument } from "../repo/stage-document.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
@@ -63,11 +63,16 @@ export class ImageBuild {
     this.#entries.set(diffId, this.#readEntries(stream.id));
   }
 
-  /** Reads the layers that the repo has, so that this is done when the others come. */
+  /**
+   * Reads the layers that the repo has, so that this is done when the others come. One that is damaged is among those
+   * that come.
+   */
   readKnownLayers(): void {
     for (const { diffId } of this.#image.layers) {
       const isKnown = findStream(this.#repo, layerStreamName(diffId)) !== undefined;
-      if (isKnown && !this.#entries.has(diffId)) this.#entries.set(diffId, readLayer(this.#repo, diffId));
+      if (!isKnown || this.#entries.has(diffId)) continue;
+      const entries = unlessDamaged(() => readLayer(this.#repo, diffId));
+      if (entries !== undefined) this.#entries.set(diffId, entries);
     }
   }
 

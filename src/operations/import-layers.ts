@@ -1,15 +1,13 @@
-import { Worker } from "node:worker_threads";
 import { OsdeployError } from "../core/errors.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
-import type { KnownFileMemory, KnownFileTable } from "../repo/known-files.ts";
+import type { KnownFileTable } from "../repo/known-files.ts";
 import type { ImportedLayer, LayerToImport } from "../repo/layer-import.ts";
-import type { StagingOptions } from "../repo/object-staging.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
-import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
+import { type Lane, openInlineLane, openWorkerLane } from "./import-lane.ts";
 import { LayerCounters } from "./layer-feed.ts";
 import { type LayerFetch, startFetch } from "./layer-fetch.ts";
-import { type LayerJob, LayerStage } from "./layer-stage.ts";
+import type { PartialPulls } from "./partial-pulls.ts";
 import type { System } from "./system.ts";
 
 /** The layers to import, and where from and where to. */
@@ -17,6 +15,8 @@ export interface LayersToImport {
   readonly source: ImageSource;
   readonly layers: readonly ResolvedLayer[];
   readonly run: StagingRun;
+  /** Brings layers in parts where that can be. */
+  readonly partial?: PartialPulls;
   /** Finds the files of an image that is already here. Called while the threads start. */
   readonly findKnown: () => KnownFileTable | undefined;
   /** What the main thread can do while the threads import. Called once, when they have begun. */
@@ -25,8 +25,6 @@ export interface LayersToImport {
 
 /** How often progress is looked at. */
 const progressIntervalMs = 100;
-/** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
-const youngGenerationMegabytes = 2;
 /** Layers that are fetched while no thread imports them yet. */
 const fetchAhead = 2;
 
@@ -51,9 +49,19 @@ export async function importLayers(
   system.signal.addEventListener("abort", stop);
   // A signal that was aborted before fires no more.
   if (system.signal.aborted) stop();
-  const idle = setImmediate(request.meanwhile);
+  const broken: unknown[] = [];
+  const idle = setImmediate(() => {
+    try {
+      request.meanwhile();
+    } catch (error) {
+      broken.push(error);
+      stop();
+    }
+  });
   const ticker = setInterval(() => reportProgress(system, queue), progressIntervalMs);
   try {
+    await request.partial?.prepare(lanes);
+    expectKnown(lanes, request);
     const outcomes = await Promise.allSettled(
       lanes.map(async (lane) => {
         try {
@@ -64,7 +72,8 @@ export async function importLayers(
         }
       }),
     );
-    throwFirst(outcomes, system.signal);
+    const failed = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    throwFirst([...broken, ...failed], system.signal);
   } finally {
     clearImmediate(idle);
     clearInterval(ticker);
@@ -92,6 +101,14 @@ class PendingLayer {
     return this.#fetch;
   }
 
+  /** Fetches the layer once more, from its first byte. */
+  fetchAnew(files: LinuxFiles, request: LayersToImport): LayerFetch {
+    this.#fetch?.drop();
+    this.#fetch = undefined;
+    this.counters.reset();
+    return this.fetch(files, request);
+  }
+
   stop(): void {
     this.counters.stop();
   }
@@ -116,105 +133,85 @@ async function serveLane(system: System, work: LaneWork): Promise<void> {
     const pending = work.halted.aborted ? undefined : work.queue.find(({ taken }) => !taken);
     if (pending === undefined) return;
     pending.taken = true;
-    const { layer, counters } = pending;
-    const fetch = pending.fetch(system.linux.files, work);
-    for (const next of work.queue.filter(({ taken }) => !taken).slice(0, fetchAhead))
-      next.fetch(system.linux.files, work);
-    system.progress({ kind: "layer-started", digest: layer.digest });
-    const job = { layer: toImport(layer), ...fetch.location, counters: counters.memory };
-    // A failed fetch stops the import, which then only says so: the fetch's own error is the one to tell.
-    const [fetched, imported] = await Promise.allSettled([fetch.done, work.lane.importLayer(job, fetch.done)]);
-    if (fetched.status === "rejected") throw fetched.reason;
-    if (imported.status === "rejected") throw imported.reason;
-    fetch.discard();
-    system.progress({ kind: "layer-finished", digest: layer.digest });
-    work.onImported(imported.value);
+    system.progress({ kind: "layer-started", digest: pending.layer.digest });
+    const imported = (await bringParts(work, pending)) ?? (await bringLayer(system, work, pending));
+    system.progress({ kind: "layer-finished", digest: pending.layer.digest });
+    work.onImported(imported);
   }
+}
+
+async function bringParts(work: LaneWork, pending: PendingLayer): Promise<ImportedLayer | undefined> {
+  const { halted, lane, partial } = work;
+  return partial?.importLayer(pending.layer, lane, { halted, progress: pending.counters });
+}
+
+async function bringLayer(system: System, work: LaneWork, pending: PendingLayer): Promise<ImportedLayer> {
+  const { files } = system.linux;
+  const fetch = pending.fetch(files, work);
+  const isNext = ({ taken, layer }: PendingLayer) => !taken && work.partial?.mayServe(layer) !== true;
+  for (const next of work.queue.filter(isNext).slice(0, fetchAhead)) next.fetch(files, work);
+  try {
+    return await importFetched(work, pending, fetch);
+  } catch (error) {
+    if (!isMismatch(error) || !fetch.canRepeat || work.halted.aborted) throw error;
+  }
+  // What an earlier run left, or what came on the way, was not the layer: once more from its first byte.
+  const again = pending.fetchAnew(files, work);
+  try {
+    return await importFetched(work, pending, again);
+  } catch (error) {
+    if (isMismatch(error)) again.drop();
+    throw error;
+  }
+}
+
+async function importFetched(work: LaneWork, pending: PendingLayer, fetch: LayerFetch): Promise<ImportedLayer> {
+  const claim = work.partial?.claimOf(pending.layer);
+  const job = {
+    ...{ layer: toImport(pending.layer), ...fetch.location, counters: pending.counters.memory },
+    ...(claim && { claim }),
+  };
+  // A failed fetch stops the import, which then only says so: the fetch's own error is the one to tell.
+  const [fetched, imported] = await Promise.allSettled([fetch.done, work.lane.importLayer(job, fetch.done)]);
+  if (fetched.status === "rejected") throw fetched.reason;
+  if (imported.status === "rejected") throw imported.reason;
+  fetch.release();
+  return imported.value;
+}
+
+function isMismatch(error: unknown): boolean {
+  return error instanceof OsdeployError && error.code === "digest-mismatch";
 }
 
 function toImport({ digest, sizeBytes, diffId, compression }: ResolvedLayer): LayerToImport {
   return { digest, sizeBytes, diffId, compression };
 }
 
-/** A thread that imports one layer at a time. */
-interface Lane {
-  /** Takes a hint for the layers that follow; see {@link LayerStage.expect}. */
-  expect(known: KnownFileMemory): void;
-  /** `fetched` settles when the whole blob is there; a lane without a thread has to wait for it. */
-  importLayer(job: LayerJob, fetched: Promise<void>): Promise<ImportedLayer>;
-  close(): Promise<void>;
+function openLanes(system: System, { run }: LayersToImport, layers: number): readonly Lane[] {
+  const threads = Math.min(system.importThreads, layers);
+  return threads === 0
+    ? [openInlineLane(system.linux.files, run.newStagingOptions())]
+    : Array.from({ length: threads }, () => openWorkerLane(run.newStagingOptions()));
 }
 
-function openLanes(system: System, { run, findKnown }: LayersToImport, layers: number): readonly Lane[] {
-  const threads = Math.min(system.importThreads, layers);
-  const lanes =
-    threads === 0
-      ? [openInlineLane(system.linux.files, run.newStagingOptions())]
-      : Array.from({ length: threads }, () => openWorkerLane(run.newStagingOptions()));
+/** Hands the lanes the hint for layers that come whole. A layer in parts needs none, and the hint has its price. */
+function expectKnown(lanes: readonly Lane[], { findKnown, layers, partial }: LayersToImport): void {
+  if (layers.every((layer) => partial?.mayServe(layer) === true)) return;
   const known = findKnown();
   if (known !== undefined) for (const lane of lanes) lane.expect(known.memory);
-  return lanes;
-}
-
-function openInlineLane(files: LinuxFiles, staging: StagingOptions): Lane {
-  const stage = new LayerStage(files, staging);
-  return {
-    expect: (known) => stage.expect(known),
-    async importLayer(job, fetched) {
-      await fetched;
-      return stage.importLayer(job);
-    },
-    async close() {},
-  };
-}
-
-function openWorkerLane(staging: StagingOptions): Lane {
-  const worker = new Worker(new URL("./import-worker.js", import.meta.url), {
-    workerData: staging,
-    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
-  });
-  const send = (request: WorkerRequest) => worker.postMessage(request);
-  return {
-    expect: (known) => send({ kind: "expect", known }),
-    importLayer: (job) =>
-      new Promise((resolve, reject) => {
-        const settle = (act: () => void) => {
-          worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-          act();
-        };
-        const onMessage = (reply: WorkerReply) =>
-          settle(() => (reply.kind === "done" ? resolve(reply.result) : reject(errorOf(reply))));
-        const onError = (error: unknown) => settle(() => reject(error));
-        const onExit = (status: number) =>
-          settle(() => reject(new Error(`An import thread ended with status ${status}`)));
-        worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-        send({ kind: "import", job });
-      }),
-    close: async () => {
-      await worker.terminate();
-    },
-  };
-}
-
-function errorOf(reply: Exclude<WorkerReply, { readonly kind: "done" }>): Error {
-  if (reply.kind === "failed") return new OsdeployError(reply.code, reply.message, { facts: reply.facts });
-  const error = new Error("An import thread broke");
-  error.stack = reply.stack;
-  return error;
 }
 
 function reportProgress(system: System, queue: readonly PendingLayer[]): void {
   for (const pending of queue) {
     const bytes = pending.counters.imported;
-    if (bytes === pending.reported) continue;
+    if (bytes <= pending.reported) continue;
     pending.reported = bytes;
     system.progress({ kind: "layer-advanced", digest: pending.layer.digest, bytes });
   }
 }
 
 /** The error that began it: those of lanes that were only told to stop come last. */
-function throwFirst(outcomes: readonly PromiseSettledResult<void>[], signal: AbortSignal): void {
-  const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+function throwFirst(errors: readonly unknown[], signal: AbortSignal): void {
   const interrupted = (error: unknown) => error instanceof OsdeployError && error.code === "interrupted";
   const first = errors.find((error) => !interrupted(error)) ?? errors[0];
   if (first !== undefined) throw first;

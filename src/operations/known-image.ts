@@ -12,23 +12,29 @@ const imagesLimit = 64;
 /**
  * The files of the image in the repo that is most like the one with these layers: most of an upgrade's files are in it.
  *
- * Like means: shares the most layers; among equals the one last in the order of tags, where versions mostly rise. It is
- * a hint that saves work, so anything wrong with those images only means no hint.
+ * It is a hint that saves work, so anything wrong with that image only means no hint.
  */
 export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): KnownFileTable | undefined {
+  const rootImage = findSimilarImage(repo, layers)?.rawImage;
+  if (rootImage === undefined) return undefined;
+  return orNothing(() => KnownFileTable.ofRootImage(readRootImageBytes(repo, rootImage), repo.algorithm), undefined);
+}
+
+/**
+ * The image in the repo that is most like the one with these layers: shares the most of them; among equals the one last
+ * in the order of tags, where versions mostly rise. Images that cannot be read are passed over.
+ */
+export function findSimilarImage(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): StoredImage | undefined {
   const wanted = new Set(layers.map(({ diffId }) => diffId));
   const shared = ({ config }: StoredImage) => config.diffIds.filter((diffId) => wanted.has(diffId)).length;
   const digests = new Set(listTags(repo).map(({ manifest }) => manifest));
   const images = [...digests]
     .slice(-imagesLimit)
     .flatMap((digest) => orNothing(() => [readStoredImage(repo, digest)], []));
-  const best = images.reduce<StoredImage | undefined>(
+  return images.reduce<StoredImage | undefined>(
     (found, image) => (found === undefined || shared(image) >= shared(found) ? image : found),
     undefined,
   );
-  const rootImage = best?.rawImage;
-  if (rootImage === undefined) return undefined;
-  return orNothing(() => KnownFileTable.ofRootImage(readRootImageBytes(repo, rootImage), repo.algorithm), undefined);
 }
 
 function orNothing<T>(read: () => T, nothing: T): T {

@@ -44,6 +44,11 @@ export class LayerCounters {
     Atomics.notify(this.#slots, slots.available);
   }
 
+  /** Begins anew, for a layer that has to be fetched once more. Nobody may be waiting. */
+  reset(): void {
+    for (const slot of Object.values(slots)) Atomics.store(this.#slots, slot, 0n);
+  }
+
   /** Sleeps until more than `bytes` are available, or the import is stopped. Not for the main thread. */
   waitForMore(bytes: number): void {
     // The time limit only covers a stop that came between the check and the sleep.

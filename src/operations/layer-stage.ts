@@ -4,6 +4,17 @@ import { type KnownFileMemory, type KnownFiles, KnownFileTable } from "../repo/k
 import { type ImportedLayer, LayerImport, type LayerToImport } from "../repo/layer-import.ts";
 import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
 import { LayerCounters, readFeed } from "./layer-feed.ts";
+import {
+  assemblePartial,
+  type ClaimJob,
+  claimLayer,
+  type MeasureJob,
+  measureLayer,
+  type PartialJob,
+  type PlannedPartial,
+  planPartial,
+  type WholeInstead,
+} from "./partial-stage.ts";
 
 /** One layer to import, as plain data that can be sent to a worker. */
 export interface LayerJob {
@@ -13,6 +24,8 @@ export interface LayerJob {
   readonly lengthBytes: number;
   /** The memory of {@link LayerCounters}. */
   readonly counters: SharedArrayBuffer;
+  /** How to write down what its table of contents claims, for a layer that has one. */
+  readonly claim?: ClaimJob;
 }
 
 /** Imports layers one after the other, on whatever thread it is made. */
@@ -42,9 +55,26 @@ export class LayerStage {
     try {
       const feed = { path, offsetBytes, lengthBytes, counters: new LayerCounters(job.counters) };
       readFeed(this.#files, feed, (piece) => layer.write(piece));
-      return layer.finish();
+      const imported = layer.finish();
+      if (job.claim !== undefined) claimLayer(this.#files, this.#staging, { job: job.claim, blob: job, imported });
+      return imported;
     } finally {
       layer.close();
     }
+  }
+
+  /** Plans a layer that is to come in parts. */
+  planPartial(job: PartialJob): PlannedPartial | WholeInstead {
+    return planPartial(this.#staging, job);
+  }
+
+  /** Imports a planned layer. When it fails, nothing of it stays staged. */
+  assemblePartial(planned: PlannedPartial): ImportedLayer | WholeInstead {
+    return assemblePartial(this.#files, this.#staging, planned);
+  }
+
+  /** Measures the contents of a layer that the repo has. */
+  measure(job: MeasureJob): void {
+    measureLayer(this.#files, this.#staging, job);
   }
 }

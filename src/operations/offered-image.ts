@@ -1,7 +1,8 @@
 import type { Platform } from "../core/oci/platform.ts";
 import { formatImageReference, type ImageReference, type RootDirectoryReference } from "../core/oci/reference.ts";
+import { checkTrust, type TrustRecord } from "../image-source/check-trust.ts";
 import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
-import { openImageSource, type SourceOptions } from "../image-source/open-image-source.ts";
+import { openImageSource, type SourceOptions, trustOptions } from "../image-source/open-image-source.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { StagingRun } from "../repo/staging-run.ts";
@@ -17,8 +18,21 @@ export interface ImageRequest {
 
 /** An image as its source offers it: what it is, and where its layers are. */
 export interface OfferedImage {
+  /** What the image is to be remembered by: as it was asked for, a short name in full. */
+  readonly reference: ImageReference;
   readonly image: ResolvedImage;
   readonly layers: OfferedLayers;
+}
+
+/** An image that the signature policy lets pass. */
+export interface TrustedImage extends OfferedImage {
+  /** What the policy said of it, before anything of a layer was fetched. */
+  readonly trust: TrustRecord;
+}
+
+/** The keys and certificates by which the policy took an image; none where it asked for no signature. */
+export function signersOf({ trust }: Pick<TrustedImage, "trust">): readonly string[] {
+  return trust.kind === "verified" ? trust.by : [];
 }
 
 /** Layers that can be fetched, or the one that had to be staged to know what it is. */
@@ -31,30 +45,52 @@ export async function withOfferedImage<T>(
   system: System,
   repo: WritableRepo,
   request: ImageRequest,
-  use: (offered: OfferedImage) => Promise<T>,
+  use: (offered: TrustedImage) => Promise<T>,
 ): Promise<T> {
   const { image: reference } = request;
   if (reference.kind === "root-directory") return await withDirectory(system, repo, { ...request, reference }, use);
   const source = openImageSource(reference, system.linux, { ...request.source, signal: system.signal });
   try {
     system.progress({ kind: "phase", phase: "resolve" });
-    return await use({ image: await source.resolve(request.platform), layers: { kind: "source", source } });
+    const { image, trust } = await resolveTrusted(system, source, request);
+    return await use({ reference: source.reference(), image, trust, layers: { kind: "source", source } });
   } finally {
     await source.close();
   }
 }
 
+/**
+ * Finds the image in its source, and asks the signature policy. Nothing else in osdeploy resolves an image.
+ *
+ * @throws OsdeployError `untrusted` where the policy refuses it.
+ */
+export async function resolveTrusted(
+  { linux }: Pick<System, "linux">,
+  source: ImageSource,
+  request: Pick<ImageRequest, "platform" | "source">,
+): Promise<{ readonly image: ResolvedImage; readonly trust: TrustRecord }> {
+  const image = await source.resolve(request.platform);
+  const found = {
+    reference: source.reference(),
+    registry: source.registry(),
+    manifestDigest: image.manifest.digest,
+  };
+  return { image, trust: await checkTrust(linux, found, trustOptions(linux, request.source)) };
+}
+
 async function withDirectory<T>(
   system: System,
   repo: WritableRepo,
-  { reference, platform }: { readonly reference: RootDirectoryReference; readonly platform: Platform },
-  use: (offered: OfferedImage) => Promise<T>,
+  { reference, platform, source }: Omit<ImageRequest, "image"> & { readonly reference: RootDirectoryReference },
+  use: (offered: TrustedImage) => Promise<T>,
 ): Promise<T> {
   const run = new StagingRun(repo);
   try {
     const name = formatImageReference(reference);
     const { image, layer } = await stageRootDirectory(system, repo, { path: reference.path, platform, name, run });
-    return await use({ image, layers: { kind: "staged", run, layer } });
+    const found = { reference, registry: undefined, manifestDigest: image.manifest.digest };
+    const trust = await checkTrust(system.linux, found, trustOptions(system.linux, source));
+    return await use({ reference, image, trust, layers: { kind: "staged", run, layer } });
   } finally {
     run.close();
   }

@@ -1,5 +1,14 @@
 /** The operations that take long enough to tell how far they are. */
-export type ProgressTask = "pull" | "switch" | "check" | "collect-garbage" | "create";
+export type ProgressTask =
+  | "pull"
+  | "push"
+  | "copy"
+  | "switch"
+  | "upgrade"
+  | "check"
+  | "collect-garbage"
+  | "create"
+  | "install";
 
 /** The steps of an operation besides the layers themselves, in the order in which they usually come. */
 export type ProgressPhase =
@@ -12,6 +21,8 @@ export type ProgressPhase =
   | "root-image"
   | "boot-files"
   | "deployment"
+  | "seal"
+  | "write-disk"
   | "mark"
   | "sweep"
   | "check-objects"

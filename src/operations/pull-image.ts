@@ -2,6 +2,7 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
+import { checkPromisedDigests } from "../core/trust/promised-digests.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
@@ -23,6 +24,7 @@ import { ImageBuild, type RootImages } from "./image-build.ts";
 import { importLayers } from "./import-layers.ts";
 import { findKnownFiles } from "./known-image.ts";
 import type { OfferedImage, OfferedLayers } from "./offered-image.ts";
+import { PartialPulls } from "./partial-pulls.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** An image that was chosen in its source and is to be brought into a repo. */
@@ -69,7 +71,10 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   system.progress({ kind: "layers", layers });
   const isWhole = missing.length === 0 && !bringsObjects(request.layers);
   const stored = isWhole ? storedRootImages(repo, request) : undefined;
-  if (stored !== undefined) request.checkTree?.(readRootImage(repo, stored.raw));
+  if (stored !== undefined) {
+    checkPromisedDigests(image.annotations, repo.algorithm, stored);
+    request.checkTree?.(readRootImage(repo, stored.raw));
+  }
   const { rootImages, report } =
     stored === undefined
       ? await importImage(system, repo, { ...request, missing })
@@ -141,19 +146,32 @@ async function importImage(
 ): Promise<Imported> {
   const { image, layers, missing } = request;
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
+  let isFetched = false;
   try {
     const build = new ImageBuild(repo, run, image);
-    if (layers.kind === "source")
-      await bringLayers(system, repo, { image, missing, run, build, source: layers.source });
-    else addStaged(system, build, layers.layer);
+    const partial =
+      layers.kind === "source"
+        ? await bringLayers(system, repo, { image, missing, run, build, source: layers.source })
+        : undefined;
+    if (layers.kind === "staged") addStaged(system, build, layers.layer);
+    isFetched = true;
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "merge" });
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
     system.progress({ kind: "phase", phase: "root-image" });
     const rootImages = build.addRootImages(raw, request);
+    checkPromisedDigests(image.annotations, repo.algorithm, rootImages);
     system.progress({ kind: "phase", phase: "publish" });
-    return { rootImages, report: publish(repo, build.publication(rootImages)) };
+    const report = publish(repo, build.publication(rootImages));
+    run.dropPartialLayers();
+    partial?.keepIndexes();
+    return { rootImages, report };
+  } catch (error) {
+    // What can come right by itself goes on from the bytes that are here. A bad image leaves nothing, and on a full disk
+    // nothing may stay.
+    if (isFetched ? !isInterrupted(error) : !isPassing(error)) run.dropPartialLayers();
+    throw error;
   } finally {
     if (layers.kind === "source") run.close();
   }
@@ -164,8 +182,10 @@ function addStaged(system: System, build: ImageBuild, layer: ImportedLayer): voi
   system.progress({ kind: "layer-finished", digest: layer.diffId });
 }
 
-/** What went wrong says nothing about the image: the same pull can succeed later. */
-const passingCodes: ReadonlySet<ErrorCode> = new Set(["network", "interrupted", "unauthorized"]);
+/** What went wrong says nothing about the image, only about those who serve it: the same pull can succeed later. */
+const passingCodes: ReadonlySet<ErrorCode> = new Set([
+  ...(["network", "interrupted", "unauthorized", "not-found", "digest-mismatch"] as const),
+]);
 
 async function bringLayers(
   system: System,
@@ -177,19 +197,53 @@ async function bringLayers(
     readonly run: StagingRun;
     readonly build: ImageBuild;
   },
-): Promise<void> {
+): Promise<PartialPulls> {
   const { source, missing, run, build } = work;
-  if (missing.length === 0) return;
+  const partial = new PartialPulls(system, repo, { source, run, layers: missing, imageLayers: work.image.layers });
+  if (missing.length === 0) return partial;
   system.progress({ kind: "phase", phase: "layers" });
+  const imported = new Set<DiffId>();
   const findKnown = () => findKnownFiles(repo, work.image.layers);
   const meanwhile = () => build.readKnownLayers();
   try {
-    await importLayers(system, { source, layers: missing, run, findKnown, meanwhile }, (layer) =>
-      build.addLayer(layer),
-    );
+    await importLayers(system, { source, layers: missing, run, partial, findKnown, meanwhile }, (layer) => {
+      build.addLayer(layer);
+      imported.add(layer.diffId);
+    });
+    return partial;
   } catch (error) {
-    // What came whole over the network need not come again. Of an image that is itself bad nothing is kept.
-    if (error instanceof OsdeployError && passingCodes.has(error.code)) publish(repo, build.layersAlone());
+    if (isPassing(error)) orTellNothing(() => keepImported(repo, { ...work, imported }));
     throw error;
   }
+}
+
+/** Of two errors the one that began it is told. */
+function orTellNothing(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
+}
+
+/** What came whole over the network need not come again. Of an image that is itself bad nothing is kept. */
+function keepImported(
+  repo: WritableRepo,
+  work: {
+    readonly missing: readonly ResolvedLayer[];
+    readonly run: StagingRun;
+    readonly build: ImageBuild;
+    readonly imported: ReadonlySet<DiffId>;
+  },
+): void {
+  publish(repo, work.build.layersAlone());
+  for (const { diffId, digest } of work.missing) if (work.imported.has(diffId)) work.run.dropPartialLayer(digest);
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof OsdeployError && passingCodes.has(error.code);
+}
+
+function isInterrupted(error: unknown): boolean {
+  return error instanceof OsdeployError && error.code === "interrupted";
 }

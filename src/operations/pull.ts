@@ -1,10 +1,10 @@
 import { formatImageReference } from "../core/oci/reference.ts";
 import type { Path } from "../linux/linux.ts";
-import { openRepo } from "../repo/repo.ts";
 import { tagOfReference } from "./find-image.ts";
 import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
 import type { System } from "./system.ts";
+import { withWritableRepo } from "./writable-repo.ts";
 
 export interface PullRequest extends ImageRequest {
   readonly repo: Path;
@@ -21,17 +21,14 @@ export interface PullResult extends PulledImage {
 
 /** Brings an image into a repo. */
 export async function pull(system: System, request: PullRequest): Promise<PullResult> {
-  const image = formatImageReference(request.image);
-  system.progress({ kind: "start", task: "pull", subject: image });
-  const tag = tagOfReference(request.image);
-  const repo = openRepo(system.linux, request.repo, { access: "write", wait: true });
-  try {
-    const pulled = await withOfferedImage(system, repo, request, (offered) =>
-      pullImage(system, repo, { ...offered, tag, bootable: request.bootable }),
-    );
-    system.progress({ kind: "done" });
-    return { image, tag, ...pulled };
-  } finally {
-    repo.close();
-  }
+  system.progress({ kind: "start", task: "pull", subject: formatImageReference(request.image) });
+  const result = await withWritableRepo(system.linux, { path: request.repo, access: "write" }, (repo) =>
+    withOfferedImage(system, repo, request, async (offered) => {
+      const tag = tagOfReference(offered.reference);
+      const pulled = await pullImage(system, repo, { ...offered, tag, bootable: request.bootable });
+      return { image: formatImageReference(offered.reference), tag, ...pulled };
+    }),
+  );
+  system.progress({ kind: "done" });
+  return result;
 }

@@ -1,27 +1,45 @@
-import { readBootEntries } from "../bootloader/bls-directory.ts";
-import { blsField } from "../core/boot/bls-entry.ts";
+import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
+import { openBootloader } from "../bootloader/open-bootloader.ts";
+import { type BlsEntry, blsField, blsOptions } from "../core/boot/bls-entry.ts";
+import { type BootEntry, type BootMenu, bootEntryId, isExhausted } from "../core/boot/boot-menu.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import {
+  bootedEntry,
   type Deployment,
   type DeploymentRole,
   deploymentRoles,
-  makeSysrootState,
+  findDeployment,
+  isRollbackQueued,
+  nextEntry,
   type SysrootState,
 } from "../core/deployment/deployment.ts";
+import { findQuarantine } from "../core/deployment/plan-switch.ts";
+import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import type { LinuxFiles, Path } from "../linux/linux.ts";
-import { readDeploymentDirectories } from "../sysroot/state-directory.ts";
-import { openSysroot } from "../sysroot/sysroot.ts";
-import type { SysrootPaths } from "../sysroot/sysroot-paths.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Path } from "../linux/linux.ts";
+import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 
 export interface StatusRequest {
   readonly sysroot: Path;
 }
 
+/** A boot entry of a deployment. */
+export interface BootEntryStatus {
+  readonly name: string;
+  /** How often the loader may still start it before it gives it up; null for one that proved good, or is not counted. */
+  readonly triesLeft: number | null;
+  readonly triesDone: number | null;
+  /** Whether it started the running system. */
+  readonly booted: boolean;
+}
+
 /** One deployment, as `status` shows it. */
 export interface DeploymentStatus {
-  readonly role: DeploymentRole;
+  /** Empty for one that is only still there. */
+  readonly roles: readonly DeploymentRole[];
   readonly rootImage: ObjectId;
   /** What the boot menu calls it; null when no boot entry starts it. */
   readonly title: string | null;
@@ -30,59 +48,144 @@ export interface DeploymentStatus {
   readonly imageReference: string | null;
   readonly manifestDigest: string | null;
   readonly bootDigest: string | null;
-  /** Names of its boot entries, newest first. */
-  readonly bootEntries: readonly string[];
+  /** The keys and certificates that its signatures were checked with; empty where none was asked for. */
+  readonly verifiedBy: readonly string[];
+  /** Whether the kernel refuses files that are not as they should be; null where no boot entry tells. */
+  readonly verity: "required" | "optional" | null;
+  /** Newest first. */
+  readonly bootEntries: readonly BootEntryStatus[];
+  /** Why its image is in quarantine; null where it is not. */
+  readonly quarantineReason: string | null;
 }
 
 export interface StatusResult {
   readonly sysroot: string;
+  readonly bootloader: BootloaderKind;
+  /** Whether the loader gives a deployment up by itself that does not boot. */
+  readonly countsTries: boolean;
+  /** The root image that this machine runs from; null when it does not run from this sysroot. */
+  readonly booted: ObjectId | null;
+  /** Whether a rollback waits for the next boot. */
+  readonly rollbackQueued: boolean;
+  /** What gets its boot entry at shutdown; with `finalizationLocked` not before it is asked for again. */
+  readonly staged: { readonly rootImage: ObjectId; readonly finalizationLocked: boolean } | null;
   /** What boots next first. */
   readonly deployments: readonly DeploymentStatus[];
+  readonly quarantine: readonly QuarantineRecord[];
   /** Boot entries of other programs, left alone. */
   readonly foreignBootEntries: readonly string[];
   /** What is not as it should be; whole sentences. */
   readonly problems: readonly string[];
 }
 
-/** Reads the deployments of a sysroot and the boot menu, once, at the start of an operation. */
-export function readSysrootState(files: LinuxFiles, paths: SysrootPaths): SysrootState {
-  return makeSysrootState(readDeploymentDirectories(files, paths), readBootEntries(files, paths.boot));
-}
-
 /** Tells which deployments a sysroot has and what each is. Damaged and foreign parts are named, and never break it. */
 export async function status(system: System, request: StatusRequest): Promise<StatusResult> {
-  const { files } = system.linux;
-  const state = readSysrootState(files, openSysroot(files, request.sysroot));
-  const roles = deploymentRoles(state);
+  const sysroot = openSysroot(system.linux.files, request.sysroot);
+  const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot });
+  const { menu, damage } = readMenu(bootloader);
+  const state = readSysrootState(sysroot, menu);
+  const { booted, staged, quarantine } = state;
   return {
     sysroot: toText(request.sysroot),
-    deployments: state.deployments.map((deployment, index) => describe(deployment, roles[index] ?? "none")),
-    foreignBootEntries: state.menu.foreign,
-    problems: findProblems(state),
+    bootloader: bootloader.kind,
+    countsTries: bootloader.countsTries,
+    booted: booted?.rootImage ?? null,
+    rollbackQueued: isRollbackQueued(state),
+    staged:
+      staged === undefined ? null : { rootImage: staged.rootImage, finalizationLocked: staged.finalizationLocked },
+    deployments: [...state.deployments].sort(byRank(state)).map((deployment) => describe(state, deployment)),
+    quarantine,
+    foreignBootEntries: menu.foreign,
+    problems: [...damage, ...findProblems(sysroot, state)],
   };
 }
 
-function describe({ rootImage, origin, entries }: Deployment, role: DeploymentRole): DeploymentStatus {
+/** Nothing on the boot partition may keep the rest from being shown. */
+function readMenu(bootloader: Bootloader): { readonly menu: BootMenu; readonly damage: readonly string[] } {
+  try {
+    return { menu: bootloader.readMenu(), damage: [] };
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+    const none: BootMenu = { entries: [], stale: [], foreign: [] };
+    return { menu: none, damage: [`The boot menu cannot be read: ${error.message}`] };
+  }
+}
+
+/** What is staged boots before the default, and what boots at all before what does not. */
+function byRank(state: SysrootState): (a: Deployment, b: Deployment) => number {
+  const next = nextEntry(state)?.rootImage;
+  const rank = ({ rootImage }: Deployment) => (rootImage === state.staged?.rootImage ? 0 : rootImage === next ? 1 : 2);
+  return (a, b) => rank(a) - rank(b);
+}
+
+function describe(state: SysrootState, deployment: Deployment): DeploymentStatus {
+  const { rootImage, entries } = deployment;
+  const staged = state.staged?.rootImage === rootImage ? state.staged : undefined;
+  const origin = staged?.origin ?? deployment.origin;
   const entry = entries[0]?.entry;
+  const options = staged?.boot.options ?? (entry && blsOptions(entry));
   return {
-    role,
+    roles: deploymentRoles(state, deployment),
     rootImage,
-    title: (entry && blsField(entry, "title")) ?? null,
-    version: (entry && blsField(entry, "version")) ?? null,
+    title: staged?.boot.osRelease.prettyName ?? (entry && blsField(entry, "title")) ?? null,
+    version: staged?.boot.osRelease.version ?? (entry && versionOf(entry)) ?? null,
     imageReference: origin?.imageReference ?? null,
     manifestDigest: origin?.manifestDigest ?? null,
     bootDigest: origin?.bootDigest ?? null,
-    bootEntries: entries.map(({ fileName }) => fileName),
+    verifiedBy: origin?.verifiedBy ?? [],
+    verity: options === undefined ? null : /(^| )composefs=\?/.test(options) ? "optional" : "required",
+    bootEntries: entries.map((each) => describeEntry(state, each)),
+    quarantineReason: findQuarantine(state, origin?.manifestDigest)?.reason ?? null,
   };
 }
 
-function findProblems({ deployments, orphans }: SysrootState): readonly string[] {
-  return [
+/** What the image calls its version; in the entry the number comes before it, for the loader to sort by. */
+function versionOf(entry: BlsEntry): string | undefined {
+  return blsField(entry, "version")?.replace(/^\d+(-|$)/, "") || undefined;
+}
+
+function describeEntry(state: SysrootState, entry: BootEntry): BootEntryStatus {
+  const { fileName, tries } = entry;
+  return {
+    name: fileName,
+    triesLeft: tries?.left ?? null,
+    triesDone: tries?.done ?? null,
+    booted: entry === bootedEntry(state),
+  };
+}
+
+/** Whether the image of an entry that was given up is in quarantine: that tells more. */
+function isJudged(state: SysrootState, { rootImage }: BootEntry): boolean {
+  return findQuarantine(state, findDeployment(state, rootImage)?.origin?.manifestDigest) !== undefined;
+}
+
+function findProblems({ running }: Sysroot, state: SysrootState): readonly string[] {
+  const { deployments, orphans, menu, staged, booted, problems } = state;
+  const found = [
+    ...problems,
     ...orphans.map(
       ({ fileName, rootImage }) => `Boot entry ${fileName} names root image ${rootImage}, which has no deployment`,
+    ),
+    ...menu.stale.map(
+      (name) => `Boot entry file ${name} does not count: it was never finished, or another took its place`,
     ),
     ...deployments
       .filter(({ origin }) => origin === undefined)
       .map(({ rootImage }) => `Deployment ${rootImage} has no origin that can be read, so it cannot be upgraded`),
+    ...menu.entries
+      .filter((entry) => isExhausted(entry) && !isJudged(state, entry))
+      .map(({ fileName }) => `Boot entry ${fileName} was given up: none of its boots was good`),
   ];
+  if (staged !== undefined && findDeployment(state, staged.rootImage) === undefined) {
+    found.push(
+      `Root image ${staged.rootImage} is staged, and its state directory is gone: it is made again at shutdown`,
+    );
+  }
+  const isThere = menu.entries.some(({ sequence }) => bootEntryId(sequence) === booted?.entryId);
+  if (booted?.entryId !== undefined && !isThere && running?.bootMount === undefined) {
+    found.push(
+      `The boot partition is not mounted at /boot: entry ${booted.entryId}, which started this system, is not there`,
+    );
+  }
+  return found;
 }

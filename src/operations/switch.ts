@@ -1,95 +1,196 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { findKernel } from "../core/boot/kernel.ts";
-import { planSwitch } from "../core/deployment/plan-switch.ts";
+import { type FollowedImage, findQuarantine, planSwitch, type SwitchPlan } from "../core/deployment/plan-switch.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
-import { formatImageReference } from "../core/oci/reference.ts";
+import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import type { Path } from "../linux/linux.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { readRootImage } from "../repo/object-graph.ts";
 import { openRepo, type WritableRepo } from "../repo/repo.ts";
-import { openWritableSysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
-import { deploy } from "./deploy.ts";
-import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
+import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
+import type { WritableSysroot } from "../sysroot/sysroot.ts";
+import { withClockHint } from "./clock-hint.ts";
+import { type Deployed, deploy } from "./deploy.ts";
+import { type ImageRequest, signersOf, type TrustedImage, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
-import { readSysrootState } from "./status.ts";
+import { isCommittedAtShutdown, notCommittedSentence } from "./shutdown-commit.ts";
 import type { System } from "./system.ts";
+import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
+/**
+ * Which image is to boot next, and how.
+ *
+ * `install` asks for the same, with an empty directory for a sysroot, whose boot partition is mounted at (or is) its
+ * `boot`, with the loader's own files already there.
+ */
 export interface SwitchRequest extends ImageRequest {
   readonly sysroot: Path;
   /** Kernel arguments for the first deployment of a sysroot; later ones keep those of the deployment before. */
   readonly kernelArguments: readonly string[];
+  /** What the deployment follows from then on, where that is not the image itself: the disk was made from a copy of it. */
+  readonly targetReference?: ImageReference | undefined;
+  /** The loader of the boot partition; looked for there when not given. */
+  readonly bootloader?: BootloaderKind | undefined;
+  /**
+   * Whether the objects get their seals later, when the file system is made. The repo may then be an insecure one, without a
+   * warning, and the boot entry demands fs-verity all the same.
+   */
+  readonly sealedLater?: boolean;
+  /** Whether what is staged is only kept ready, and not committed at shutdown. */
+  readonly finalizationLocked?: boolean;
+}
+
+/** An image that was pulled, and the deployment that was made of it. */
+interface NewlyDeployed {
+  readonly image: string;
+  readonly rootImage: ObjectId;
+  readonly kernel: string;
+  /** Where both the host and the new image changed /etc; the host's files were kept. */
+  readonly etcConflicts: readonly EtcConflict[];
+  readonly pulled: PulledImage;
 }
 
 export type SwitchResult =
   /** The default deployment already is this image. */
   | { readonly kind: "kept"; readonly image: string; readonly rootImage: ObjectId }
+  /** So it is, and what was staged to come before it was dropped. */
+  | { readonly kind: "unstaged"; readonly image: string; readonly rootImage: ObjectId }
+  /** It was staged before. */
   | {
-      readonly kind: "deployed";
+      readonly kind: "kept-staged";
       readonly image: string;
       readonly rootImage: ObjectId;
-      readonly bootEntry: string;
-      readonly kernel: string;
-      /** Where both the host and the new image changed /etc; the host's files were kept. */
-      readonly etcConflicts: readonly EtcConflict[];
-      readonly pulled: PulledImage;
-    };
+      readonly finalizationLocked: boolean;
+    }
+  | (NewlyDeployed & { readonly kind: "deployed"; readonly bootEntry: string })
+  /** It gets its boot entry at shutdown. */
+  | (NewlyDeployed & { readonly kind: "staged"; readonly finalizationLocked: boolean });
 
-/** Makes an image what boots next: pulls it, deploys it, and adds a boot entry that comes first. */
+/**
+ * Makes an image what boots next: pulls it, deploys it, and adds a boot entry that comes first. On the running system all
+ * but the entry is done now, and the entry is added at shutdown.
+ */
 export async function switchImage(system: System, request: SwitchRequest): Promise<SwitchResult> {
   system.progress({ kind: "start", task: "switch", subject: formatImageReference(request.image) });
-  const sysroot = openWritableSysroot(system.linux, request.sysroot);
-  try {
-    const repo = openOrInitRepo(system, sysroot);
-    try {
-      const result = await switchWithin(system, { request, sysroot, repo });
-      system.progress({ kind: "done" });
-      return result;
-    } finally {
-      repo.close();
+  const result = await withWritableSystem(system, request, (writable) =>
+    withRepo(system, writable.sysroot, request, (repo) =>
+      withClockHint(system, { repo, state: writable.state }, () =>
+        withOfferedImage(system, repo, request, async (offered) => {
+          const image = followedImage(request, offered);
+          const record = findQuarantine(writable.state, image.manifestDigest);
+          if (record !== undefined) {
+            system.progress({
+              kind: "warning",
+              message: `This image is in quarantine (${record.reason}), and deployed as asked`,
+            });
+          }
+          return perform(system, { request, writable, repo, offered }, planSwitch(writable.state, image));
+        }),
+      ),
+    ),
+  );
+  system.progress({ kind: "done" });
+  return result;
+}
+
+/** What the deployment is going to follow, and which image that is now. */
+export function followedImage({ targetReference }: SwitchRequest, offered: TrustedImage): FollowedImage {
+  const manifestDigest = offered.image.manifest.digest;
+  return { imageReference: formatImageReference(targetReference ?? offered.reference), manifestDigest };
+}
+
+/** All that a plan is performed with. */
+export interface SwitchWork {
+  readonly request: SwitchRequest;
+  readonly writable: WritableSystem;
+  readonly repo: WritableRepo;
+  readonly offered: TrustedImage;
+}
+
+/** Performs what was planned for an image. */
+export async function perform(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
+  const result = await performPlan(system, work, plan);
+  if (isStaged(result) && !isCommittedAtShutdown(system)) {
+    system.progress({ kind: "warning", message: notCommittedSentence });
+  }
+  return result;
+}
+
+/** Whether there is something for the next shutdown to commit. */
+export function isStaged(result: SwitchResult): boolean {
+  return (result.kind === "staged" || result.kind === "kept-staged") && !result.finalizationLocked;
+}
+
+async function performPlan(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
+  const { request, writable, offered } = work;
+  const { files } = writable.sysroot;
+  const image = followedImage(request, offered).imageReference;
+  switch (plan.kind) {
+    case "keep":
+      return { kind: "kept", image, rootImage: plan.deployment.rootImage };
+    case "unstage":
+      removeStagedMarker(files);
+      return { kind: "unstaged", image, rootImage: plan.deployment.rootImage };
+    case "keep-staged": {
+      const { rootImage } = plan.staged;
+      const finalizationLocked = request.finalizationLocked === true;
+      if (plan.staged.finalizationLocked !== finalizationLocked) {
+        writeStagedMarker(files, { ...plan.staged, finalizationLocked });
+      }
+      return { kind: "kept-staged", image, rootImage, finalizationLocked };
     }
-  } finally {
-    sysroot.close();
+    case "deploy":
+      return await pullAndDeploy(system, work, plan);
   }
 }
 
-interface OpenSystem {
-  readonly request: SwitchRequest;
-  readonly sysroot: WritableSysroot;
-  readonly repo: WritableRepo;
+async function pullAndDeploy(
+  system: System,
+  { request, writable, repo, offered }: SwitchWork,
+  { base }: Extract<SwitchPlan, { readonly kind: "deploy" }>,
+): Promise<SwitchResult> {
+  const origin = { ...followedImage(request, offered), verifiedBy: signersOf(offered) };
+  const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
+  const tag = deploymentTag(origin.manifestDigest);
+  const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });
+  const rootImage = pulled.bootImage;
+  assert(rootImage !== undefined, "a bootable pull makes a boot image");
+  const { bootEntry, kernel, etcConflicts }: Deployed = deploy(system, {
+    writable,
+    repo,
+    base,
+    rootImage,
+    tree: readRootImage(repo, rootImage),
+    origin,
+    kernelArguments: request.kernelArguments,
+    architecture: request.platform.architecture,
+    verity: repo.secure || request.sealedLater === true ? "required" : "optional",
+    finalizationLocked: request.finalizationLocked === true,
+  });
+  const made = { image: origin.imageReference, rootImage, kernel, etcConflicts, pulled };
+  if (bootEntry !== null) return { kind: "deployed", bootEntry, ...made };
+  return { kind: "staged", finalizationLocked: request.finalizationLocked === true, ...made };
 }
 
-async function switchWithin(system: System, { request, sysroot, repo }: OpenSystem): Promise<SwitchResult> {
-  const imageReference = formatImageReference(request.image);
-  const state = readSysrootState(sysroot.files, sysroot.paths);
-  return await withOfferedImage(system, repo, request, async (offered) => {
-    const manifestDigest = offered.image.manifest.digest;
-    const plan = planSwitch(state, { imageReference, manifestDigest });
-    if (plan.kind === "keep") return { kind: "kept", image: imageReference, rootImage: plan.deployment.rootImage };
-    const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
-    const tag = deploymentTag(manifestDigest);
-    const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });
-    const rootImage = pulled.bootImage;
-    assert(rootImage !== undefined, "a bootable pull makes a boot image");
-    const { kernelArguments } = request;
-    const tree = readRootImage(repo, rootImage);
-    const made = deploy(system, {
-      sysroot,
-      repo,
-      state,
-      plan,
-      tree,
-      rootImage,
-      imageReference,
-      manifestDigest,
-      kernelArguments,
-    });
-    return { kind: "deployed", image: imageReference, rootImage, ...made, pulled };
-  });
+/** Opens the repo of a sysroot, or makes it, for the time of `use`. */
+export async function withRepo<T>(
+  system: System,
+  sysroot: WritableSysroot,
+  request: Pick<SwitchRequest, "sealedLater">,
+  use: (repo: WritableRepo) => Promise<T>,
+): Promise<T> {
+  const repo = openOrInitRepo(system, sysroot, request);
+  try {
+    return await use(repo);
+  } finally {
+    repo.close();
+  }
 }
 
 /** The tag that keeps the image of a deployment; bootc's composefs backend gives it the same, so that its gc keeps it too. */
-function deploymentTag(manifestDigest: string): string {
+export function deploymentTag(manifestDigest: string): string {
   return `localhost/bootc-${manifestDigest}`;
 }
 
@@ -97,28 +198,30 @@ function deploymentTag(manifestDigest: string): string {
  * Opens the repo of a sysroot, or makes it; a run that stopped while it made one left a directory that is no repo yet.
  * A new repo is secure where the file system has fs-verity, else it warns.
  */
-function openOrInitRepo(system: System, { files, paths }: WritableSysroot): WritableRepo {
+function openOrInitRepo(
+  system: System,
+  { files, paths }: WritableSysroot,
+  { sealedLater = false }: Pick<SwitchRequest, "sealedLater">,
+): WritableRepo {
   const open = () => openRepo(system.linux, paths.repo, { access: "write", wait: true });
-  if (files.lstatIfExists(paths.repo) === undefined) makeRepo(system, paths.repo);
+  if (files.lstatIfExists(paths.repo) === undefined) makeRepo(system, paths.repo, sealedLater);
   try {
     return open();
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
-    makeRepo(system, paths.repo);
+    makeRepo(system, paths.repo, sealedLater);
     return open();
   }
 }
 
-function makeRepo(system: System, path: Path): void {
+function makeRepo(system: System, path: Path, sealedLater: boolean): void {
   try {
     initRepo(system.linux, path, defaultInitOptions);
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "unsupported")) throw error;
-    const state = "This file system or kernel has no fs-verity";
-    system.progress({
-      kind: "warning",
-      message: `${state}: the new repo is insecure, and nothing checks files when they are read`,
-    });
+    const message =
+      "This file system or kernel has no fs-verity: the new repo is insecure, and nothing checks files when they are read";
+    if (!sealedLater) system.progress({ kind: "warning", message });
     initRepo(system.linux, path, { ...defaultInitOptions, secure: false });
   }
 }

@@ -8,7 +8,7 @@ export interface System {
   readonly progress: ReportProgress;
   /** Aborted when the user or the machine wants an end; the operation then stops as soon as nothing is half done. */
   readonly signal: AbortSignal;
-  /** Worker threads for the import of layers; with 0 it runs on the calling thread, under whatever `linux` is given. */
+  /** Worker threads for contents; with 0 all is done on the calling thread, under whatever `linux` is given. */
   readonly importThreads: number;
 }
 

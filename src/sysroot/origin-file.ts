@@ -22,7 +22,20 @@ export function parseOrigin(text: string): Origin {
     imageReference: reference.startsWith(bootcPrefix) ? reference.slice(bootcPrefix.length) : reference,
     manifestDigest: parseManifestDigest(stringAt(sections, "image", "manifest_digest")),
     bootDigest,
+    verifiedBy: verifiedBy(sections),
   };
+}
+
+/** Ours alone: bootc passes over sections that it does not know. What cannot be read counts as not verified. */
+function verifiedBy(sections: unknown): readonly string[] {
+  const text = field(field(sections, "osdeploy"), "verified-by");
+  if (typeof text !== "string") return [];
+  try {
+    const names: unknown = JSON.parse(text);
+    return Array.isArray(names) ? names.filter((name) => typeof name === "string") : [];
+  } catch {
+    return [];
+  }
 }
 
 function stringAt(sections: unknown, section: string, key: string): string {
@@ -50,9 +63,10 @@ export function formatOrigin(origin: Origin): string {
     origin: { "container-image-reference": bootcPrefix + origin.imageReference },
     boot: { boot_type: "bls", digest: origin.bootDigest },
     image: { manifest_digest: origin.manifestDigest },
+    ...(origin.verifiedBy.length > 0 && { osdeploy: { "verified-by": JSON.stringify(origin.verifiedBy) } }),
   });
   const back = parseOrigin(text);
-  if (back.imageReference !== origin.imageReference) {
+  if (back.imageReference !== origin.imageReference || back.verifiedBy.join() !== origin.verifiedBy.join()) {
     throw new OsdeployError(
       "bad-format",
       `Cannot write the origin file: "${origin.imageReference}" does not survive it`,

@@ -11,6 +11,10 @@ import { removeTree } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
 import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
 
+/** Names of directories that are being made, and of those that are being taken away. No program takes them for deployments. */
+const unfinishedPrefix = ".new-";
+const discardedPrefix = ".gone-";
+
 /** What lies in `state/deploy`: a deployment's root image and origin. */
 export interface DeploymentDirectory {
   readonly rootImage: ObjectId;
@@ -40,8 +44,7 @@ function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId)
     const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), originLimitBytes);
     return parseOrigin(new TextDecoder().decode(text));
   } catch (error) {
-    if (error instanceof OsdeployError && ["not-found", "bad-format", "limit-exceeded"].includes(error.code))
-      return undefined;
+    if (error instanceof OsdeployError) return undefined;
     throw error;
   }
 }
@@ -61,44 +64,72 @@ export interface NewState {
 }
 
 /**
- * Makes a deployment's state directory: /etc, a link to the shared /var, the origin.
+ * Makes a deployment's state directory: /etc, a link to the shared /var, the origin. No boot entry may lead to one of this
+ * root image that is there already: it is replaced.
  *
  * It is built under a temporary name and renamed when complete and durable; one that a crash left half-made is never
- * taken for a deployment. The shared /var is made in the same way, and never touched once it exists. A state directory
- * that is there keeps its /etc and only gets the new origin.
- *
- * @returns whether it was made.
+ * taken for a deployment. The shared /var is made in the same way, and never touched once it exists.
  */
 export function writeStateDirectory(
   files: LinuxFiles,
   paths: SysrootPaths,
   state: NewState,
   temporaryName: ByteString,
-): boolean {
+): void {
   const target = stateDirectory(paths, state.rootImage);
-  const unfinished = pathBelow(paths.deployments, `.new-${temporaryName}`);
   const origin = new TextEncoder().encode(formatOrigin(state.origin));
-  if (files.lstatIfExists(target) !== undefined) {
-    replaceOrigin(files, unfinished, originPath(target, state.rootImage), origin);
-    return false;
-  }
   makeDirectories(files, paths.root, ["state", "deploy"]);
   makeDirectories(files, paths.root, ["state", "os", "default"]);
   if (files.lstatIfExists(paths.sharedVar) === undefined) {
-    buildThenName(files, pathBelow(paths.root, `state/os/default/.new-${temporaryName}`), paths.sharedVar, (path) =>
-      makeTree(files, path, state.var, state.contentOf),
-    );
+    const unfinished = pathBelow(paths.root, `state/os/default/${unfinishedPrefix}${temporaryName}`);
+    buildThenName(files, unfinished, paths.sharedVar, (path) => makeTree(files, path, state.var, state.contentOf));
   }
-  buildThenName(files, unfinished, target, (path) => {
+  const discarded = discard(files, paths, state.rootImage, temporaryName);
+  buildThenName(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), target, (path) => {
     files.makeDirectory(path, 0o755);
     makeTree(files, pathBelow(path, "etc"), state.etc, state.contentOf);
     files.symlink(fromText("../../os/default/var"), pathBelow(path, "var"));
     files.writeNewFile(originPath(path, state.rootImage), origin, 0o644);
   });
-  return true;
+  removeTree(files, discarded);
 }
 
-/** The same image can be asked for by another name, and an origin that was damaged is whole again. */
+/** Gives a state directory a name under which it is no deployment any more. */
+function discard(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId, temporaryName: ByteString): Path {
+  const discarded = pathBelow(paths.deployments, `${discardedPrefix}${temporaryName}`);
+  const target = stateDirectory(paths, rootImage);
+  if (files.lstatIfExists(target) !== undefined) files.rename(target, discarded, { replace: false });
+  return discarded;
+}
+
+/**
+ * Takes deployments away, each in one step, durable when it returns; no boot entry leads to them any more.
+ * `temporaryName` gives a name that nobody has.
+ */
+export function removeStateDirectories(
+  files: LinuxFiles,
+  paths: SysrootPaths,
+  rootImages: readonly ObjectId[],
+  temporaryName: () => ByteString,
+): void {
+  if (rootImages.length === 0) return;
+  const discarded = rootImages.map((rootImage) => discard(files, paths, rootImage, temporaryName()));
+  withOpen(files, paths.deployments, "directory", (fd) => files.syncFileSystem(fd));
+  for (const path of discarded) removeTree(files, path);
+}
+
+/** Gives a deployment another origin: the same image can be asked for by another name, and a damaged origin made whole. */
+export function writeOrigin(
+  files: LinuxFiles,
+  paths: SysrootPaths,
+  deployment: Pick<NewState, "rootImage" | "origin">,
+  temporaryName: ByteString,
+): void {
+  const origin = new TextEncoder().encode(formatOrigin(deployment.origin));
+  const path = originPath(stateDirectory(paths, deployment.rootImage), deployment.rootImage);
+  replaceOrigin(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), path, origin);
+}
+
 function replaceOrigin(files: LinuxFiles, unfinished: Path, path: Path, origin: Uint8Array): void {
   if (isFile(files, path, origin)) return;
   files.writeNewFile(unfinished, origin, 0o644);
@@ -138,8 +169,8 @@ export function makeDirectories(files: LinuxFiles, root: ByteString, names: read
 }
 
 /**
- * Removes what crashed runs left behind: half-made state directories and a half-made shared /var. To be called under
- * the repo's lock, when no other run can be making one.
+ * Removes what crashed runs left behind: state directories half-made or half-removed, and a half-made shared /var. To be
+ * called under the sysroot's lock, when no other run can be making one.
  */
 export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readonly Path[] {
   const parents = [paths.deployments, pathBelow(paths.root, "state/os/default")];
@@ -148,7 +179,7 @@ export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readon
       ? []
       : files
           .readDirectory(parent)
-          .filter((name) => name.startsWith(".new-"))
+          .filter((name) => name.startsWith(unfinishedPrefix) || name.startsWith(discardedPrefix))
           .map((name) => childPath(parent, name)),
   );
   for (const path of unfinished) removeTree(files, path);

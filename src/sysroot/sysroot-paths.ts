@@ -11,16 +11,19 @@ export interface SysrootPaths {
   readonly deployments: Path;
   /** The /var that all deployments share. */
   readonly sharedVar: Path;
+  /** What osdeploy itself remembers: the quarantine, boots that failed. */
+  readonly records: Path;
 }
 
-/** The paths of the sysroot at `root`. */
-export function sysrootPaths(root: Path): SysrootPaths {
+/** The paths of the sysroot at `root`; `boot` is where its boot partition is mounted, if it has one elsewhere. */
+export function sysrootPaths(root: Path, boot: Path = pathBelow(root, "boot")): SysrootPaths {
   return {
     root,
     repo: pathBelow(root, "composefs"),
-    boot: pathBelow(root, "boot"),
+    boot,
     deployments: pathBelow(root, "state/deploy"),
     sharedVar: pathBelow(root, "state/os/default/var"),
+    records: pathBelow(root, "state/osdeploy"),
   };
 }
 

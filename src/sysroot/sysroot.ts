@@ -1,67 +1,111 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { lockHolder } from "./lock-holder.ts";
+import { bootMountPoint, findRunningSystem, type RunningSystem } from "./running-system.ts";
 import { makeDirectories, removeUnfinished } from "./state-directory.ts";
 import { type SysrootPaths, sysrootPaths } from "./sysroot-paths.ts";
 
 /** What may lie in a directory that is to become a sysroot: mount points and what mkfs makes. */
 const harmlessNames: ReadonlySet<string> = new Set(["lost+found", "boot", "efi"]);
 
+/** A sysroot, and how it stands to the running system. */
+export interface Sysroot {
+  readonly files: LinuxFiles;
+  readonly paths: SysrootPaths;
+  /** Undefined for a sysroot that this machine does not run from. */
+  readonly running: RunningSystem | undefined;
+}
+
 /**
  * A sysroot that one operation may change. To hold it is to hold its lock, an flock on its `state` directory, until
  * {@link close}; there is no second way in.
+ *
+ * In a running system the physical root is mounted read-only: the paths then lead through a sight of it that only this
+ * process has.
  */
-export class WritableSysroot {
+export class WritableSysroot implements Sysroot {
   readonly files: LinuxFiles;
   readonly paths: SysrootPaths;
-  readonly #fd: Fd;
+  readonly running: RunningSystem | undefined;
+  readonly #close: () => void;
 
   /** Not to be called but by {@link openWritableSysroot}, which takes the lock first. */
-  constructor(files: LinuxFiles, paths: SysrootPaths, fd: Fd) {
+  constructor({ files, paths, running }: Sysroot, close: () => void) {
     this.files = files;
     this.paths = paths;
-    this.#fd = fd;
+    this.running = running;
+    this.#close = close;
   }
 
   /** Gives the lock back. */
   close(): void {
-    this.files.close(this.#fd);
+    this.#close();
   }
 }
 
 /**
  * Opens the sysroot at `root` to change it; an empty directory becomes one. Removes what crashed runs left half-made.
+ * With `wait` the thread sleeps in the kernel until another operation has ended.
  *
  * @throws OsdeployError `not-found` when there is no such directory; `already-exists` when it holds something that is no
- * sysroot; `busy` when another operation changes it.
+ * sysroot; `busy` when another operation changes it and `wait` is false.
  */
-export function openWritableSysroot(linux: Linux, root: Path): WritableSysroot {
+export function openWritableSysroot(linux: Linux, root: Path, options = { wait: false }): WritableSysroot {
   const { files } = linux;
-  const paths = sysrootPaths(root);
-  refuseOtherDirectories(files, paths);
-  makeDirectories(files, root, ["state", "deploy"]);
-  const fd = files.open(`${root}/state` as Path, "directory");
+  refuseOtherDirectories(files, sysrootPaths(root));
+  const running = findRunningSystem(files, root);
+  const closers: (() => void)[] = [];
+  const close = () => {
+    for (const each of closers.splice(0).reverse()) each();
+  };
   try {
-    if (!files.lock(fd, "exclusive", { wait: false })) {
-      throw new OsdeployError("busy", `Cannot change sysroot "${toText(root)}": another osdeploy is changing it`, {
-        facts: { hint: "Wait for it to end, then try again" },
-      });
-    }
+    const paths = writablePaths(linux, { root, running, closers });
+    makeDirectories(files, paths.root, ["state", "deploy"]);
+    const fd = files.open(pathBelow(paths.root, "state"), "directory");
+    closers.push(() => files.close(fd));
+    if (!files.lock(fd, "exclusive", options)) throw busy(root, lockHolder(files, files.fstat(fd)));
     removeUnfinished(files, paths);
-    return new WritableSysroot(files, paths, fd);
+    return new WritableSysroot({ files, paths, running }, close);
   } catch (error) {
-    files.close(fd);
+    close();
     throw error;
   }
 }
 
+/** The paths by which a sysroot can be written to, whether or not its mounts are read-only. */
+function writablePaths(
+  { mounts }: Linux,
+  sysroot: { readonly root: Path; readonly running: RunningSystem | undefined; readonly closers: (() => void)[] },
+): SysrootPaths {
+  const { root, running, closers } = sysroot;
+  if (running === undefined) return sysrootPaths(root);
+  const writable = (path: Path): Path => {
+    const view = mounts.openWritable(path);
+    closers.push(view.close);
+    return view.path;
+  };
+  const physical = writable(root);
+  if (running.bootMount === undefined) return sysrootPaths(physical);
+  return sysrootPaths(physical, running.bootMount.readOnly ? writable(bootMountPoint) : bootMountPoint);
+}
+
+function busy(root: Path, holder: string | undefined): OsdeployError {
+  const who = holder ?? "another osdeploy";
+  return new OsdeployError("busy", `Cannot change sysroot "${toText(root)}": ${who} is changing it`, {
+    facts: { hint: "Wait for it to end, then try again", ...(holder !== undefined && { holder }) },
+  });
+}
+
 /**
- * The paths of the sysroot at `root`, to read it.
+ * The sysroot at `root`, to read it.
  *
  * @throws OsdeployError `not-found` when it is none.
  */
-export function openSysroot(files: LinuxFiles, root: Path): SysrootPaths {
-  const paths = sysrootPaths(root);
+export function openSysroot(files: LinuxFiles, root: Path): Sysroot {
+  const running = findRunningSystem(files, root);
+  const paths = sysrootPaths(root, ...(running?.bootMount === undefined ? [] : [bootMountPoint]));
   if (files.lstatIfExists(root) === undefined) {
     throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": there is no such directory`);
   }
@@ -69,7 +113,7 @@ export function openSysroot(files: LinuxFiles, root: Path): SysrootPaths {
     const state = "it has neither a repo (composefs) nor deployments (state/deploy)";
     throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": ${state}`);
   }
-  return paths;
+  return { files, paths, running };
 }
 
 /** A directory with other things in it is most likely a mistake: the root of a running system, a home. */

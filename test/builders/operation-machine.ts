@@ -19,7 +19,7 @@ export const layoutPath: Path = fromText("/layout");
 export const linuxAmd64: Platform = { os: "linux", architecture: "amd64", variant: undefined };
 
 /** A process without login files and proxies. */
-const noLogin = { environment: { variables: {}, userId: 0 } };
+export const noLogin = { environment: { variables: {}, userId: 0 } };
 
 /** What an operation gets; the import runs on this thread. */
 export function systemOn(linux: Linux, changes: Partial<System> = {}): System {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readBootEntries } from "../../src/bootloader/bls-directory.ts";
+import { openBootloader } from "../../src/bootloader/open-bootloader.ts";
 import { blsField } from "../../src/core/boot/bls-entry.ts";
 import type { BootEntry } from "../../src/core/boot/boot-menu.ts";
 import { fromText } from "../../src/core/bytes/byte-string.ts";
@@ -10,15 +10,25 @@ import { imageObjects } from "../../src/repo/object-graph.ts";
 import { readObject } from "../../src/repo/read-object.ts";
 import { openRepo, type Repo } from "../../src/repo/repo.ts";
 import { imagesPath } from "../../src/repo/repo-paths.ts";
+import { findRunningSystem } from "../../src/sysroot/running-system.ts";
+import { readStagedMarker } from "../../src/sysroot/staged-marker.ts";
 import { readDeploymentDirectories } from "../../src/sysroot/state-directory.ts";
+import { openSysroot, type Sysroot } from "../../src/sysroot/sysroot.ts";
 import { sysrootPaths } from "../../src/sysroot/sysroot-paths.ts";
 
 /** What the invariants need to know of the sysroot at `root`, read from the disk and measured byte by byte. */
 export function takeSnapshot(linux: Linux, root: Path): SystemSnapshot {
-  const paths = sysrootPaths(root);
-  const menu = readBootEntries(linux.files, paths.boot);
+  const { paths, running } = openSysrootIfThere(linux, root);
+  const menu = openBootloader(linux.files, { boot: paths.boot }).readMenu();
+  const isComplete = (names: readonly string[]) => bootFilesComplete(linux, { root, boot: paths.boot, names });
+  const staged = running === undefined ? undefined : readStagedMarker(linux.files).staged;
   return {
-    bootEntries: menu.entries.map((entry) => ({ ...entry, bootFilesComplete: bootFilesComplete(linux, root, entry) })),
+    bootEntries: menu.entries.map((entry) => ({ ...entry, bootFilesComplete: isComplete(bootFileNames(entry)) })),
+    booted: running?.booted.rootImage,
+    staged: staged && {
+      rootImage: staged.rootImage,
+      bootFilesComplete: isComplete([staged.boot.kernelPath, staged.boot.initramfsPath]),
+    },
     // A state directory without a whole origin is not complete.
     stateDirectories: new Set(
       readDeploymentDirectories(linux.files, paths)
@@ -29,12 +39,25 @@ export function takeSnapshot(linux: Linux, root: Path): SystemSnapshot {
   };
 }
 
+/** One that is just being made is none yet. */
+function openSysrootIfThere(linux: Linux, root: Path): Pick<Sysroot, "paths" | "running"> {
+  const running = findRunningSystem(linux.files, root);
+  return running === undefined ? { paths: sysrootPaths(root), running } : openSysroot(linux.files, root);
+}
+
+function bootFileNames({ entry }: BootEntry): readonly string[] {
+  return ["linux", "initrd"].map((key) => blsField(entry, key) ?? "");
+}
+
 /** The directory's name is the sha256 of both files: it tells whether they are whole. */
-function bootFilesComplete({ files }: Linux, root: Path, { entry }: BootEntry): boolean {
+function bootFilesComplete(
+  { files }: Linux,
+  { root, boot, names }: { readonly root: Path; readonly boot: Path; readonly names: readonly string[] },
+): boolean {
   const hash = createHash("sha256");
-  const names = ["linux", "initrd"].map((key) => blsField(entry, key) ?? "");
   for (const name of names) {
-    const path = fromText(`${root}${name}`);
+    // As the loader sees it: from the top of the boot partition, or of the file system that /boot is a directory of.
+    const path = fromText(name.startsWith("/boot/") ? `${root}${name}` : `${boot}${name}`);
     if (files.lstatIfExists(path) === undefined) return false;
     hash.update(files.readFile(path, 1 << 24));
   }

@@ -202,8 +202,13 @@ async function expectRecovered(
   expect({ when, problems: report.problems }).toEqual({ when, problems: [] });
 }
 
+/** Big enough for the slowest machine: some scenarios crash hundreds of times. */
+const timeoutMs = 600_000;
+
 describe.each(scenarios)("$name", (scenario) => {
-  test("survives a stop at every mutating call, and running it again ends as if nothing had happened", async () => {
+  test("survives a stop at every mutating call, and running it again ends as if nothing had happened", {
+    timeout: timeoutMs,
+  }, async () => {
     const base = await prepared(scenario);
     const uncrashed = await runUncrashed(base, scenario);
     expect(uncrashed.calls).toBeGreaterThan(5);
@@ -220,20 +225,24 @@ describe.each(scenarios)("$name", (scenario) => {
     }
   });
 
-  test.each<Fault>(["ENOSPC", "EIO", "EMFILE"])("survives %s at every mutating call", async (fault) => {
-    const base = await prepared(scenario);
-    const uncrashed = await runUncrashed(base, scenario);
-    for (let failAt = 1; failAt <= uncrashed.calls; failAt++) {
-      const linux = base.crash({ keepUnsynced: true }, { failAt, fault });
-      const error: unknown = await scenario.operate(linux).then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      );
-      const at = linux.trace[failAt - 1];
-      const when = `${fault} at call ${failAt} (${at?.call} ${at?.path})`;
-      if (error !== undefined) expect({ when, error }).toEqual({ when, error: expect.any(OsdeployError) });
-      expect({ when, open: linux.openPaths }).toEqual({ when, open: [] });
-      await expectRecovered(linux.crash({ keepUnsynced: true }), scenario, uncrashed, when);
-    }
-  });
+  test.each<Fault>(["ENOSPC", "EIO", "EMFILE"])(
+    "survives %s at every mutating call",
+    { timeout: timeoutMs },
+    async (fault) => {
+      const base = await prepared(scenario);
+      const uncrashed = await runUncrashed(base, scenario);
+      for (let failAt = 1; failAt <= uncrashed.calls; failAt++) {
+        const linux = base.crash({ keepUnsynced: true }, { failAt, fault });
+        const error: unknown = await scenario.operate(linux).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        );
+        const at = linux.trace[failAt - 1];
+        const when = `${fault} at call ${failAt} (${at?.call} ${at?.path})`;
+        if (error !== undefined) expect({ when, error }).toEqual({ when, error: expect.any(OsdeployError) });
+        expect({ when, open: linux.openPaths }).toEqual({ when, open: [] });
+        await expectRecovered(linux.crash({ keepUnsynced: true }), scenario, uncrashed, when);
+      }
+    },
+  );
 });

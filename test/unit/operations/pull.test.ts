@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import type { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { checkRepo } from "../../../src/operations/check-repo.ts";
 import { listImageFiles } from "../../../src/operations/list-image-files.ts";
@@ -42,10 +43,14 @@ function tagsOf(linux: FakeLinux): readonly { readonly tag: string; readonly man
   }
 }
 
-async function expectHealthy(linux: FakeLinux): Promise<void> {
+/** Nothing is wrong, and nothing is left but what was fetched of these layers. */
+async function expectHealthy(linux: FakeLinux, fetched: readonly string[] = []): Promise<void> {
+  const files = fetched.map((digest) => `layer-${digest.replace(":", "-")}`);
   const { problems } = await checkRepo(systemOn(linux), { repo: repoOfSysroot, metadataOnly: false });
-  expect(problems).toEqual([]);
-  expect(readDirectoryIfExists(linux.files, fromText(`${repoOfSysroot}/staging`))).toEqual([]);
+  expect(problems.map(({ kind, severity, path }) => [kind, severity, path])).toEqual(
+    files.map((name) => ["leftover", "note", `staging/${name}`]),
+  );
+  expect(readDirectoryIfExists(linux.files, fromText(`${repoOfSysroot}/staging`))).toEqual(files);
   expect(linux.openPaths).toEqual([]);
 }
 
@@ -324,11 +329,15 @@ describe("pull from a registry", () => {
     expect([has(first?.diffId), has(second?.diffId)]).toEqual([true, false]);
     repo.close();
     expect(tagsOf(linux)).toEqual([]);
-    await expectHealthy(linux);
+    await expectHealthy(linux, [second?.digest ?? ""]);
     registry.faults.length = 0;
     registry.requests.length = 0;
     await pullFrom(linux, registry);
     expect(registry.requests.some(({ path }) => path.endsWith(first?.digest ?? "?"))).toBe(false);
+    // Two tries of the first run brought 100 bytes each.
+    expect(registry.requests.filter(({ path }) => path.endsWith(second?.digest ?? "?"))).toMatchObject([
+      { range: "bytes=200-" },
+    ]);
     await expectHealthy(linux);
   });
 
@@ -347,7 +356,23 @@ describe("pull from a registry", () => {
     const error = await failureOf(pullFrom(linux, registry));
     expect(error).toMatchObject({ code: expect.stringMatching(/^(digest-mismatch|bad-format|network)$/) });
     expect(namesInRepo(linux).filter((name) => !name.includes(`oci-layer-${v1.layers[0]?.diffId}`))).toEqual([]);
-    await expectHealthy(linux);
+    await expectHealthy(linux, (error as OsdeployError).code === "network" ? [layer?.digest ?? ""] : []);
+  });
+
+  test("what an earlier run fetched is thrown away when it is not the layer's, and fetched anew once", async () => {
+    const [largest] = [...v1.layers].sort((a, b) => b.blob.length - a.blob.length);
+    const path = fromText(`${repoOfSysroot}/staging/layer-${largest?.digest.replace(":", "-")}`);
+    for (const wrong of [Buffer.alloc(50, 7), Buffer.alloc(largest?.blob.length ?? 0), Buffer.alloc(1_000_000)]) {
+      const linux = await machineWithRepo({ v1 });
+      linux.files.makeDirectory(fromText(`${repoOfSysroot}/staging`), 0o700);
+      linux.files.writeNewFile(path, wrong, 0o600);
+      const registry = await registryWith(v1);
+      await pullFrom(linux, registry);
+      expect(
+        registry.requests.filter((each) => each.path.endsWith(largest?.digest ?? "?")).at(-1)?.range,
+      ).toBeUndefined();
+      await expectHealthy(linux);
+    }
   });
 
   test("interrupted while a registry sends nothing more, ends at once", async () => {

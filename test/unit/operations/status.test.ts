@@ -1,9 +1,21 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
+import { bootComplete } from "../../../src/operations/boot-complete.ts";
+import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { status } from "../../../src/operations/status.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { layoutReference, machineWith, switchTo, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
+import {
+  boot,
+  physicalRoot,
+  readText,
+  runningMachine,
+  switchRunning,
+  writeText,
+} from "../../builders/running-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2"), v3: await buildOsImage("v3") };
@@ -25,21 +37,34 @@ describe("status", () => {
     for (const tag of ["v1", "v2", "v3"]) rootImages.push((await switchTo(linux, tag)).rootImage);
     const before = describeFiles(linux.files, sysrootPath);
     const { deployments, ...rest } = await read();
-    expect(rest).toEqual({ sysroot: "/target", foreignBootEntries: [], problems: [] });
-    expect(deployments.map(({ role, rootImage, imageReference }) => [role, rootImage, imageReference])).toEqual([
-      ["default", rootImages[2], layoutReference("v3")],
-      ["rollback", rootImages[1], layoutReference("v2")],
-      ["other", rootImages[0], layoutReference("v1")],
+    expect(rest).toEqual({
+      sysroot: "/target",
+      bootloader: "none",
+      countsTries: false,
+      booted: null,
+      rollbackQueued: false,
+      staged: null,
+      quarantine: [],
+      foreignBootEntries: [],
+      problems: [],
+    });
+    expect(deployments.map(({ roles, rootImage, imageReference }) => [roles, rootImage, imageReference])).toEqual([
+      [["default"], rootImages[2], layoutReference("v3")],
+      [["rollback"], rootImages[1], layoutReference("v2")],
+      [[], rootImages[0], layoutReference("v1")],
     ]);
     expect(deployments[0]).toEqual({
-      role: "default",
+      roles: ["default"],
       rootImage: rootImages[2],
       title: "Test OS",
-      version: "3-v3",
+      version: "v3",
       imageReference: layoutReference("v3"),
       manifestDigest: images.v3.manifestDigest,
       bootDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
-      bootEntries: ["osdeploy-000003.conf"],
+      verifiedBy: [],
+      verity: "required",
+      bootEntries: [{ name: "osdeploy-000003.conf", triesLeft: null, triesDone: null, booted: false }],
+      quarantineReason: null,
     });
     expect(describeFiles(linux.files, sysrootPath)).toEqual(before);
     expect(linux.openPaths).toEqual([]);
@@ -52,7 +77,7 @@ describe("status", () => {
     write(origin, "garbage");
     expect(await read()).toMatchObject({
       deployments: [
-        { role: "default", imageReference: null, manifestDigest: null, bootDigest: null, title: "Test OS" },
+        { roles: ["default"], imageReference: null, manifestDigest: null, bootDigest: null, title: "Test OS" },
       ],
       problems: [`Deployment ${rootImage} has no origin that can be read, so it cannot be upgraded`],
     });
@@ -80,13 +105,104 @@ describe("status", () => {
     await switchTo(linux, "v1");
     linux.files.unlink(fromText("/target/boot/loader/entries/osdeploy-000001.conf"));
     expect(await read()).toMatchObject({
-      deployments: [
-        { role: "none", title: null, version: null, bootEntries: [], imageReference: layoutReference("v1") },
-      ],
+      deployments: [{ roles: [], title: null, version: null, bootEntries: [], imageReference: layoutReference("v1") }],
+    });
+  });
+
+  test("an empty version, and an entry that names none, is no version", async () => {
+    await switchTo(linux, "v1");
+    linux.files.unlink(fromText("/target/boot/loader/entries/osdeploy-000001.conf"));
+    const [rootImage] = linux.files.readDirectory(fromText("/target/state/deploy"));
+    write("/target/boot/loader/entries/osdeploy-000001.conf", `version 1\noptions composefs=?${rootImage}\n`);
+    expect((await read()).deployments[0]).toMatchObject({ title: null, version: null, verity: "optional" });
+  });
+
+  test("a boot directory that the disk does not give back hides no deployment", async () => {
+    await switchTo(linux, "v1");
+    const { files, clock, mounts, programs } = linux;
+    const readDirectory = (path: ReturnType<typeof fromText>) => {
+      if (path.endsWith("/entries")) throw new OsdeployError("system", "Cannot read it (EIO)");
+      return files.readDirectory(path);
+    };
+    const failing = { clock, mounts, programs, files: { ...files, readDirectory } };
+    expect(await status(systemOn(failing), { sysroot: sysrootPath })).toMatchObject({
+      deployments: [{ imageReference: layoutReference("v1"), bootEntries: [] }],
+      problems: ["The boot menu cannot be read: Cannot read it (EIO)"],
     });
   });
 
   test("refuses what is no sysroot", async () => {
     await expect(read()).rejects.toMatchObject({ code: "not-found" });
+  });
+});
+
+describe("status of a running system", () => {
+  const running = () => status(systemOn(linux), { sysroot: physicalRoot });
+  const stage = (tag: string) => switchRunning(linux, tag);
+
+  test("tells what runs, what is staged, what failed, and its tries", async () => {
+    linux = await runningMachine(images, "v1");
+    await stage("v2");
+    await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+    for (let times = 0; times < 4; times++) boot(linux);
+    await bootComplete(systemOn(linux), { sysroot: physicalRoot });
+    await stage("v3");
+    const { deployments, ...rest } = await running();
+    expect(rest).toMatchObject({
+      bootloader: "systemd-boot",
+      countsTries: true,
+      booted: deployments[1]?.rootImage,
+      rollbackQueued: false,
+      staged: { rootImage: deployments[0]?.rootImage, finalizationLocked: false },
+      quarantine: [{ manifestDigest: images.v2.manifestDigest, reason: "3 boots of it did not complete" }],
+      problems: [],
+    });
+    expect(
+      deployments.map(({ roles, version, bootEntries }) => [roles, version, bootEntries.map(({ name }) => name)]),
+    ).toEqual([
+      [["staged"], "v3", []],
+      [["booted", "default"], "v1", ["osdeploy-000001.conf"]],
+      [["quarantined"], "v2", ["osdeploy-000002+0-3.conf"]],
+    ]);
+    expect(deployments[1]?.bootEntries).toEqual([
+      { name: "osdeploy-000001.conf", triesLeft: null, triesDone: null, booted: true },
+    ]);
+    expect(deployments[2]).toMatchObject({
+      quarantineReason: "3 boots of it did not complete",
+      bootEntries: [{ triesLeft: 0, triesDone: 3, booted: false }],
+    });
+  });
+
+  test("names an entry that was given up until its image is in quarantine", async () => {
+    linux = await runningMachine(images, "v1");
+    await stage("v2");
+    await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+    for (let times = 0; times < 4; times++) boot(linux);
+    expect((await running()).problems).toEqual([
+      "Boot entry osdeploy-000002+0-3.conf was given up: none of its boots was good",
+    ]);
+  });
+
+  test("damage to what is staged is told", async () => {
+    linux = await runningMachine(images, "v1");
+    await stage("v2");
+    const { staged } = await running();
+    removeTree(linux.files, fromText(`/sysroot/state/deploy/${staged?.rootImage}`));
+    expect((await running()).problems).toEqual([
+      `Root image ${staged?.rootImage} is staged, and its state directory is gone: it is made again at shutdown`,
+    ]);
+    writeText(linux, "/run/osdeploy/staged.json", "{");
+    expect((await running()).problems).toEqual([
+      "Cannot read the record of the staged deployment: it is not JSON; nothing is staged",
+    ]);
+  });
+
+  test("a boot partition that is not mounted is told", async () => {
+    linux = await runningMachine(images, "v1");
+    const mountinfo = readText(linux, "/proc/self/mountinfo");
+    writeText(linux, "/proc/self/mountinfo", mountinfo.replace(/^.* \/boot .*\n/m, ""));
+    expect((await running()).problems).toEqual([
+      "The boot partition is not mounted at /boot: entry osdeploy-000001, which started this system, is not there",
+    ]);
   });
 });

@@ -82,7 +82,9 @@ describe("switchImage", () => {
     ]);
     expect(blsField(entry.entry, "title")).toBe("Test OS");
     expect(blsField(entry.entry, "version")).toBe("1-v1");
-    expect(blsOptions(entry.entry)).toBe(`rw console=ttyS0 quiet composefs=${result.rootImage}`);
+    expect(blsOptions(entry.entry)).toBe(
+      `rw console=ttyS0 quiet panic=30 composefs=${result.rootImage} osdeploy.entry=osdeploy-000001`,
+    );
     expect(text(`/target${blsField(entry.entry, "linux")}`)).toBe(content("kernel v1", 3000));
     expect(text(`/target${blsField(entry.entry, "initrd")}`)).toBe(content("initramfs v1", 5000));
     expect(text(`${etcOf(result)}/motd`)).toBe(content("welcome to v1 "));
@@ -127,7 +129,9 @@ describe("switchImage", () => {
     expect(linux.files.readDirectory(fromText("/target/state/os/default/var/lib"))).toEqual(["state"]);
     expect(text("/target/state/os/default/var/lib/state")).toBe("changed by the host");
     const [entry, older] = menu();
-    expect(entry && blsOptions(entry.entry)).toBe(`rw console=ttyS0 composefs=${second.rootImage}`);
+    expect(entry && blsOptions(entry.entry)).toBe(
+      `rw console=ttyS0 panic=30 composefs=${second.rootImage} osdeploy.entry=osdeploy-000002`,
+    );
     expect([entry?.fileName, older?.fileName]).toEqual(["osdeploy-000002.conf", "osdeploy-000001.conf"]);
     expect(older?.rootImage).toBe(first.rootImage);
   });
@@ -181,7 +185,9 @@ describe("switchImage", () => {
       "This file system or kernel has no fs-verity: the new repo is insecure, and nothing checks files when they are read",
     ]);
     const [entry] = menu();
-    expect(entry && blsOptions(entry.entry)).toBe(`rw composefs=?${result.rootImage}`);
+    expect(entry && blsOptions(entry.entry)).toBe(
+      `rw panic=30 composefs=?${result.rootImage} osdeploy.entry=osdeploy-000001`,
+    );
   });
 
   test("tells its phases in order", async () => {
@@ -211,8 +217,8 @@ describe("what is left alone", () => {
     write(`${entries}/osdeploy-000005.conf`, "\0\0\0");
     await switchTo(linux, "v1");
     expect(linux.files.readDirectory(entries)).toEqual([
-      "osdeploy-000001.conf",
       "osdeploy-000005.conf",
+      "osdeploy-000006.conf",
       "windows.conf",
     ]);
     expect(text(`${entries}/windows.conf`)).toBe("title Windows\nefi /EFI/boot.efi\n");
@@ -278,23 +284,23 @@ describe("images that do not boot", () => {
 
 describe("the boot partition", () => {
   test("switchImage: refuses before the first byte when it has no room for the kernel", async () => {
-    linux = machineWith(images, { mountPoints: [{ path: "/target/boot", totalBytes: 1_056_575 }] });
+    linux = machineWith(images, { mountPoints: [{ path: "/target/boot", totalBytes: 327_679 }] });
     const error = await failureOf(switchTo(linux, "v1"));
     expect(error).toMatchObject({
       code: "no-space",
       message: expect.stringMatching(
-        /^Cannot store the kernel: 1056576 bytes are needed on the boot partition, \d+ are free$/,
+        /^Cannot store the kernel: 327680 bytes are needed on the boot partition, \d+ are free, and 0 more at most/,
       ),
-      facts: { neededBytes: 1_056_576 },
+      facts: { neededBytes: 327_680 },
     });
     expect(linux.files.readDirectory(boot)).toEqual([]);
     expect(linux.files.readDirectory(fromText("/target/state/deploy"))).toEqual([]);
   });
 
   test("switchImage: needs none for a kernel that is there", async () => {
-    linux = machineWith(images, { mountPoints: [{ path: "/target/boot", totalBytes: 1_100_000 }] });
+    linux = machineWith(images, { mountPoints: [{ path: "/target/boot", totalBytes: 400_000 }] });
     await switchTo(linux, "v1");
-    write("/target/boot/filler", "x".repeat(1_070_000 - 4096 * 6));
+    write("/target/boot/filler", "x".repeat(400_000 - 262_144 - 4096 * 10));
     expect(await switchTo(linux, "sameKernel")).toMatchObject({ kind: "deployed" });
     expect(await failureOf(switchTo(linux, "v2"))).toMatchObject({ code: "no-space" });
   });

@@ -14,12 +14,22 @@ describe("origin files", () => {
     "oci:/with;semicolon#hash=and[brackets]",
     "oci:/with\"quotes'and\\backslash",
   ])("formatOrigin: %s reads back as it was", (imageReference) => {
-    const origin = { imageReference, manifestDigest, bootDigest };
+    const origin = {
+      imageReference,
+      manifestDigest,
+      bootDigest,
+      verifiedBy: [`sigstore key ${imageReference}`, "OpenPGP key F"],
+    };
     expect(parseOrigin(formatOrigin(origin))).toEqual(origin);
   });
 
   test("formatOrigin: has the sections and keys that bootc reads", () => {
-    const text = formatOrigin({ imageReference: "docker://registry.example/os", manifestDigest, bootDigest });
+    const text = formatOrigin({
+      imageReference: "docker://registry.example/os",
+      manifestDigest,
+      bootDigest,
+      verifiedBy: [],
+    });
     expect(text.split("\n").filter((line) => line !== "")).toEqual([
       "[origin]",
       "container-image-reference=ostree-unverified-image:docker://registry.example/os",
@@ -47,11 +57,13 @@ manifest_digest = ${manifestDigest}
       imageReference: "docker://quay.example/os:stream9",
       manifestDigest,
       bootDigest,
+      verifiedBy: [],
     });
   });
 
   test("formatOrigin: refuses a reference that would read back as another", () => {
-    const format = () => formatOrigin({ imageReference: "oci:/with\\;both", manifestDigest, bootDigest });
+    const format = () =>
+      formatOrigin({ imageReference: "oci:/with\\;both", manifestDigest, bootDigest, verifiedBy: [] });
     expect(format).toThrow(
       expect.objectContaining({
         code: "bad-format",
@@ -60,7 +72,12 @@ manifest_digest = ${manifestDigest}
     );
   });
 
-  const whole = formatOrigin({ imageReference: "docker://registry.example/os", manifestDigest, bootDigest });
+  const whole = formatOrigin({
+    imageReference: "docker://registry.example/os",
+    manifestDigest,
+    bootDigest,
+    verifiedBy: [],
+  });
   test.each([
     ["an empty file", "", /\[origin\] container-image-reference is missing/],
     ["no reference", whole.replace(/container.*\n/, ""), /container-image-reference is missing/],
@@ -73,4 +90,9 @@ manifest_digest = ${manifestDigest}
     expect(() => parseOrigin(text)).toThrow(expect.objectContaining({ code: "bad-format" }));
     expect(() => parseOrigin(text)).toThrow(message);
   });
+});
+
+test.each(["{}", "[1", "7"])("parseOrigin: takes nobody's word for a signature that is written as %s", (text) => {
+  const whole = formatOrigin({ imageReference: "oci:/os:v1", manifestDigest, bootDigest, verifiedBy: [] });
+  expect(parseOrigin(`${whole}[osdeploy]\nverified-by=${text}\n`).verifiedBy).toEqual([]);
 });

@@ -14,7 +14,9 @@ import { parseOrigin } from "../../../src/sysroot/origin-file.ts";
 import {
   type NewState,
   readDeploymentDirectories,
+  removeStateDirectories,
   removeUnfinished,
+  writeOrigin,
   writeStateDirectory,
 } from "../../../src/sysroot/state-directory.ts";
 import { type SysrootPaths, sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
@@ -26,6 +28,7 @@ const origin = {
   imageReference: "docker://registry.example/os:1",
   manifestDigest: parseManifestDigest(`sha256:${"12".repeat(32)}`),
   bootDigest: "34".repeat(32),
+  verifiedBy: [],
 };
 
 const text = fromText;
@@ -142,27 +145,14 @@ describe("writeStateDirectory", () => {
     expect(files.readLink(text(`/target/state/deploy/${other}/var`))).toBe("../../os/default/var");
   });
 
-  test("leaves the /etc of a deployment that is there alone", () => {
+  test("replaces one that is there, and leaves nothing of it", () => {
     const { files, paths } = machine();
     writeStateDirectory(files, paths, newState(), text("1"));
-    const hosts = text(`/target/state/deploy/${rootImage}/etc/hosts`);
-    files.unlink(hosts);
+    files.unlink(text(`/target/state/deploy/${rootImage}/etc/hosts`));
+    files.writeNewFile(text(`/target/state/deploy/${rootImage}/etc/more`), new Uint8Array(), 0o644);
     writeStateDirectory(files, paths, newState(), text("2"));
-    expect(files.lstatIfExists(hosts)).toBeUndefined();
+    expect(readInode(files, text(`/target/state/deploy/${rootImage}/etc`))).toEqual(expected(etc));
     expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
-  });
-
-  test("a deployment that is there gets the new origin, so that it follows what was asked for last", () => {
-    const { files, paths } = machine();
-    writeStateDirectory(files, paths, newState(), text("1"));
-    const changed = { ...origin, imageReference: "docker://registry.example/os:2" };
-    writeStateDirectory(files, paths, newState({ origin: changed }), text("2"));
-    expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: changed }]);
-    expect(files.readDirectory(text(`/target/state/deploy/${rootImage}`))).toEqual([
-      `${rootImage}.origin`,
-      "etc",
-      "var",
-    ]);
   });
 
   test("is durable before it has its name", () => {
@@ -227,14 +217,52 @@ describe("readDeploymentDirectories", () => {
     expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: undefined }]);
   });
 
-  test("does not take a broken disk for a missing origin", () => {
+  test("an origin that the disk does not give back hides no deployment", () => {
     const { files, paths } = machine();
     writeStateDirectory(files, paths, newState(), text("1"));
     const path = text(`/target/state/deploy/${rootImage}/${rootImage}.origin`);
     files.unlink(path);
     files.makeDirectory(path, 0o755);
-    expect(() => readDeploymentDirectories(files, paths)).toThrow(expect.objectContaining({ code: "system" }));
+    expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: undefined }]);
   });
+});
+
+describe("writeOrigin", () => {
+  const changed = { ...origin, imageReference: "docker://registry.example/os:2" };
+
+  test("lets a deployment follow something else, durable, and leaves its /etc alone", () => {
+    const { linux, files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const hosts = text(`/target/state/deploy/${rootImage}/etc/hosts`);
+    files.unlink(hosts);
+    writeOrigin(files, paths, { rootImage, origin: changed }, text("2"));
+    const after = linux.crash({ keepUnsynced: false, names: "lost" }).files;
+    expect(readDeploymentDirectories(after, paths)).toEqual([{ rootImage, origin: changed }]);
+    expect(files.lstatIfExists(hosts)).toBeUndefined();
+    expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
+  });
+
+  test("writes nothing when it says so already", () => {
+    const { linux, files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const calls = linux.trace.length;
+    writeOrigin(files, paths, { rootImage, origin }, text("2"));
+    expect(linux.trace.slice(calls)).toEqual([]);
+  });
+});
+
+test("removeStateDirectories: takes deployments away at once, durable, and leaves the others and the shared /var", () => {
+  const { linux, files, paths } = machine();
+  writeStateDirectory(files, paths, newState(), text("1"));
+  writeStateDirectory(files, paths, newState({ rootImage: other }), text("2"));
+  removeStateDirectories(files, paths, [rootImage], () => text("3"));
+  expect(files.readDirectory(paths.deployments)).toEqual([other]);
+  expect(files.readDirectory(paths.sharedVar)).toEqual(["lib"]);
+  const after = linux.crash({ keepUnsynced: false, names: "lost" }).files;
+  expect(readDeploymentDirectories(after, paths).map((found) => found.rootImage)).toEqual([other]);
+  const calls = linux.trace.length;
+  removeStateDirectories(files, paths, [], () => text("4"));
+  expect(linux.trace.slice(calls)).toEqual([]);
 });
 
 test("removeUnfinished: says what it took away", () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { openSysroot, openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
+import { readText, writeProc, writeText } from "../../builders/running-machine.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const root = fromText("/target");
@@ -25,6 +27,7 @@ describe("openWritableSysroot", () => {
         boot: "/target/boot",
         deployments: "/target/state/deploy",
         sharedVar: "/target/state/os/default/var",
+        records: "/target/state/osdeploy",
       });
       expect(linux.files.lstat(at("state/deploy"))).toMatchObject({ kind: "directory", permissions: 0o755 });
       sysroot.close();
@@ -82,6 +85,8 @@ describe("openWritableSysroot", () => {
   test("takes away what crashed runs left half-made, and nothing else", () => {
     const linux = machine("state", "state/deploy", "state/os", "state/os/default", "state/deploy/keep");
     const { files } = linux;
+    files.makeDirectory(at("state/deploy/.gone-1"), 0o755);
+    files.makeDirectory(at("state/deploy/.gone-1/etc"), 0o755);
     for (const parent of ["state/deploy", "state/os/default"]) {
       files.makeDirectory(at(`${parent}/.new-1`), 0o755);
       files.makeDirectory(at(`${parent}/.new-1/etc`), 0o700);
@@ -101,10 +106,82 @@ describe("openWritableSysroot", () => {
   });
 });
 
+/** A machine that runs from a deployment in /sysroot; `bootOptions` are those of its boot partition's mount, if it has one. */
+function runningMachine(bootOptions?: string): FakeLinux {
+  const linux = new FakeLinux({ mountPoints: [{ path: "/sysroot" }, { path: "/boot" }] });
+  writeProc(linux, `composefs:${hex}`, "osdeploy.entry=osdeploy-000001");
+  for (const name of ["state", "state/deploy", `state/deploy/${hex}`, "composefs"]) {
+    linux.files.makeDirectory(fromText(`/sysroot/${name}`), 0o755);
+  }
+  const mountinfo = readText(linux, "/proc/self/mountinfo").replace(/^.* \/boot .*\n/m, "");
+  const bootLine = bootOptions === undefined ? "" : `24 22 254:1 / /boot ${bootOptions} - vfat /dev/vda1 rw\n`;
+  writeText(linux, "/proc/self/mountinfo", `${mountinfo}${bootLine}`);
+  return linux;
+}
+
+const hex = "ab".repeat(64);
+const physical = fromText("/sysroot");
+
+describe("a running system", () => {
+  /** Mounts of which each writable sight has a path of its own. */
+  function watched(linux: FakeLinux) {
+    const opened: string[] = [];
+    const openWritable = (path: Path) => {
+      opened.push(path);
+      return { path: fromText(`/.${path}`), close: () => void opened.push(`closed ${path}`) };
+    };
+    return {
+      opened,
+      linux: { ...linux, files: linux.files, clock: linux.clock, mounts: { ...linux.mounts, openWritable } },
+    };
+  }
+
+  test("is written to by a sight of its own, with the boot partition where it is mounted", () => {
+    const { opened, linux } = watched(runningMachine("rw,nosuid"));
+    const sysroot = openWritableSysroot(linux, physical);
+    expect(sysroot.paths).toMatchObject({ root: "/./sysroot", boot: "/boot", records: "/./sysroot/state/osdeploy" });
+    expect(sysroot.running).toMatchObject({ booted: { rootImage: hex, entryId: "osdeploy-000001" } });
+    expect(opened).toEqual(["/sysroot"]);
+    sysroot.close();
+    expect(opened).toEqual(["/sysroot", "closed /sysroot"]);
+  });
+
+  test("a boot partition that is mounted read-only is written to in the same way", () => {
+    const { opened, linux } = watched(runningMachine("ro"));
+    const sysroot = openWritableSysroot(linux, physical);
+    expect(sysroot.paths.boot).toBe("/./boot");
+    sysroot.close();
+    expect(opened).toEqual(["/sysroot", "/boot", "closed /boot", "closed /sysroot"]);
+  });
+
+  test("without a boot partition the boot files lie in the sysroot", () => {
+    const { linux } = watched(runningMachine());
+    expect(openWritableSysroot(linux, physical).paths.boot).toBe("/./sysroot/boot");
+  });
+
+  test("its sight is closed when the lock is taken", () => {
+    const machine = runningMachine("rw");
+    const first = openWritableSysroot(machine, physical);
+    const { opened, linux } = watched(machine);
+    expect(() => openWritableSysroot(linux, physical)).toThrow('Cannot change sysroot "/sysroot"');
+    expect(opened).toEqual(["/sysroot", "closed /sysroot"]);
+    first.close();
+    expect(machine.openPaths).toEqual([]);
+  });
+
+  test("is read where it is", () => {
+    expect(openSysroot(runningMachine("rw").files, physical)).toMatchObject({
+      paths: { root: "/sysroot", boot: "/boot" },
+      running: { booted: { rootImage: hex } },
+    });
+    expect(openSysroot(runningMachine().files, physical).paths.boot).toBe("/sysroot/boot");
+  });
+});
+
 describe("openSysroot", () => {
   test.each(["composefs", "state/deploy"])("finds one by its %s", (name) => {
     const linux = machine(...(name === "composefs" ? [name] : ["state", name]));
-    expect(openSysroot(linux.files, root).repo).toBe("/target/composefs");
+    expect(openSysroot(linux.files, root).paths.repo).toBe("/target/composefs");
   });
 
   test("refuses a directory that is none, and one that is not there", () => {

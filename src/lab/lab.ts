@@ -1,0 +1,143 @@
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
+import { childPath } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
+import { type LabPaths, labPaths, type MachinePaths, machinePaths } from "./lab-paths.ts";
+import { formatMachine, formatProcess, type LabMachine, parseMachine, parseProcess } from "./machine-file.ts";
+
+/** A few short lines. */
+const fileLimitBytes = 64 * 1024;
+
+/** A machine of the lab, and the process that runs it. */
+export interface KnownMachine {
+  readonly machine: LabMachine;
+  readonly paths: MachinePaths;
+  /** Undefined for one that is switched off. */
+  readonly running: StartedProgram | undefined;
+}
+
+/**
+ * The virtual machines of a lab: a directory each. A directory without a complete `machine.json` is no machine; one that
+ * a stopped `lab run` left is replaced by the next with that name.
+ */
+export class Lab {
+  readonly linux: Linux;
+  readonly paths: LabPaths;
+
+  /** @throws OsdeployError `usage` when the path is too long. */
+  constructor(linux: Linux, root: Path) {
+    this.linux = linux;
+    this.paths = labPaths(root.startsWith("/") ? root : absolute(linux, root));
+  }
+
+  /** All machines, by name. */
+  list(): readonly KnownMachine[] {
+    const { files } = this.linux;
+    if (files.lstatIfExists(this.paths.machines) === undefined) return [];
+    return files.readDirectory(this.paths.machines).flatMap((name) => this.#find(toText(name)) ?? []);
+  }
+
+  /** @throws OsdeployError `not-found` when there is no such machine. */
+  get(name: string): KnownMachine {
+    const known = this.#find(name);
+    if (known !== undefined) return known;
+    const names = this.list().map(({ machine }) => machine.name);
+    const there = names.length === 0 ? "the lab has none" : `the lab has ${names.join(", ")}`;
+    throw new OsdeployError("not-found", `Cannot find machine ${name}: ${there}`);
+  }
+
+  /** @throws OsdeployError `busy` when the machine is switched off. */
+  getRunning(name: string): KnownMachine & { readonly running: StartedProgram } {
+    const known = this.get(name);
+    if (known.running !== undefined) return { ...known, running: known.running };
+    throw new OsdeployError("busy", `Cannot reach machine ${name}: it is switched off`, {
+      facts: { hint: `Switch it on with osdeploy lab run --name ${name}` },
+    });
+  }
+
+  /** Makes an empty directory for a new machine, in place of what a stopped attempt left. */
+  prepare(name: string): MachinePaths {
+    const { files } = this.linux;
+    const paths = machinePaths(this.paths, name);
+    if (this.#find(name) !== undefined) {
+      throw new OsdeployError("already-exists", `Cannot make machine ${name}: there is one`, {
+        facts: { hint: `Remove it with osdeploy lab rm ${name}` },
+      });
+    }
+    removeTree(files, paths.root);
+    this.makeDirectory(paths.root);
+    return paths;
+  }
+
+  /** Makes a machine of a prepared directory. */
+  add(machine: LabMachine): void {
+    const { machineFile } = machinePaths(this.paths, machine.name);
+    this.#write(machineFile, formatMachine(machine));
+  }
+
+  /** Remembers the process that runs a machine. */
+  setRunning(paths: MachinePaths, process: StartedProgram): void {
+    this.#write(paths.processFile, formatProcess(process));
+  }
+
+  /** Removes a machine that is switched off. */
+  remove(paths: MachinePaths): void {
+    const { files } = this.linux;
+    // First what makes it a machine, so that a stop in the middle leaves none that lacks something.
+    files.unlink(paths.machineFile);
+    removeTree(files, paths.root);
+  }
+
+  /** Makes a directory, with those above it. Only its owner looks in: there are keys. */
+  makeDirectory(path: Path): void {
+    const { files } = this.linux;
+    if (files.lstatIfExists(path) !== undefined) return;
+    const parent = path.slice(0, path.lastIndexOf("/"));
+    if (parent !== "") this.makeDirectory(parent as Path);
+    files.makeDirectory(path, 0o700);
+  }
+
+  /** Does `use` while nobody else builds or removes machines in this lab. */
+  async locked<T>(use: () => Promise<T>): Promise<T> {
+    const { files } = this.linux;
+    this.makeDirectory(this.paths.root);
+    const fd = files.open(this.paths.root, "directory");
+    try {
+      files.lock(fd, "exclusive", { wait: true });
+      return await use();
+    } finally {
+      files.close(fd);
+    }
+  }
+
+  #find(name: string): KnownMachine | undefined {
+    const { files, programs } = this.linux;
+    const paths = machinePaths(this.paths, name);
+    if (files.lstatIfExists(paths.machineFile) === undefined) return undefined;
+    const machine = parseMachine(files.readFile(paths.machineFile, fileLimitBytes), toText(paths.machineFile));
+    const process = this.#readProcess(paths);
+    return { machine, paths, running: process !== undefined && programs.isRunning(process) ? process : undefined };
+  }
+
+  #readProcess({ processFile }: MachinePaths): StartedProgram | undefined {
+    const { files } = this.linux;
+    if (files.lstatIfExists(processFile) === undefined) return undefined;
+    return parseProcess(files.readFile(processFile, fileLimitBytes), toText(processFile));
+  }
+
+  /** By a rename, so that nobody reads the half of it. */
+  #write(path: Path, text: string): void {
+    const { files } = this.linux;
+    const unfinished = fromText(`${path}.new`);
+    if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
+    withOpen(files, unfinished, "create", (fd) => files.write(fd, new TextEncoder().encode(text)));
+    files.rename(unfinished, path);
+  }
+}
+
+/** QEMU goes on when this process, and its working directory, are gone. */
+function absolute({ files }: Linux, path: Path): Path {
+  return childPath(files.readLink(fromText("/proc/self/cwd")), path);
+}

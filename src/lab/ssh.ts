@@ -1,0 +1,90 @@
+import { connect, createServer } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Linux, Path } from "../linux/linux.ts";
+import type { KnownMachine } from "./lab.ts";
+
+/** The words that run a command as root in the guest, or give a shell where there is none. */
+export function sshWords(
+  sshKey: Path,
+  { machine, paths }: Pick<KnownMachine, "machine" | "paths">,
+  command: readonly string[],
+): readonly [string, ...string[]] {
+  const options = {
+    IdentitiesOnly: "yes",
+    // Who answers on this port first is the guest; its key stays the same, because /etc does.
+    StrictHostKeyChecking: "accept-new",
+    UserKnownHostsFile: toText(paths.knownHosts),
+    LogLevel: "ERROR",
+    ServerAliveInterval: "15",
+  };
+  return [
+    ...(["ssh", "-F", "none", "-i", toText(sshKey), "-p", `${machine.sshPort}`] as const),
+    ...Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]),
+    ...["root@127.0.0.1", ...(command.length === 0 ? [] : ["--", command.map(quoted).join(" ")])],
+  ];
+}
+
+/** As the guest's shell takes it for one word. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** How long one attempt waits for the guest's greeting; a translated guest takes its time. */
+const greetingMs = 10_000;
+
+/**
+ * Whether an ssh server answers on a port of loopback. QEMU takes connections as soon as it runs: only the greeting shows
+ * that the guest does.
+ */
+export function sshAnswers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port });
+    const end = (answers: boolean) => {
+      socket.destroy();
+      resolve(answers);
+    };
+    socket.setTimeout(greetingMs, () => end(false));
+    socket.on("data", (bytes) => end(new TextDecoder().decode(bytes).startsWith("SSH-")));
+    socket.on("error", () => end(false));
+    socket.on("close", () => end(false));
+  });
+}
+
+/** As long as a translated guest may take to boot, twice. */
+const sshMs = 300_000;
+const stepMs = 500;
+
+/**
+ * Waits until the guest's ssh answers.
+ *
+ * @throws OsdeployError `busy` when it does not, or the machine was switched off; `interrupted`.
+ */
+export async function waitForSsh(
+  { programs }: Linux,
+  { machine, paths, running }: KnownMachine,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = performance.now() + sshMs;
+  while (performance.now() < end && running !== undefined && programs.isRunning(running)) {
+    if (await sshAnswers(machine.sshPort)) return;
+    if (signal.aborted) throw new OsdeployError("interrupted", `Stopped waiting for machine ${machine.name}`);
+    await pause(stepMs);
+  }
+  throw new OsdeployError("busy", `Cannot reach machine ${machine.name}: its ssh does not answer`, {
+    facts: { hint: `See what it says: osdeploy lab console --log ${machine.name}`, log: toText(paths.consoleLog) },
+  });
+}
+
+/** A port of loopback that nobody uses now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,0 +1,112 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
+import { type BootCompletePlan, type FailedBoot, planBootComplete } from "../core/deployment/plan-boot-complete.ts";
+import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import type { Path } from "../linux/linux.ts";
+import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../sysroot/boot-records.ts";
+import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
+import { bootLogTail } from "./boot-log.ts";
+import type { System } from "./system.ts";
+import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
+
+export interface BootCompleteRequest {
+  readonly sysroot: Path;
+  readonly bootloader?: BootloaderKind | undefined;
+}
+
+export interface BootCompleteResult {
+  /** The entry that booted; null when it is another program's. */
+  readonly bootEntry: string | null;
+  /** Whether its counters were taken away now. */
+  readonly blessed: boolean;
+  /** Whether the loader counted this boot; `unknown` where there was nothing to count. */
+  readonly counting: BootCompletePlan["counting"];
+  /** What went into quarantine, and why. */
+  readonly quarantined: readonly { readonly manifestDigest: ManifestDigest; readonly reason: string }[];
+}
+
+/**
+ * What follows from a boot that was good: it is blessed, what failed before it goes into quarantine, and a loader that does
+ * not count is told of. Run again it changes nothing.
+ */
+export async function bootComplete(system: System, request: BootCompleteRequest): Promise<BootCompleteResult> {
+  return await withWritableSystem(system, { ...request, wait: true }, (writable) => {
+    const plan = planBootComplete(writable.state);
+    // The blessing first: a power cut after it costs no try.
+    if (plan.bless && plan.entry !== undefined) writable.bootloader.bless(plan.entry);
+    const records = plan.failed.map((failed) => describeFailure(system, writable, failed));
+    remember(system, writable, plan, records);
+    noteDamage(system, writable, plan.damaged);
+    return {
+      bootEntry: plan.entry === undefined ? null : bootEntryId(plan.entry.sequence),
+      blessed: plan.bless,
+      counting: plan.counting,
+      quarantined: records.map(({ manifestDigest, reason }) => ({ manifestDigest, reason })),
+    };
+  });
+}
+
+function describeFailure(
+  { linux }: System,
+  { sysroot }: WritableSystem,
+  { entry, origin }: FailedBoot,
+): QuarantineRecord {
+  const id = bootEntryId(entry.sequence);
+  return {
+    manifestDigest: origin.manifestDigest,
+    cause: "boot-failed",
+    reason: readBootFailure(sysroot.files, sysroot.paths, id) || triesSentence(entry),
+    imageReference: origin.imageReference,
+    bootEntry: id,
+    since: new Date(linux.clock.now()).toISOString(),
+    bootLog: bootLogTail(linux.programs, id),
+  };
+}
+
+/** After the notes that a good boot settles: what was damaged is told until the next one that is counted. */
+function noteDamage(system: System, { sysroot }: WritableSystem, damaged: BootCompletePlan["damaged"]): void {
+  const { files, paths } = sysroot;
+  const [first] = damaged;
+  if (first === undefined) return;
+  const id = bootEntryId(first.entry.sequence);
+  const failure = readBootFailure(files, paths, id);
+  const message = `Boot entry ${id} of image ${first.origin.manifestDigest} was given up, and not for what is in the image: ${failure}`;
+  writeNote(files, paths, "damaged", message);
+  system.progress({ kind: "warning", message });
+}
+
+function triesSentence({ tries }: BootEntry): string {
+  const done = tries?.done ?? 0;
+  if (done === 0) return "it was given up before it could boot";
+  return done === 1 ? "a boot of it did not complete" : `${done} boots of it did not complete`;
+}
+
+function remember(
+  system: System,
+  { sysroot, state }: WritableSystem,
+  { entry, bless, counting, lift }: BootCompletePlan,
+  records: readonly QuarantineRecord[],
+): void {
+  const { files, paths } = sysroot;
+  for (const record of records) {
+    writeQuarantine(files, paths, record);
+    const message = `Image ${record.manifestDigest} failed to boot (${record.reason}): upgrades leave it alone until its tag moves`;
+    system.progress({ kind: "warning", message });
+  }
+  if (lift !== undefined) removeQuarantine(files, paths, lift);
+  const id = entry && bootEntryId(entry.sequence);
+  if (counting === "not-counted") {
+    const message = `The boot loader did not count the boot of ${id}: a deployment that fails is not given up by itself`;
+    writeNote(files, paths, "not-counted", message);
+    system.progress({ kind: "warning", message });
+  }
+  if (counting === "counted") removeNote(files, paths, "not-counted");
+  // A commit whose last sync failed can have succeeded: the first good boot of its entry shows it.
+  if (bless || counting === "counted") {
+    removeNote(files, paths, "finalize-failure");
+    removeNote(files, paths, "damaged");
+  }
+  const others = state.menu.entries.map(({ sequence }) => bootEntryId(sequence)).filter((each) => each !== id);
+  removeBootFailures(files, paths, new Set(others));
+}

@@ -1,0 +1,89 @@
+import { freeBootSpace } from "../bootloader/free-boot-space.ts";
+import { addKernel, listKernels, type StoredKernel } from "../bootloader/kernel-store.ts";
+import { findKernel, type Kernel } from "../core/boot/kernel.ts";
+import { planBootSpace } from "../core/boot/plan-boot-space.ts";
+import { toBytes } from "../core/bytes/byte-string.ts";
+import { planDeploymentGc } from "../core/deployment/plan-deployment-gc.ts";
+import { BlobHasher } from "../core/digest/blob-hasher.ts";
+import { parseObjectId } from "../core/digest/object-id.ts";
+import { assert } from "../core/errors.ts";
+import type { FileContent, FileTree } from "../core/tree/inode.ts";
+import { type ContentSource, readPieces, withOpen } from "../linux/file-content.ts";
+import { onSameFileSystem } from "../linux/file-system.ts";
+import { pathBelow } from "../linux/path.ts";
+import { soundObjectPath } from "../repo/read-object.ts";
+import type { Repo } from "../repo/repo.ts";
+import { removeStagedMarker } from "../sysroot/staged-marker.ts";
+import { makeDirectories } from "../sysroot/state-directory.ts";
+import type { WritableSystem } from "./writable-system.ts";
+
+/** A kernel on the boot partition, as a boot entry names it. */
+export interface BootFiles extends StoredKernel {
+  /** The kernel's version, as its modules' directory has it. */
+  readonly version: string;
+  readonly bootDigest: string;
+}
+
+/**
+ * Puts the kernel of a tree on the boot partition, durable. Where it does not fit, what the plan says goes before: kernels
+ * that no entry names, then the oldest deployments' entries; never what a gc would keep.
+ *
+ * @throws OsdeployError `not-bootable`; `no-space` with the numbers, before anything was touched.
+ */
+export function storeBootFiles(writable: WritableSystem, repo: Repo, tree: FileTree): BootFiles {
+  const { files, paths } = writable.sysroot;
+  const kernel = findKernel(tree);
+  const sources = {
+    vmlinuz: contentSource(repo, kernel.vmlinuz.content),
+    initramfs: contentSource(repo, kernel.initramfs.content),
+  };
+  const bootDigest = measure(repo, [sources.vmlinuz, sources.initramfs]);
+  makeDirectories(files, paths.root, ["boot"]);
+  makeRoom(writable, kernel, bootDigest);
+  // With the dot, what a link leads to counts.
+  const isOwnPartition = !onSameFileSystem(files.lstat(pathBelow(paths.boot, ".")), files.lstat(paths.deployments));
+  const stored = addKernel(files, paths.boot, { bootDigest, ...sources }, isOwnPartition ? "" : "/boot");
+  return { ...stored, version: kernel.version, bootDigest };
+}
+
+function makeRoom({ sysroot, bootloader, state }: WritableSystem, kernel: Kernel, bootDigest: string): void {
+  const { files, paths } = sysroot;
+  const removable = new Set(planDeploymentGc(state, { keep: 0 }).entries);
+  const kept = state.menu.entries.filter((entry) => !removable.has(entry));
+  const plan = planBootSpace({
+    menu: state.menu,
+    kernels: listKernels(files, paths.boot),
+    newKernel: {
+      bootDigest,
+      vmlinuzBytes: sizeOf(kernel.vmlinuz.content),
+      initramfsBytes: sizeOf(kernel.initramfs.content),
+    },
+    protectedEntries: new Set(kept.map(({ sequence }) => sequence)),
+    availableBytes: files.space(paths.boot).availableBytes,
+  });
+  const stagedKernel = state.staged?.origin.bootDigest;
+  // What was staged before is about to be replaced; it must not be committed once its kernel is gone.
+  if (stagedKernel !== undefined && plan.removeKernels.includes(stagedKernel)) removeStagedMarker(files);
+  freeBootSpace(files, paths.boot, bootloader, plan);
+}
+
+/** sha256 over kernel and initramfs, lower-case hex, as bootc computes it. */
+function measure({ files }: Repo, sources: readonly ContentSource[]): string {
+  const hasher = new BlobHasher("sha256");
+  for (const source of sources) {
+    if (source.kind === "bytes") hasher.update(source.bytes);
+    else withOpen(files, source.path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
+  }
+  return hasher.measured().replace(/^sha256:/, "");
+}
+
+function sizeOf(content: FileContent): number {
+  return content.kind === "inline" ? content.bytes.length : Number(content.sizeBytes);
+}
+
+/** Where the bytes of a file of the image lie; checked, for what is deployed is no longer checked by a digest. */
+export function contentSource(repo: Repo, content: FileContent): ContentSource {
+  if (content.kind === "inline") return { kind: "bytes", bytes: toBytes(content.bytes) };
+  assert(content.digest !== undefined, "every external file of a root image has a digest");
+  return { kind: "file", path: soundObjectPath(repo, parseObjectId(content.digest, repo.algorithm)) };
+}

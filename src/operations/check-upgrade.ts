@@ -1,0 +1,113 @@
+import { openBootloader } from "../bootloader/open-bootloader.ts";
+import type { SysrootState } from "../core/deployment/deployment.ts";
+import { findQuarantine } from "../core/deployment/plan-switch.ts";
+import type { TransferPlan } from "../core/deployment/plan-transfer.ts";
+import { followedOrigin, planUpgrade } from "../core/deployment/plan-upgrade.ts";
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { parseImageReference } from "../core/oci/reference.ts";
+import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
+import { openImageSource } from "../image-source/open-image-source.ts";
+import { openRepo, type Repo } from "../repo/repo.ts";
+import { findStream, layerStreamName } from "../repo/streams.ts";
+import { openSysroot } from "../sysroot/sysroot.ts";
+import { withClockHint } from "./clock-hint.ts";
+import { resolveTrusted } from "./offered-image.ts";
+import { readTransfer } from "./plan-image.ts";
+import { readSysrootState } from "./sysroot-state.ts";
+import type { System } from "./system.ts";
+import type { UpgradeRequest } from "./upgrade.ts";
+
+export type CheckUpgradeRequest = Pick<
+  UpgradeRequest,
+  "sysroot" | "bootloader" | "platform" | "source" | "ignoreQuarantine"
+>;
+
+/** What an upgrade would do. */
+export interface CheckUpgradeResult {
+  /** `staged`: it waits for the shutdown already; `quarantined`: an upgrade would leave it alone. */
+  readonly kind: "up-to-date" | "available" | "staged" | "quarantined";
+  readonly image: string;
+  /** Of the image that the reference names now. */
+  readonly manifestDigest: ManifestDigest;
+  /** What its label `org.opencontainers.image.version` says; null where it has none. */
+  readonly version: string | null;
+  /** Why it is in quarantine, where it is. */
+  readonly reason: string | null;
+  /** Layers that the repo does not have, and their size as the registry has them. */
+  readonly missingLayers: number;
+  readonly missingBytes: number;
+  /** What fetching it would cost; null when it is not what comes next. */
+  readonly transfer: Omit<TransferPlan, "layers"> | null;
+}
+
+/** Asks the registry for the manifest of the image that is followed, and tells what is new. Writes nothing. */
+export async function checkUpgrade(system: System, request: CheckUpgradeRequest): Promise<CheckUpgradeResult> {
+  const sysroot = openSysroot(system.linux.files, request.sysroot);
+  const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
+  const state = readSysrootState(sysroot, bootloader.readMenu());
+  const repo = openRepo(system.linux, sysroot.paths.repo, { access: "read", wait: true });
+  try {
+    const { imageReference } = followedOrigin(state);
+    const check = async (source: ImageSource, image: ResolvedImage): Promise<CheckUpgradeResult> => {
+      const described = describe(state, imageReference, image, request);
+      const isNews = described.kind === "available";
+      const transfer = isNews ? withoutLayers(await readTransfer(repo, source, image)) : null;
+      return { ...described, ...missingOf(repo, image), transfer };
+    };
+    return await withClockHint(system, { repo, state }, () => resolve(system, { imageReference, request }, check));
+  } finally {
+    repo.close();
+  }
+}
+
+async function resolve<T>(
+  system: System,
+  { imageReference, request }: { readonly imageReference: string; readonly request: CheckUpgradeRequest },
+  use: (source: ImageSource, image: ResolvedImage) => Promise<T>,
+): Promise<T> {
+  const { source: options } = request;
+  const source = openImageSource(parseImageReference(imageReference), system.linux, {
+    ...options,
+    signal: system.signal,
+  });
+  try {
+    // What the policy refuses is no upgrade; better to hear of it now.
+    const { image } = await resolveTrusted(system, source, request);
+    return await use(source, image);
+  } finally {
+    await source.close();
+  }
+}
+
+function describe(
+  state: SysrootState,
+  imageReference: string,
+  { manifest, imageConfig }: ResolvedImage,
+  request: CheckUpgradeRequest,
+): Omit<CheckUpgradeResult, "missingLayers" | "missingBytes" | "transfer"> {
+  const manifestDigest = manifest.digest;
+  const { kind } = planUpgrade(state, { imageReference, manifestDigest }, request);
+  const kinds = {
+    keep: "up-to-date",
+    unstage: "up-to-date",
+    "keep-staged": "staged",
+    deploy: "available",
+    quarantined: "quarantined",
+  } as const;
+  return {
+    kind: kinds[kind],
+    image: imageReference,
+    manifestDigest,
+    version: imageConfig.labels.get("org.opencontainers.image.version") ?? null,
+    reason: findQuarantine(state, manifestDigest)?.reason ?? null,
+  };
+}
+
+function missingOf(repo: Repo, { layers }: ResolvedImage): Pick<CheckUpgradeResult, "missingLayers" | "missingBytes"> {
+  const missing = layers.filter(({ diffId }) => findStream(repo, layerStreamName(diffId)) === undefined);
+  return { missingLayers: missing.length, missingBytes: missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+}
+
+function withoutLayers({ layers: _, ...transfer }: TransferPlan): Omit<TransferPlan, "layers"> {
+  return transfer;
+}

@@ -1,0 +1,177 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { listKernels, removeKernels } from "../bootloader/kernel-store.ts";
+import { openBootloader } from "../bootloader/open-bootloader.ts";
+import { bootEntryId } from "../core/boot/boot-menu.ts";
+import { unusedKernels } from "../core/boot/kernel-files.ts";
+import type { SysrootState } from "../core/deployment/deployment.ts";
+import { type DeploymentGcPlan, planDeploymentGc } from "../core/deployment/plan-deployment-gc.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { collectGarbage } from "../repo/gc.ts";
+import { listObjects } from "../repo/object-listing.ts";
+import { type GcPlan, planGc } from "../repo/plan-gc.ts";
+import { listTags, untagImage } from "../repo/references.ts";
+import { openRepo, type Repo } from "../repo/repo.ts";
+import { imagesPath } from "../repo/repo-paths.ts";
+import { listDeadStaging } from "../repo/staging-leftovers.ts";
+import { beginCollection, endCollection, isCollecting, removeBootFailures } from "../sysroot/boot-records.ts";
+import { removeStateDirectories } from "../sysroot/state-directory.ts";
+import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { deploymentTag } from "./switch.ts";
+import { readSysrootState } from "./sysroot-state.ts";
+import type { System } from "./system.ts";
+import { checkBootPartition, type WritableSystem, withWritableSystem } from "./writable-system.ts";
+
+export interface CollectDeploymentsRequest {
+  readonly sysroot: Path;
+  readonly bootloader?: BootloaderKind | undefined;
+  /** How many deployments to keep besides those that are needed. */
+  readonly keep: number;
+  /** Whether to tell only what would go. */
+  readonly dryRun: boolean;
+  /**
+   * Whether to leave the repo alone unless something goes, or a run before was stopped: at every boot, looking through the
+   * whole repo to find nothing costs more than it is worth. What was fetched of layers stays then, too.
+   */
+  readonly whenNeeded: boolean;
+}
+
+export interface CollectDeploymentsResult {
+  readonly dryRun: boolean;
+  /** Names of the boot entries that went. */
+  readonly bootEntries: readonly string[];
+  readonly deployments: readonly { readonly rootImage: ObjectId; readonly image: string | null }[];
+  /** Boot digests of the kernels that went from the boot partition. */
+  readonly kernels: readonly string[];
+  /** Tags that kept the images of deployments. */
+  readonly tags: readonly string[];
+  readonly keptDeployments: readonly ObjectId[];
+  /** What went from the repo. */
+  readonly repo: GcPlan;
+}
+
+/**
+ * Takes deployments away that are no longer needed, and then what only they needed, in reverse order of reference: boot
+ * entries, state directories, kernels, tags, and the repo's garbage. Killed at any point it leaves a machine that boots as
+ * before, and run again it goes on.
+ */
+export async function collectDeployments(
+  system: System,
+  request: CollectDeploymentsRequest,
+): Promise<CollectDeploymentsResult> {
+  if (request.dryRun) return planOnly(system, request);
+  return await withWritableSystem(system, { ...request, wait: true }, (writable) => {
+    system.progress({ kind: "phase", phase: "sweep" });
+    const plan = planDeploymentGc(writable.state, request);
+    const { files, paths } = writable.sysroot;
+    // After the sysroot's lock, as everywhere: whoever holds both took them in this order.
+    const repo = openRepo(system.linux, paths.repo, { access: "exclusive", wait: true });
+    try {
+      const tags = unneededTags(repo, plan);
+      const kernels = unneededKernels(writable.sysroot, writable.state, plan);
+      const found = { dryRun: false, ...describe(plan), kernels, tags };
+      if (request.whenNeeded && isIdle(repo, writable, found)) return { ...found, repo: nothingCollected(repo) };
+      beginCollection(files, paths);
+      removeDeployments(system, writable, plan, kernels);
+      for (const tag of tags) untagImage(repo, tag);
+      const options = { keepImages: neededImages(repo, writable.state, plan), keepFetched: request.whenNeeded };
+      const collected = collectGarbage(repo, options);
+      endCollection(files, paths);
+      return { ...found, repo: collected };
+    } finally {
+      repo.close();
+    }
+  });
+}
+
+function planOnly({ linux }: System, request: CollectDeploymentsRequest): CollectDeploymentsResult {
+  const sysroot = openSysroot(linux.files, request.sysroot);
+  const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
+  const state = readSysrootState(sysroot, bootloader.readMenu());
+  checkBootPartition(sysroot, state);
+  const plan = planDeploymentGc(state, request);
+  const repo = openRepo(linux, sysroot.paths.repo, { access: "read", wait: true });
+  try {
+    const tags = unneededTags(repo, plan);
+    const garbage = planGc(repo, { keepImages: neededImages(repo, state, plan), withoutTags: new Set(tags) });
+    return { dryRun: true, ...describe(plan), kernels: unneededKernels(sysroot, state, plan), tags, repo: garbage };
+  } finally {
+    repo.close();
+  }
+}
+
+/** Whether nothing is to go, and no run was stopped before all was gone. */
+function isIdle(
+  repo: Repo,
+  { sysroot }: WritableSystem,
+  found: Pick<CollectDeploymentsResult, "bootEntries" | "deployments" | "kernels" | "tags">,
+): boolean {
+  const { bootEntries, deployments, kernels, tags } = found;
+  if (bootEntries.length + deployments.length + kernels.length + tags.length > 0) return false;
+  return !isCollecting(sysroot.files, sysroot.paths) && listDeadStaging(repo.files, repo.path).length === 0;
+}
+
+function nothingCollected({ algorithm, files, path }: Repo): GcPlan {
+  const keptObjects = listObjects(files, path, algorithm).ids.size;
+  const none = { danglingReferences: [], links: [], objects: [], leftovers: [], strays: [], missingImages: [] };
+  return { ...none, objectBytes: 0, keptObjects };
+}
+
+function removeDeployments(
+  { linux }: System,
+  { sysroot, bootloader, state }: WritableSystem,
+  plan: DeploymentGcPlan,
+  kernels: readonly string[],
+): void {
+  const { files, paths } = sysroot;
+  // Also when none goes: what a crash left of a menu that is made from the entries is cleared away.
+  bootloader.removeEntries(plan.entries);
+  const rootImages = plan.deployments.map(({ rootImage }) => rootImage);
+  removeStateDirectories(files, paths, rootImages, () => linux.clock.randomName());
+  removeKernels(files, paths.boot, kernels);
+  const kept = state.menu.entries.filter((entry) => !plan.entries.includes(entry));
+  removeBootFailures(files, paths, new Set(kept.map(({ sequence }) => bootEntryId(sequence))));
+}
+
+/** Kernels that no entry names any more, but for the one of what is staged. */
+function unneededKernels(
+  { files, paths }: Sysroot,
+  { menu, staged }: SysrootState,
+  plan: DeploymentGcPlan,
+): readonly string[] {
+  const entries = menu.entries.filter((entry) => !plan.entries.includes(entry));
+  return unusedKernels(listKernels(files, paths.boot), entries).filter((each) => each !== staged?.origin.bootDigest);
+}
+
+/** Tags that were only there for deployments; bootc's have the same form, and its deployments are among those kept. */
+function unneededTags(repo: Repo, { manifests }: DeploymentGcPlan): readonly string[] {
+  const needed = new Set([...manifests].map(deploymentTag));
+  return listTags(repo).flatMap(({ tag, manifest }) =>
+    tag === deploymentTag(manifest) && !needed.has(tag) ? [tag] : [],
+  );
+}
+
+/** The root images that the repo keeps: also of what is staged and of others' entries where the state directory is gone. */
+function neededImages(repo: Repo, { heldByOthers, staged }: SysrootState, plan: DeploymentGcPlan): readonly ObjectId[] {
+  const isThere = (id: ObjectId) => repo.files.lstatIfExists(pathBelow(imagesPath(repo.path), id)) !== undefined;
+  const others = [...heldByOthers, ...(staged === undefined ? [] : [staged.rootImage])].filter(isThere);
+  return [...new Set([...keptImages(plan), ...others])];
+}
+
+function keptImages({ kept }: DeploymentGcPlan): readonly ObjectId[] {
+  return kept.map(({ rootImage }) => rootImage);
+}
+
+function describe(
+  plan: DeploymentGcPlan,
+): Pick<CollectDeploymentsResult, "bootEntries" | "deployments" | "keptDeployments"> {
+  return {
+    bootEntries: plan.entries.map(({ fileName }) => fileName),
+    deployments: plan.deployments.map(({ rootImage, origin }) => ({
+      rootImage,
+      image: origin?.imageReference ?? null,
+    })),
+    keptDeployments: keptImages(plan),
+  };
+}

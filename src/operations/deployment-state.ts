@@ -1,0 +1,72 @@
+import { type Deployment, findDeployment, type Origin, type SysrootState } from "../core/deployment/deployment.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { assert } from "../core/errors.ts";
+import type { FileTree } from "../core/tree/inode.ts";
+import type { EtcConflict, EtcStep } from "../core/tree/merge-etc.ts";
+import type { ContentSource } from "../linux/file-content.ts";
+import { childPath } from "../linux/path.ts";
+import type { Repo } from "../repo/repo.ts";
+import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
+import { contentSource } from "./boot-files.ts";
+import { etcDirectory, mergeHostEtc, stepsOfImage } from "./host-etc.ts";
+import type { System } from "./system.ts";
+import type { WritableSystem } from "./writable-system.ts";
+
+/** A root image, and what its deployment is to be. */
+export interface NewDeployment {
+  readonly rootImage: ObjectId;
+  /** What `rootImage` holds. */
+  readonly tree: FileTree;
+  readonly origin: Origin;
+  /** The deployment whose /etc is carried over; /etc comes fresh from the image without one. */
+  readonly base: Deployment | undefined;
+}
+
+/**
+ * Whether a root image has a deployment that can boot, by another program's entry too, or is running: then that one's /etc stays, and it only gets another
+ * boot entry. State directories are named by root images, as in bootc, so there is one for each.
+ */
+export function isDeployed(state: SysrootState, rootImage: ObjectId): boolean {
+  const deployment = findDeployment(state, rootImage);
+  if (deployment === undefined) return false;
+  const isRunning = state.booted?.rootImage === rootImage;
+  return deployment.entries.length > 0 || isRunning || state.heldByOthers.has(rootImage);
+}
+
+/**
+ * Writes the state directory of a deployment that nothing boots yet, durable: the host's /etc merged into the image's. The
+ * /etc of `base` is only read.
+ *
+ * @returns where both the host and the image changed /etc.
+ */
+export function writeNewState(
+  system: System,
+  { sysroot }: WritableSystem,
+  repo: Repo,
+  deployment: NewDeployment,
+): readonly EtcConflict[] {
+  const { files, paths } = sysroot;
+  const { base, tree, rootImage, origin } = deployment;
+  const etc =
+    base === undefined
+      ? { steps: stepsOfImage(tree, "etc"), conflicts: [] }
+      : mergeHostEtc(files, { repo, paths, base, image: tree });
+  const contentOf = ({ from, path, inode }: EtcStep): ContentSource => {
+    assert(inode.kind === "regular", "only regular files have content");
+    if (from === "image") return contentSource(repo, inode.content);
+    assert(base !== undefined, "without a deployment before there is no file of the host's");
+    return { kind: "file", path: childPath(etcDirectory(paths, base), path) };
+  };
+  const state = { rootImage, origin, etc: etc.steps, var: stepsOfImage(tree, "var"), contentOf };
+  writeStateDirectory(files, paths, state, system.linux.clock.randomName());
+  return etc.conflicts;
+}
+
+/** Lets a deployment that is there follow something else, durable. */
+export function replaceOrigin(
+  system: System,
+  { sysroot }: WritableSystem,
+  deployment: Pick<NewDeployment, "rootImage" | "origin">,
+): void {
+  writeOrigin(sysroot.files, sysroot.paths, deployment, system.linux.clock.randomName());
+}

@@ -1,0 +1,37 @@
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import type { FileTree, RegularFile } from "../core/tree/inode.ts";
+import { findDirectory, followPath } from "../core/tree/tree-path.ts";
+import type { Repo } from "../repo/repo.ts";
+import { readContent } from "./read-content.ts";
+
+/** The first of these paths that is a file in the image; links are followed. */
+export function findImageFile(
+  tree: FileTree,
+  paths: readonly string[],
+): { readonly path: string; readonly file: RegularFile } | undefined {
+  for (const path of paths) {
+    const inode = followPath(tree, fromText(path));
+    if (inode?.kind === "regular") return { path, file: inode };
+  }
+  return undefined;
+}
+
+/** The text of a file of the image; empty where there is none. */
+export function readImageText(repo: Repo, tree: FileTree, paths: readonly string[]): string {
+  const found = findImageFile(tree, paths);
+  return found === undefined ? "" : new TextDecoder().decode(readContent(repo, found.file.content));
+}
+
+/** The regular files directly in a directory of the image, with their texts. */
+export function readImageTexts(
+  repo: Repo,
+  tree: FileTree,
+  directory: string,
+): readonly { readonly name: string; readonly text: string }[] {
+  const entries = findDirectory(tree, fromText(directory))?.entries ?? new Map();
+  return [...entries].flatMap(([name, inode]) =>
+    inode.kind === "regular"
+      ? [{ name: toText(name), text: new TextDecoder().decode(readContent(repo, inode.content)) }]
+      : [],
+  );
+}

@@ -1,0 +1,216 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { findGrubDirectory } from "../bootloader/grub.ts";
+import { addKernel } from "../bootloader/kernel-store.ts";
+import { openBootloader } from "../bootloader/open-bootloader.ts";
+import { type LoaderSettings, prepareBootPartition } from "../bootloader/prepare-boot-partition.ts";
+import { makeBootEntry } from "../core/boot/boot-menu.ts";
+import { formatGrubStub } from "../core/boot/grub-menu.ts";
+import { imageKernelArguments } from "../core/boot/image-kargs.ts";
+import { findKernel } from "../core/boot/kernel.ts";
+import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdline.ts";
+import { parseOsRelease } from "../core/boot/os-release.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import { BlobHasher } from "../core/digest/blob-hasher.ts";
+import type { DiskArchitecture } from "../core/disk/disk-architecture.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { copyContent, readPieces, withOpen } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { contentSource } from "./boot-files.ts";
+import { findImageFile, readImageText, readImageTexts } from "./image-content.ts";
+import type { InstallImage } from "./install-image.ts";
+
+/** The boot partition of a new machine. */
+export interface NewBootPartition {
+  /** The directory that is, or becomes, the boot partition. */
+  readonly boot: Path;
+  readonly bootloader: BootloaderKind;
+  readonly architecture: DiskArchitecture;
+  /** The UUID of the boot partition's file system, as blkid shows it. */
+  readonly fileSystemUuid: string;
+}
+
+/** What the boot partition of a new machine is to hold. */
+export interface BootPartitionRequest extends NewBootPartition {
+  /** Kernel arguments that find the root file system, then those of the user. */
+  readonly kernelArguments: readonly string[];
+  readonly verity: "required" | "optional";
+}
+
+/** What was put on a boot partition. */
+export interface InstalledBoot {
+  readonly bootEntry: string;
+  readonly kernel: string;
+  readonly bootDigest: string;
+}
+
+const menuSeconds = 3;
+
+/**
+ * Fills an empty boot partition: kernel and initramfs, the loader from the image, its settings, and last the first boot
+ * entry, which is not counted because there is nothing to fall back to.
+ *
+ * @throws OsdeployError `not-bootable` when the image has no such loader.
+ */
+export function fillBootPartition(
+  files: LinuxFiles,
+  image: InstallImage,
+  request: BootPartitionRequest,
+): InstalledBoot {
+  const { boot, bootloader } = request;
+  const { repo, tree } = image;
+  const kernel = findKernel(tree);
+  const sources = {
+    vmlinuz: contentSource(repo, kernel.vmlinuz.content),
+    initramfs: contentSource(repo, kernel.initramfs.content),
+  };
+  const bootDigest = measure(files, [sources.vmlinuz, sources.initramfs]);
+  const stored = addKernel(files, boot, { bootDigest, ...sources }, "");
+  addLoader(files, image, request);
+  const osRelease = parseOsRelease(readImageText(repo, tree, osReleasePaths));
+  const entry = makeBootEntry({
+    sequence: 1,
+    rootImage: image.rootImage,
+    osRelease,
+    ...stored,
+    options: bootOptions(image, request),
+  });
+  const added = openBootloader(files, { boot, kind: bootloader }).addEntry(entry);
+  return { bootEntry: added.fileName, kernel: kernel.version, bootDigest };
+}
+
+const osReleasePaths = ["usr/lib/os-release", "etc/os-release"];
+
+/** sha256 over kernel and initramfs, as bootc computes it. */
+function measure(files: LinuxFiles, sources: readonly ReturnType<typeof contentSource>[]): string {
+  const hasher = new BlobHasher("sha256");
+  for (const source of sources) {
+    if (source.kind === "bytes") hasher.update(source.bytes);
+    else withOpen(files, source.path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
+  }
+  return hasher.measured().replace(/^sha256:/, "");
+}
+
+function bootOptions({ repo, tree, rootImage, platform }: InstallImage, request: BootPartitionRequest): string {
+  const after = imageKernelArguments(readImageTexts(repo, tree, "usr/lib/bootc/kargs.d"), platform.architecture);
+  return deploymentOptions({
+    inherited: request.kernelArguments.join(" "),
+    rootArgument: composefsArgument(rootImage, request.verity),
+    imageArguments: { before: [], after },
+  });
+}
+
+function loaderSettings({ bootloader, fileSystemUuid }: NewBootPartition): LoaderSettings {
+  switch (bootloader) {
+    case "systemd-boot":
+      return { kind: bootloader, timeoutSeconds: menuSeconds };
+    case "grub":
+      return { kind: bootloader, fileSystemUuid, directory: grubDirectory, timeoutSeconds: menuSeconds };
+    case "none":
+      return { kind: bootloader };
+  }
+}
+
+const grubDirectory = "/grub";
+
+/**
+ * Puts the boot loader of an image onto an empty boot partition, with its settings.
+ *
+ * @throws OsdeployError `not-bootable` when the image has no such loader.
+ */
+export function addLoader(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
+  addBinaries(files, image, request);
+  prepareBootPartition(files, request.boot, loaderSettings(request));
+}
+
+/**
+ * Lets the GRUB of a system that is there show osdeploy's entries: its `grub.cfg` sources `custom.cfg`, as Debian's and most
+ * others' do. Other loaders find entries by themselves.
+ *
+ * @returns a warning where somebody has to do something; a whole sentence without period.
+ */
+export function adoptLoader(
+  files: LinuxFiles,
+  boot: Path,
+  loader: { readonly bootloader: BootloaderKind; readonly fileSystemUuid: string; readonly isPartition: boolean },
+): string | undefined {
+  if (loader.bootloader !== "grub") return undefined;
+  const directory = findGrubDirectory(files, boot) ?? pathBelow(boot, "grub");
+  const name = directory.slice(directory.lastIndexOf("/"));
+  const settings = { fileSystemUuid: loader.fileSystemUuid, directory: `${loader.isPartition ? "" : "/boot"}${name}` };
+  prepareBootPartition(files, boot, { kind: "grub", ...settings, timeoutSeconds: menuSeconds });
+  const custom = pathBelow(directory, "custom.cfg");
+  const there = files.lstatIfExists(custom);
+  const line = `source "\${config_directory}/osdeploy.cfg"\n`;
+  if (there === undefined) {
+    files.writeNewFile(custom, new TextEncoder().encode(line), 0o644);
+    return undefined;
+  }
+  if (new TextDecoder().decode(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
+  return `GRUB's ${toText(custom)} is somebody else's: add the line ${line.trim()} to it, or no entry of osdeploy is shown`;
+}
+
+const customLimitBytes = 1024 * 1024;
+
+function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
+  const { efiName } = request.architecture;
+  const removable = `EFI/BOOT/BOOT${efiName.toUpperCase()}.EFI`;
+  switch (request.bootloader) {
+    case "systemd-boot": {
+      const binary = `usr/lib/systemd/boot/efi/systemd-boot${efiName}.efi`;
+      const paths = [removable, `EFI/systemd/systemd-boot${efiName}.efi`];
+      copyBinary(files, image, { boot: request.boot, from: [`${binary}.signed`, binary], to: paths });
+      break;
+    }
+    case "grub":
+      addGrub(files, image, request, removable);
+      break;
+    case "none":
+      break;
+  }
+}
+
+/** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
+function addGrub(files: LinuxFiles, image: InstallImage, request: NewBootPartition, removable: string): void {
+  const { efiName } = request.architecture;
+  const format = efiName === "x64" ? "x86_64-efi" : "arm64-efi";
+  const from = [
+    `usr/lib/grub/${format}-signed/grub${efiName}.efi.signed`,
+    `usr/lib/grub/${format}/monolithic/grub${efiName}.efi`,
+  ];
+  copyBinary(files, image, { boot: request.boot, from, to: [removable] });
+  const { id } = parseOsRelease(readImageText(image.repo, image.tree, osReleasePaths));
+  const stub = formatGrubStub({ fileSystemUuid: request.fileSystemUuid, directory: grubDirectory });
+  const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
+  for (const directory of ["EFI/BOOT", ...[...vendors].map((vendor) => `EFI/${vendor}`)]) {
+    makeParents(files, request.boot, `${directory}/grub.cfg`);
+    files.writeNewFile(pathBelow(request.boot, `${directory}/grub.cfg`), new TextEncoder().encode(stub), 0o644);
+  }
+}
+
+function copyBinary(
+  files: LinuxFiles,
+  { repo, tree }: InstallImage,
+  copy: { readonly boot: Path; readonly from: readonly string[]; readonly to: readonly string[] },
+): void {
+  const found = findImageFile(tree, copy.from);
+  if (found === undefined) {
+    const state = `it has no boot loader: there is no /${copy.from.at(-1)}`;
+    throw new OsdeployError("not-bootable", `Cannot install this image: ${state}`, {
+      facts: { hint: "Choose another one with --bootloader, or use an image that has it" },
+    });
+  }
+  const source = contentSource(repo, found.file.content);
+  for (const path of copy.to) {
+    makeParents(files, copy.boot, path);
+    copyContent(files, source, pathBelow(copy.boot, path));
+  }
+}
+
+function makeParents(files: LinuxFiles, boot: Path, path: string): void {
+  const names = path.split("/").slice(0, -1);
+  names.forEach((_, index) => {
+    const directory = pathBelow(boot, names.slice(0, index + 1).join("/"));
+    if (files.lstatIfExists(directory) === undefined) files.makeDirectory(directory, 0o755);
+  });
+}

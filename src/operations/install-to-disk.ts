@@ -1,0 +1,276 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { findKernel } from "../core/boot/kernel.ts";
+import { kernelVerity } from "../core/boot/kernel-version.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { type DiskArchitecture, diskArchitecture, espType } from "../core/disk/disk-architecture.ts";
+import { type DiskLayout, planDiskLayout } from "../core/disk/disk-layout.ts";
+import type { DiskStep } from "../core/disk/disk-step.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
+import { copyToDisk, type OpenDisk, openDisk } from "../disk/disk-file.ts";
+import { type DiskTarget, probeTarget } from "../disk/disk-target.ts";
+import { fatSerial, makeEsp } from "../disk/esp.ts";
+import { makeExt4 } from "../disk/ext4-file-system.ts";
+import { makeMountedRoot } from "../disk/mounted-root.ts";
+import { neededBytes } from "../disk/needed-bytes.ts";
+import { canSeal, type RootFileSystem, rootFileSystemTools } from "../disk/root-file-system.ts";
+import { ScratchFiles } from "../disk/scratch-files.ts";
+import { openStagingDirectory } from "../disk/staging-directory.ts";
+import { requireTools, type ToolName } from "../disk/tools.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
+import { openRepo } from "../repo/repo.ts";
+import { type DiskIdentity, diskIdentity, diskTime } from "./disk-identity.ts";
+import { checkImageForInstall } from "./image-install-check.ts";
+import { fillBootPartition, type InstalledBoot } from "./install-boot.ts";
+import { type InstallImage, pullForInstall } from "./install-image.ts";
+import { rootSteps } from "./install-root.ts";
+import type { ImageRequest } from "./offered-image.ts";
+import type { PulledImage } from "./pull-image.ts";
+import { rootKeyFiles } from "./root-keys.ts";
+import { checkInterrupted, type System } from "./system.ts";
+
+/** What all kinds of installation are asked for. */
+export interface InstallRequest extends ImageRequest {
+  /** What the installed system follows; the image itself when undefined. */
+  readonly targetImage: ImageReference | undefined;
+  readonly kernelArguments: readonly string[];
+  readonly bootloader: BootloaderKind;
+  /** A file with keys that may log in as root. */
+  readonly rootKeys: Path | undefined;
+  /** Whether a system whose files nobody checks is fine. */
+  readonly allowMissingVerity: boolean;
+}
+
+export interface InstallToDiskRequest extends InstallRequest {
+  /** A disk, or a file that becomes one. */
+  readonly target: Path;
+  readonly wipe: boolean;
+  /** ext4 when not given. */
+  readonly fileSystem?: RootFileSystem | undefined;
+  readonly format: "raw" | "qcow2";
+  /** The size of a file; as large as is good when undefined. */
+  readonly diskBytes: number | undefined;
+  readonly bootBytes: number;
+  readonly rootBytes: number | undefined;
+  /** Whether the UUIDs are made by chance; else a file gets them from what is installed, so that it comes out the same again. */
+  readonly randomUuids: boolean;
+}
+
+export interface InstallToDiskResult extends InstalledBoot {
+  readonly target: string;
+  readonly image: string;
+  readonly rootImage: ObjectId;
+  readonly diskBytes: number;
+  readonly rootUuid: string;
+  readonly bootUuid: string;
+  readonly pulled: PulledImage;
+}
+
+/**
+ * Makes a disk, or a file that is one, from which a machine starts the image: partition table, boot partition with loader
+ * and kernel, and an ext4 root whose objects are sealed with fs-verity, all without a mount.
+ *
+ * Whatever can be refused is refused before the target is touched, and its partition table is written last. A file is made
+ * under another name, and gets its own when it is whole and durable.
+ */
+export async function installToDisk(system: System, request: InstallToDiskRequest): Promise<InstallToDiskResult> {
+  const { linux } = system;
+  system.progress({ kind: "start", task: "install", subject: toText(request.target) });
+  const architecture = diskArchitecture(request.platform.architecture);
+  requireTools(linux.programs, toolsFor(request));
+  const target = probeTarget(linux, request.target, { wipe: request.wipe });
+  const directory = openStagingDirectory(linux, stagingParent(target));
+  const staging = directory.path;
+  try {
+    const isSealed = decideSeals(system, request, staging);
+    const repo = initStagingRepo(system, staging);
+    try {
+      const image = await pullForInstall(system, repo, {
+        ...request,
+        checkTree: checkImageForInstall(system, request),
+      });
+      checkInterrupted(system.signal);
+      const result = makeDisk(system, { request, architecture, target, staging, image, isSealed });
+      system.progress({ kind: "done" });
+      return result;
+    } finally {
+      repo.close();
+    }
+  } finally {
+    directory.close();
+  }
+}
+
+function toolsFor({ format, fileSystem = "ext4" }: InstallToDiskRequest): readonly ToolName[] {
+  const tools: readonly ToolName[] = [...rootFileSystemTools[fileSystem], "mkfs.vfat", "mmd", "mcopy", "wipefs"];
+  return format === "qcow2" ? [...tools, "qemu-img"] : tools;
+}
+
+/** @throws OsdeployError `unsupported` where files cannot be sealed, and have to. */
+function decideSeals(
+  { linux }: System,
+  { fileSystem = "ext4", allowMissingVerity }: InstallToDiskRequest,
+  staging: Path,
+): boolean {
+  if (canSeal(linux, fileSystem, staging)) return true;
+  if (allowMissingVerity) return false;
+  const state = fileSystem === "xfs" ? "xfs has no fs-verity" : "this machine's kernel has no fs-verity for btrfs";
+  throw new OsdeployError("unsupported", `Cannot seal the files of the image: ${state}`, {
+    facts: {
+      hint: "Use --filesystem ext4; or say --allow-missing-verity, and nothing checks files when they are read",
+    },
+  });
+}
+
+/** Beside the file, where there is most likely room for all of it; for disks where large temporary files go. */
+function stagingParent(target: DiskTarget): Path {
+  if (target.kind === "device") return "/var/tmp" as Path;
+  const slash = target.path.lastIndexOf("/");
+  return (slash < 0 ? "." : target.path.slice(0, slash) || "/") as Path;
+}
+
+/** Nothing is sealed here, where perhaps nothing can be; on the disk all is. */
+function initStagingRepo({ linux }: System, staging: Path) {
+  const path = pathBelow(staging, "composefs");
+  initRepo(linux, path, { ...defaultInitOptions, secure: false });
+  return openRepo(linux, path, { access: "write", wait: true });
+}
+
+interface DiskWork {
+  readonly request: InstallToDiskRequest;
+  readonly architecture: DiskArchitecture;
+  readonly target: DiskTarget;
+  readonly staging: Path;
+  readonly image: InstallImage;
+  /** Whether the files of the image are sealed on the disk. */
+  readonly isSealed: boolean;
+}
+
+function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
+  const { request, image, staging, target } = work;
+  const { fileSystem = "ext4" } = request;
+  const { files } = system.linux;
+  const time = diskTime(image.tree);
+  const identity = diskIdentity(system.linux.clock, image.rootImage, {
+    random: request.randomUuids || target.kind === "device",
+  });
+  system.progress({ kind: "phase", phase: "boot-files" });
+  const boot = newDirectory(files, staging, "boot");
+  const installed = fillBootPartition(files, image, {
+    boot,
+    bootloader: request.bootloader,
+    architecture: work.architecture,
+    fileSystemUuid: fatSerial(identity.boot),
+    kernelArguments: [...ownArguments(identity), ...request.kernelArguments],
+    verity: work.isSealed && kernelChecks(image) ? "required" : "optional",
+  });
+  system.progress({ kind: "phase", phase: "seal" });
+  const scratch = new ScratchFiles(files, newDirectory(files, staging, "scratch"));
+  const imageReference = formatImageReference(request.targetImage ?? image.reference);
+  const steps = rootSteps(files, image, {
+    origin: {
+      imageReference,
+      manifestDigest: image.manifestDigest,
+      bootDigest: installed.bootDigest,
+      verifiedBy: image.verifiedBy,
+    },
+    time,
+    scratch,
+    additions: rootKeyFiles(system, image.tree, request.rootKeys),
+    withTails: fileSystem === "ext4",
+  });
+  const needed = neededBytes(files, { steps, boot });
+  const layout = planDiskLayout({
+    diskBytes: target.kind === "device" ? target.sizeBytes : request.diskBytes,
+    sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
+    bootBytes: request.bootBytes,
+    rootBytes: request.rootBytes,
+    neededBootBytes: needed.boot,
+    neededRootBytes: needed.root,
+  });
+  checkInterrupted(system.signal);
+  writeDisk(system, { ...work, layout, identity, time, steps, boot, scratch });
+  return {
+    ...installed,
+    target: toText(target.path),
+    image: imageReference,
+    rootImage: image.rootImage,
+    diskBytes: layout.diskBytes,
+    rootUuid: identity.root,
+    bootUuid: identity.bootPartition,
+    pulled: image.pulled,
+  };
+}
+
+function kernelChecks({ tree }: InstallImage): boolean {
+  return kernelVerity(findKernel(tree).version).kind !== "cannot";
+}
+
+/** How the initramfs finds root, and how the boot partition gets to /boot; a machine whose boot partition is damaged still boots. */
+function ownArguments(identity: DiskIdentity): readonly string[] {
+  const options = "umask=0077,nosuid,nodev,noexec,nofail";
+  return [
+    `root=UUID=${identity.root}`,
+    "rw",
+    `systemd.mount-extra=PARTUUID=${identity.bootPartition}:/boot:vfat:${options}`,
+  ];
+}
+
+function newDirectory(files: LinuxFiles, parent: Path, name: string): Path {
+  const path = pathBelow(parent, name);
+  files.makeDirectory(path, 0o700);
+  return path;
+}
+
+interface DiskContents extends DiskWork {
+  readonly layout: DiskLayout;
+  readonly identity: DiskIdentity;
+  readonly time: number;
+  readonly steps: readonly DiskStep[];
+  /** What is to be on the boot partition. */
+  readonly boot: Path;
+  readonly scratch: ScratchFiles;
+}
+
+/** From here on the target changes. Its partition table, by which all else is found, comes last. */
+function writeDisk(system: System, contents: DiskContents): void {
+  const { linux } = system;
+  const { layout, identity, time, staging, target, request } = contents;
+  system.progress({ kind: "phase", phase: "write-disk" });
+  const esp = pathBelow(staging, "esp.img");
+  makeEsp(linux, { file: esp, sizeBytes: layout.boot.sizeBytes, uuid: identity.boot, time, content: contents.boot });
+  const disk: OpenDisk = openDisk(linux, target, { diskBytes: layout.diskBytes, format: request.format, staging });
+  writeRoot(linux, disk, contents);
+  copyToDisk(linux.files, esp, { path: disk.path, offsetBytes: layout.boot.offsetBytes, isSparse: disk.isSparse });
+  disk.commit({
+    diskUuid: identity.disk,
+    diskBytes: layout.diskBytes,
+    sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
+    partitions: partitionsOf(contents),
+  });
+}
+
+function writeRoot(linux: Linux, disk: OpenDisk, contents: DiskContents): void {
+  const { layout, identity, steps, scratch, time, staging, image, request } = contents;
+  const common = { uuid: identity.root, label: "root", steps };
+  const { path, isSparse } = disk;
+  const { fileSystem = "ext4" } = request;
+  if (fileSystem === "ext4") {
+    makeExt4(linux, { ...common, target: path, ...layout.root, time, isSparse, scratch });
+    return;
+  }
+  const file = pathBelow(staging, "root.img");
+  const seal = contents.isSealed ? image.repo.algorithm : undefined;
+  makeMountedRoot(linux, { ...common, type: fileSystem, file, sizeBytes: layout.root.sizeBytes, seal });
+  copyToDisk(linux.files, file, { path, offsetBytes: layout.root.offsetBytes, isSparse });
+}
+
+function partitionsOf({ layout, identity, architecture }: DiskContents) {
+  return [
+    { type: espType, uuid: identity.bootPartition, name: "esp", ...layout.boot },
+    { type: architecture.rootType, uuid: identity.rootPartition, name: "root", ...layout.root },
+  ];
+}

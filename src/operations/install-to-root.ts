@@ -1,0 +1,223 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { detectBootloader } from "../bootloader/open-bootloader.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { diskArchitecture } from "../core/disk/disk-architecture.ts";
+import { assert, OsdeployError } from "../core/errors.ts";
+import { formatImageReference } from "../core/oci/reference.ts";
+import { type MountedPlace, mountedPlace } from "../disk/mounted-place.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { makeDirectories } from "../sysroot/state-directory.ts";
+import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
+import { deploy } from "./deploy.ts";
+import { checkImageForInstall } from "./image-install-check.ts";
+import { addLoader, adoptLoader } from "./install-boot.ts";
+import { type InstallImage, pullForInstall } from "./install-image.ts";
+import type { InstallRequest } from "./install-to-disk.ts";
+import type { PulledImage } from "./pull-image.ts";
+import { addRootKeys } from "./root-keys.ts";
+import { withRepo } from "./switch.ts";
+import { checkInterrupted, type System } from "./system.ts";
+import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
+
+export interface InstallToRootRequest extends Omit<InstallRequest, "bootloader"> {
+  /** Where the root file system is mounted. */
+  readonly root: Path;
+  /** Whether another system is on it already, which stays as it is and can still be booted. */
+  readonly isExisting: boolean;
+  /** The loader; for an existing system the one that is there when undefined. */
+  readonly bootloader: BootloaderKind | undefined;
+  /** What `root=` is to say, where the file system's UUID is not right. */
+  readonly rootSpec: string | undefined;
+}
+
+export interface InstallToRootResult {
+  readonly root: string;
+  readonly image: string;
+  readonly rootImage: ObjectId;
+  readonly kernel: string;
+  readonly bootEntry: string;
+  readonly bootloader: BootloaderKind;
+  readonly pulled: PulledImage;
+}
+
+/**
+ * Puts an image into a root file system that somebody has made and mounted, with its boot partition at `boot` below it: an
+ * empty one, or that of a running system, whose files and boot entries all stay. Nothing is written before all is found
+ * good but the image's own objects; the boot entry comes last.
+ */
+export async function installToRoot(system: System, request: InstallToRootRequest): Promise<InstallToRootResult> {
+  const { linux } = system;
+  system.progress({ kind: "start", task: "install", subject: toText(request.root) });
+  const places = findPlaces(system, request);
+  probeVerity(system, request);
+  const bootloader = chooseLoader(linux.files, request, places);
+  // A directory with other things in it is no sysroot, unless there is the beginning of one.
+  if (request.isExisting) makeDirectories(linux.files, request.root, ["state", "deploy"]);
+  const result = await withWritableSystem(system, { sysroot: request.root, bootloader }, (writable) =>
+    withRepo(system, writable.sysroot, {}, async (repo) => {
+      refuseDeployments(request.root, writable);
+      if (!request.allowMissingVerity && !repo.secure) throw insecureRepo(request.root);
+      const image = await pullForInstall(system, repo, {
+        ...request,
+        checkTree: checkImageForInstall(system, request),
+      });
+      checkInterrupted(system.signal);
+      return deployFirst(system, { request, writable, image, places, bootloader });
+    }),
+  );
+  system.progress({ kind: "done" });
+  return result;
+}
+
+/** The mounts that an installation is about. */
+interface Places {
+  readonly root: MountedPlace;
+  /** Undefined where /boot is a directory of the root file system. */
+  readonly boot: MountedPlace | undefined;
+}
+
+function findPlaces({ linux }: System, { root, rootSpec, isExisting }: InstallToRootRequest): Places {
+  const found = mountedPlace(linux, root);
+  if (found === undefined) {
+    throw new OsdeployError("not-found", `Cannot install to "${toText(root)}": no file system is mounted there`, {
+      facts: { hint: "Mount the root file system there, and its boot partition at boot below it" },
+    });
+  }
+  if (isExisting && found.type === "overlay") {
+    const state = "it is not a file system of a disk but an overlay";
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": ${state}`, {
+      facts: { hint: "A system that runs from an image gets another one with osdeploy switch" },
+    });
+  }
+  if (found.uuid === undefined && rootSpec === undefined) {
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": its file system has no UUID`, {
+      facts: { hint: "Say with --root-mount-spec how the kernel finds it" },
+    });
+  }
+  return { root: found, boot: mountedPlace(linux, pathBelow(root, "boot")) };
+}
+
+/** Finds out whether files can be sealed there, before anything is put there. */
+function probeVerity({ linux }: System, { root, allowMissingVerity }: InstallToRootRequest): void {
+  const { files, clock } = linux;
+  const probe = pathBelow(root, `.osdeploy-probe-${clock.randomName()}`);
+  files.writeNewFile(probe, new Uint8Array(1), 0o600);
+  try {
+    if (files.enableVerity(probe, "sha512") || allowMissingVerity) return;
+  } finally {
+    files.unlink(probe);
+  }
+  throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": files there cannot be sealed`, {
+    facts: {
+      hint: "Use ext4 (made with -O verity) or btrfs and a kernel with fs-verity, install to-disk, or --allow-missing-verity",
+    },
+  });
+}
+
+/** Only what a stopped installation left may be there. */
+function refuseDeployments(root: Path, { state }: WritableSystem): void {
+  const [entry] = state.menu.entries;
+  if (entry === undefined) return;
+  const there = `there is a deployment already, started by ${entry.fileName}`;
+  throw new OsdeployError("already-exists", `Cannot install to "${toText(root)}": ${there}`, {
+    facts: { hint: "Another image gets there with osdeploy switch --sysroot" },
+  });
+}
+
+function insecureRepo(root: Path): OsdeployError {
+  return new OsdeployError("unsupported", `Cannot install to "${toText(root)}": there is an insecure repo already`, {
+    facts: { hint: "Nothing would check the files; say --allow-missing-verity where that is fine" },
+  });
+}
+
+function chooseLoader(files: LinuxFiles, request: InstallToRootRequest, { boot }: Places): BootloaderKind {
+  const { root, isExisting } = request;
+  const found = isExisting ? detectBootloader(files, sysrootPaths(root).boot) : "none";
+  const chosen = request.bootloader ?? (isExisting ? found : "systemd-boot");
+  if (request.bootloader === "none") return chosen;
+  if (isExisting && chosen !== found) {
+    const state = found === "none" ? "there is no boot loader that osdeploy knows" : `the boot loader is ${found}`;
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": ${state} at boot below it`, {
+      facts: { hint: "For systemd-boot mount the EFI system partition at boot; or say --bootloader none" },
+    });
+  }
+  if (chosen === "none") return refuseNoLoader(root);
+  if (isExisting && chosen === "grub") return chosen;
+  if (boot?.type === "vfat") return chosen;
+  throw new OsdeployError(
+    "unsupported",
+    `Cannot install to "${toText(root)}": no FAT partition is mounted at its boot`,
+    {
+      facts: { hint: "Mount the EFI system partition there; or say --bootloader none" },
+    },
+  );
+}
+
+function refuseNoLoader(root: Path): never {
+  throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": there is no boot loader at its boot`, {
+    facts: { hint: "Say --bootloader none, and boot the entries by yourself" },
+  });
+}
+
+interface FirstDeployment {
+  readonly request: InstallToRootRequest;
+  readonly writable: WritableSystem;
+  readonly image: InstallImage;
+  readonly places: Places;
+  readonly bootloader: BootloaderKind;
+}
+
+function deployFirst(system: System, work: FirstDeployment): InstallToRootResult {
+  const { request, writable, image, places, bootloader } = work;
+  const { files, paths } = writable.sysroot;
+  const fileSystemUuid = (places.boot ?? places.root).uuid ?? "";
+  if (request.isExisting) {
+    const isPartition = places.boot !== undefined;
+    const warning = adoptLoader(files, paths.boot, { bootloader, fileSystemUuid, isPartition });
+    if (warning !== undefined) system.progress({ kind: "warning", message: warning });
+  } else {
+    const architecture = diskArchitecture(image.platform.architecture);
+    makeDirectories(files, paths.root, ["boot"]);
+    addLoader(files, image, { boot: paths.boot, bootloader, fileSystemUuid, architecture });
+  }
+  const imageReference = formatImageReference(request.targetImage ?? image.reference);
+  const { bootEntry, kernel } = deploy(system, {
+    writable,
+    repo: image.repo,
+    base: undefined,
+    rootImage: image.rootImage,
+    tree: image.tree,
+    origin: { imageReference, manifestDigest: image.manifestDigest, verifiedBy: image.verifiedBy },
+    kernelArguments: [...ownArguments(request, places), ...request.kernelArguments],
+    architecture: image.platform.architecture,
+    verity: image.repo.secure ? "required" : "optional",
+    finalizationLocked: false,
+    uncounted: !hasFallback(work),
+  });
+  addRootKeys(system, writable, image, request.rootKeys);
+  assert(bootEntry !== null, "nothing runs from this sysroot, so nothing is staged");
+  return {
+    root: toText(request.root),
+    image: imageReference,
+    rootImage: image.rootImage,
+    kernel,
+    bootEntry,
+    bootloader,
+    pulled: image.pulled,
+  };
+}
+
+/** Whether the loader could start something else: our script for GRUB chooses among our entries only. */
+function hasFallback({ request, writable, bootloader }: FirstDeployment): boolean {
+  return request.isExisting && bootloader !== "grub" && writable.state.menu.foreign.length > 0;
+}
+
+/** How the initramfs finds root, and how the boot partition gets to /boot. */
+function ownArguments({ rootSpec }: InstallToRootRequest, { root, boot }: Places): readonly string[] {
+  const rootArgument = `root=${rootSpec ?? `UUID=${root.uuid}`}`;
+  if (boot?.uuid === undefined) return [rootArgument];
+  const options = boot.type === "vfat" ? "umask=0077,nosuid,nodev,noexec,nofail" : "nosuid,nodev,noexec,nofail";
+  return [rootArgument, `systemd.mount-extra=UUID=${boot.uuid}:/boot:${boot.type}:${options}`];
+}

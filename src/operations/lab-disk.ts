@@ -1,0 +1,135 @@
+import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
+import { sha256Of } from "../core/digest/blob-hasher.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { openImageSource } from "../image-source/open-image-source.ts";
+import type { Lab } from "../lab/lab.ts";
+import { missingPackages } from "../lab/lab-programs.ts";
+import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
+import { installToDisk } from "./install-to-disk.ts";
+import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
+import type { System } from "./system.ts";
+
+/** What a machine's disk is made of. */
+export interface LabDiskRequest extends ImageRequest {
+  readonly bootloader: BootloaderKind;
+  readonly kernelArguments: readonly string[];
+  readonly diskBytes: number;
+  /** A file with further keys that may log in as root. */
+  readonly sshKeys: Path | undefined;
+}
+
+/** A disk that machines can begin with. */
+export interface LabDisk {
+  /** Its name in the lab's `disks`. */
+  readonly name: string;
+  readonly manifestDigest: string;
+  /** Whether it was there. */
+  readonly reused: boolean;
+}
+
+/** Changes when disks are made in another way, so that older ones are not taken for the same. */
+const diskGeneration = 1;
+
+/** Finds the disk for an image and options, or makes it. */
+export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRequest): Promise<LabDisk> {
+  const { files } = system.linux;
+  const manifestDigest = await resolveDigest(system, request);
+  const keys = rootKeys(system, lab, request.sshKeys);
+  const name = labDiskName(manifestDigest, keys, request);
+  const target = pathBelow(lab.paths.disks, name);
+  if (files.lstatIfExists(target) !== undefined) return { name, manifestDigest, reused: true };
+  lab.makeDirectory(lab.paths.disks);
+  await withScratchFile(system, lab, keys, (rootKeysFile) =>
+    installToDisk(system, {
+      ...request,
+      target,
+      rootKeys: rootKeysFile,
+      targetImage: undefined,
+      allowMissingVerity: false,
+      wipe: false,
+      format: "raw",
+      bootBytes,
+      rootBytes: undefined,
+      randomUuids: false,
+    }),
+  );
+  return { name, manifestDigest, reused: false };
+}
+
+/** The file of a disk: another for every difference in what it is made of. */
+export function labDiskName(
+  manifestDigest: string,
+  rootKeyLines: string,
+  { bootloader, kernelArguments, diskBytes }: Pick<LabDiskRequest, "bootloader" | "kernelArguments" | "diskBytes">,
+): string {
+  const made = [diskGeneration, manifestDigest, bootloader, kernelArguments, diskBytes, rootKeyLines];
+  const [, hex = ""] = sha256Of(new TextEncoder().encode(JSON.stringify(made))).split(":");
+  return `${hex.slice(0, 32)}.raw`;
+}
+
+/** Room for two kernels of any distribution. */
+const bootBytes = 512 * 1024 * 1024;
+
+async function resolveDigest(system: System, request: ImageRequest): Promise<string> {
+  if (request.image.kind === "root-directory") {
+    throw new OsdeployError(
+      "unsupported",
+      "Cannot run a directory: make an image of it, with podman build for example",
+    );
+  }
+  const source = openImageSource(request.image, system.linux, { ...request.source, signal: system.signal });
+  try {
+    return (await resolveTrusted(system, source, request)).image.manifest.digest;
+  } finally {
+    await source.close();
+  }
+}
+
+const keysLimitBytes = 1024 * 1024;
+
+/** The lab's own public key, and those that the user brings. */
+function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {
+  const { sshKey } = lab.paths;
+  if (linux.files.lstatIfExists(sshKey) === undefined) makeKey({ linux }, sshKey);
+  const text = (path: Path) => new TextDecoder().decode(linux.files.readFile(path, keysLimitBytes)).trimEnd();
+  return `${[text(fromText(`${sshKey}.pub`)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
+}
+
+function makeKey({ linux }: Pick<System, "linux">, path: Path): void {
+  const words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "osdeploy-lab", "-f", toText(path)] as const;
+  const { status, stderr } = runOrTell(linux, words, "openssh-client");
+  if (status !== 0) throw new OsdeployError("system", `Cannot make a key for ssh: ${stderr.trim()}`);
+}
+
+/** Runs a program; where there is none, says which Debian package has it. */
+export function runOrTell(linux: System["linux"], words: readonly [string, ...string[]], debianPackage: string) {
+  try {
+    return linux.programs.run(words);
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === "not-found") {
+      throw missingPackages(`Cannot run ${words[0]}`, [debianPackage]);
+    }
+    throw error;
+  }
+}
+
+async function withScratchFile<T>(
+  { linux: { files } }: System,
+  lab: Lab,
+  text: string,
+  use: (file: Path) => Promise<T>,
+): Promise<T> {
+  const { scratch } = lab.paths;
+  removeTree(files, scratch);
+  files.makeDirectory(scratch, 0o700);
+  try {
+    const file = pathBelow(scratch, "keys");
+    files.writeNewFile(file, toBytes(fromText(text)), 0o600);
+    return await use(file);
+  } finally {
+    removeTree(files, scratch);
+  }
+}

@@ -1,0 +1,103 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { type KnownMachine, Lab } from "../lab/lab.ts";
+import { switchOff } from "../lab/power.ts";
+import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import type { System } from "./system.ts";
+
+/** A machine as `lab list` shows it. */
+export interface LabMachineStatus {
+  readonly name: string;
+  readonly running: boolean;
+  readonly image: string;
+  readonly manifestDigest: string;
+  readonly sshPort: number;
+  readonly memoryMegabytes: number;
+  readonly processors: number;
+  readonly directory: string;
+}
+
+/** All machines of the lab, by name. */
+export async function listLabMachines({ linux }: System, lab: Path): Promise<readonly LabMachineStatus[]> {
+  return new Lab(linux, lab).list().map(({ machine, paths, running }) => ({
+    name: machine.name,
+    running: running !== undefined,
+    image: machine.image,
+    manifestDigest: machine.manifestDigest,
+    sshPort: machine.sshPort,
+    memoryMegabytes: machine.memoryMegabytes,
+    processors: machine.processors,
+    directory: toText(paths.root),
+  }));
+}
+
+/** Machines by their names, and whether the plug is pulled. */
+export interface LabEndRequest {
+  readonly lab: Path;
+  readonly names: readonly string[];
+  readonly force: boolean;
+}
+
+export interface LabStopResult {
+  readonly stopped: readonly string[];
+  /** Those that were off already. */
+  readonly wereOff: readonly string[];
+}
+
+/** Switches machines off, one after the other. */
+export async function stopLabMachines({ linux }: System, request: LabEndRequest): Promise<LabStopResult> {
+  const lab = new Lab(linux, request.lab);
+  const known = request.names.map((name) => lab.get(name));
+  for (const machine of known) await off(lab, machine, request);
+  const names = (wanted: boolean) =>
+    known.filter(({ running }) => (running !== undefined) === wanted).map(({ machine }) => machine.name);
+  return { stopped: names(true), wereOff: names(false) };
+}
+
+async function off(lab: Lab, { running, ...known }: KnownMachine, { force }: { readonly force: boolean }) {
+  if (running !== undefined) await switchOff(lab.linux, { ...known, running }, { force });
+}
+
+export interface LabRemoveRequest extends LabEndRequest {
+  /** Whether disks stay that no machine begins with any more, for the next machine of that image. */
+  readonly keepDisks: boolean;
+}
+
+export interface LabRemoveResult {
+  readonly removed: readonly string[];
+  readonly removedDisks: readonly string[];
+}
+
+/** Removes machines, with all that was written in them. Those that run are switched off by force, or are an error. */
+export async function removeLabMachines({ linux }: System, request: LabRemoveRequest): Promise<LabRemoveResult> {
+  const lab = new Lab(linux, request.lab);
+  return await lab.locked(async () => {
+    const known = request.names.map((name) => lab.get(name));
+    if (!request.force) for (const { machine, running } of known) if (running !== undefined) throw runs(machine.name);
+    for (const machine of known) {
+      await off(lab, machine, request);
+      lab.remove(machine.paths);
+    }
+    const removedDisks = request.keepDisks ? [] : removeUnusedDisks(lab);
+    return { removed: known.map(({ machine }) => machine.name), removedDisks };
+  });
+}
+
+function runs(name: string): OsdeployError {
+  return new OsdeployError("busy", `Cannot remove machine ${name}: it runs`, {
+    facts: { hint: `Switch it off with osdeploy lab stop ${name}, or remove it with --force` },
+  });
+}
+
+function removeUnusedDisks(lab: Lab): readonly string[] {
+  const { files } = lab.linux;
+  if (files.lstatIfExists(lab.paths.disks) === undefined) return [];
+  const used = new Set(lab.list().map(({ machine }) => machine.baseDisk));
+  const unused = files
+    .readDirectory(lab.paths.disks)
+    .map(toText)
+    .filter((name) => name.endsWith(".raw") && !used.has(name));
+  for (const name of unused) files.unlink(pathBelow(lab.paths.disks, name));
+  return unused;
+}

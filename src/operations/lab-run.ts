@@ -1,0 +1,141 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { formatImageReference } from "../core/oci/reference.ts";
+import { probeAcceleration } from "../lab/acceleration.ts";
+import { type KnownMachine, Lab } from "../lab/lab.ts";
+import { findLabPrograms, type LabPrograms } from "../lab/lab-programs.ts";
+import type { LabMachine } from "../lab/machine-file.ts";
+import { labVirtualMachine, switchOn } from "../lab/power.ts";
+import { freePort } from "../lab/ssh.ts";
+import { type Acceleration, guestArchitecture, guestKernelArguments } from "../lab/virtual-machine.ts";
+import { copyContent } from "../linux/file-content.ts";
+import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { ensureLabDisk, type LabDiskRequest, runOrTell } from "./lab-disk.ts";
+import type { System } from "./system.ts";
+
+/** Where the lab is, and what it runs on. */
+export interface LabPlace {
+  readonly lab: Path;
+  /** Where shared data lies, as in XDG_DATA_DIRS: the firmware is looked for there. */
+  readonly dataDirectories: readonly string[];
+  /** This machine's architecture, in Node's words. */
+  readonly architecture: string;
+}
+
+/** A machine to be made. */
+export interface LabRunRequest extends LabPlace, LabDiskRequest {
+  /** Made from the image's name when undefined. */
+  readonly name: string | undefined;
+  readonly memoryBytes: number;
+  readonly processors: number;
+}
+
+export interface LabRunResult {
+  readonly name: string;
+  readonly image: string;
+  readonly acceleration: Acceleration;
+  readonly sshPort: number;
+  readonly consoleLog: string;
+  /** Whether its disk, or the one that its disk begins with, was there before. */
+  readonly diskReused: boolean;
+}
+
+/** Makes a machine that boots the image, and switches it on. */
+export async function runLabMachine(system: System, request: LabRunRequest): Promise<LabRunResult> {
+  const lab = new Lab(system.linux, request.lab);
+  const host = findHost(system, request);
+  return await lab.locked(async () => {
+    const acceleration = await probe(system, lab, host);
+    const name = request.name ?? freeName(lab, nameOf(request));
+    const paths = lab.prepare(name);
+    const guest = { architecture: host.architecture, acceleration };
+    const kernelArguments = [...guestKernelArguments(guest), ...request.kernelArguments];
+    const disk = await ensureLabDisk(system, lab, { ...request, kernelArguments });
+    makeOverlay(system, pathBelow(lab.paths.disks, disk.name), paths.disk);
+    copyContent(system.linux.files, { kind: "file", path: host.programs.firmware.variables }, paths.variables);
+    const machine: LabMachine = {
+      name,
+      image: formatImageReference(request.image),
+      manifestDigest: disk.manifestDigest,
+      baseDisk: disk.name,
+      architecture: host.architecture,
+      memoryMegabytes: Math.ceil(request.memoryBytes / 2 ** 20),
+      processors: request.processors,
+      sshPort: await freePort(),
+      registryPort: await freePort(),
+    };
+    lab.add(machine);
+    return await start(lab, { known: { machine, paths, running: undefined }, host, acceleration, reused: disk.reused });
+  });
+}
+
+/** Switches a machine on that is there. */
+export async function startLabMachine(
+  system: System,
+  request: LabPlace & { readonly name: string },
+): Promise<LabRunResult> {
+  const lab = new Lab(system.linux, request.lab);
+  const host = findHost(system, request);
+  return await lab.locked(async () => {
+    const known = lab.get(request.name);
+    if (known.running !== undefined) {
+      throw new OsdeployError("busy", `Cannot switch machine ${request.name} on: it runs`);
+    }
+    const acceleration = await probe(system, lab, host);
+    return await start(lab, { known, host, acceleration, reused: true });
+  });
+}
+
+interface LabHost {
+  readonly architecture: LabMachine["architecture"];
+  readonly programs: LabPrograms;
+}
+
+function findHost({ linux }: System, place: LabPlace): LabHost {
+  const architecture = guestArchitecture(place.architecture);
+  return { architecture, programs: findLabPrograms(linux, architecture, place.dataDirectories) };
+}
+
+async function probe({ linux }: System, lab: Lab, { architecture, programs }: LabHost): Promise<Acceleration> {
+  return await probeAcceleration(linux, programs, { architecture, scratch: lab.paths.scratch });
+}
+
+/** An image's name as a machine can have it: `oci:images/debian:v2` gives `debian-v2`. */
+function nameOf({ image }: LabRunRequest): string {
+  const [plain = ""] = formatImageReference(image).split("@");
+  const last = plain.slice(plain.lastIndexOf("/") + 1).toLowerCase();
+  const words = last.split(/[^a-z0-9]+/).filter((word) => word !== "" && word !== "latest");
+  return words.join("-").slice(0, 24).replace(/-$/, "") || "machine";
+}
+
+function freeName(lab: Lab, wanted: string): string {
+  const taken = new Set(lab.list().map(({ machine }) => machine.name));
+  let name = wanted;
+  for (let count = 2; taken.has(name); count++) name = `${wanted}-${count}`;
+  return name;
+}
+
+function makeOverlay({ linux }: System, base: Path, overlay: Path): void {
+  const words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", toText(base), toText(overlay)] as const;
+  const { status, stderr } = runOrTell(linux, words, "qemu-utils");
+  if (status !== 0) throw new OsdeployError("system", `Cannot make the machine's disk: ${stderr.trim()}`);
+}
+
+async function start(
+  lab: Lab,
+  what: {
+    readonly known: KnownMachine;
+    readonly host: LabHost;
+    readonly acceleration: Acceleration;
+    readonly reused: boolean;
+  },
+): Promise<LabRunResult> {
+  const { machine, paths } = what.known;
+  const { programs } = what.host;
+  const { acceleration } = what;
+  const virtual = labVirtualMachine(machine, paths, { programs, acceleration });
+  await switchOn(lab, paths, { qemu: programs.qemu, machine: virtual });
+  const { name, image, sshPort } = machine;
+  return { name, image, acceleration, sshPort, consoleLog: toText(paths.consoleLog), diskReused: what.reused };
+}

@@ -1,0 +1,294 @@
+import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { type FetchRange, type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
+import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
+import type { Path } from "../linux/linux.ts";
+import { tablesRange } from "../repo/chunked-tables.ts";
+import { ContentIndex, putContentIndex } from "../repo/content-index.ts";
+import type { ContentTable } from "../repo/content-table.ts";
+import type { ImportedLayer } from "../repo/layer-import.ts";
+import { unlinkIfExists } from "../repo/name-link.ts";
+import type { WritableRepo } from "../repo/repo.ts";
+import { objectPath } from "../repo/repo-paths.ts";
+import type { StagingRun } from "../repo/staging-run.ts";
+import { findStream, layerStreamName } from "../repo/streams.ts";
+import { RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
+import type { Lane } from "./import-lane.ts";
+import { findSimilarImage } from "./known-image.ts";
+import type { LayerCounters } from "./layer-feed.ts";
+import { PartialCounters } from "./partial-counters.ts";
+import { type ClaimJob, isPartialProblem, rangePath, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
+import type { System } from "./system.ts";
+
+/** The requests for parts that a pull makes at most, those for tables of contents not counted. */
+const requestLimit = 280;
+/** What one layer may ask of them, and what each can. */
+const layerRequests = { most: 96, least: 8 } as const;
+/** What the tables of all layers of a pull may have together, as they come; a layer whose do not fit in comes whole. */
+const tableBudgetBytes = 256 * 1024 * 1024;
+/** A layer this small is fetched whole: that is one request as well. */
+const smallLayerBytes = 8 * 1024;
+
+/** What a pull is about. */
+export interface PartialPullRequest {
+  readonly source: ImageSource;
+  /** The layers that are missing. */
+  readonly layers: readonly ResolvedLayer[];
+  /** All layers of the image. */
+  readonly imageLayers: readonly ResolvedLayer[];
+  readonly run: StagingRun;
+}
+
+/** A layer of the pull that has a table of contents. */
+interface ChunkedLayer {
+  readonly layer: ResolvedLayer;
+  readonly tables: ChunkedTables;
+  /** Where its ranges and its index are written; undefined as long as it has none. */
+  directory: Path | undefined;
+}
+
+/**
+ * The layers of one pull that need not come whole: zstd:chunked ones, of which the repo holds a part.
+ *
+ * Only ever an attempt. Whatever is unexpected, in the tables, the answers of the registry or what the repo holds, makes
+ * the layer come whole, and what enters the repo is the layer that has the diff id, or nothing.
+ */
+export class PartialPulls {
+  readonly #system: System;
+  readonly #repo: WritableRepo;
+  readonly #request: PartialPullRequest;
+  readonly #chunked: ReadonlyMap<LayerDigest, ChunkedLayer>;
+  readonly #fetcher: RangeFetcher;
+  readonly #tables = new Map<LayerDigest, Promise<Uint8Array>>();
+  #index: ContentIndex | undefined;
+  #requestsLeft = requestLimit;
+  /** Set when the source turned out not to give parts. */
+  #isRefused = false;
+
+  constructor(system: System, repo: WritableRepo, request: PartialPullRequest) {
+    this.#system = system;
+    this.#repo = repo;
+    this.#request = request;
+    this.#fetcher = new RangeFetcher(system.linux, request.source);
+    const chunked = request.layers.flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
+      const tables = findChunkedTables(layer);
+      return tables === undefined ? [] : [[layer.digest, { layer, tables, directory: undefined }]];
+    });
+    this.#chunked = new Map(chunked);
+  }
+
+  /**
+   * Finds out what the repo holds: reads its content index, and has the layers measured that an upgrade most probably
+   * shares contents with and that are not in it. Begins to fetch the tables of contents.
+   */
+  async prepare(lanes: readonly Lane[]): Promise<void> {
+    if (this.#chunked.size === 0) return;
+    this.#index = ContentIndex.load(this.#repo);
+    const unmeasured = this.#unmeasuredLayers(this.#index);
+    if (this.#index.table === undefined && unmeasured.length === 0) return;
+    this.#fetchTables();
+    if (unmeasured.length === 0) return;
+    const queue = [...unmeasured];
+    await Promise.all(
+      lanes.map(async (lane) => {
+        for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) await this.#measure(lane, layer);
+      }),
+    );
+    this.#index = ContentIndex.load(this.#repo);
+  }
+
+  /** Whether a layer may come in parts, so that it is not to be fetched yet. */
+  mayServe(layer: ResolvedLayer): boolean {
+    return !this.#isRefused && this.#tables.has(layer.digest) && this.#index?.table !== undefined;
+  }
+
+  /** What the import of a layer that comes whole is to write down of it, for later pulls. */
+  claimOf({ digest }: ResolvedLayer): ClaimJob | undefined {
+    const chunked = this.#chunked.get(digest);
+    if (chunked === undefined) return undefined;
+    const index = writtenIndexPath(this.#directoryOf(chunked));
+    unlinkIfExists(this.#repo.files, index);
+    return { tables: chunked.tables, repoPath: this.#repo.path, index };
+  }
+
+  /** Imports a layer in parts; undefined when it has to come whole. */
+  async importLayer(
+    layer: ResolvedLayer,
+    lane: Lane,
+    control: { readonly halted: AbortSignal; readonly progress: LayerCounters },
+  ): Promise<ImportedLayer | undefined> {
+    const chunked = this.#chunked.get(layer.digest);
+    const table = this.#index?.table;
+    const tables = this.#tables.get(layer.digest);
+    if (this.#isRefused || chunked === undefined || table === undefined || tables === undefined) return undefined;
+    try {
+      const tableBytes = await tables;
+      const result = await this.#importParts(chunked, lane, { ...control, table, tableBytes });
+      if (!("kind" in result)) return result;
+      this.#noteWhole(layer, result);
+    } catch (error) {
+      if (control.halted.aborted || !isAttemptOver(error)) throw error;
+      this.#isRefused = true;
+      this.#warn(layer, error.message);
+    } finally {
+      this.#tables.delete(layer.digest);
+    }
+    return undefined;
+  }
+
+  /** Takes over what was written down of the layers, now that they are published. */
+  keepIndexes(): void {
+    const { files } = this.#repo;
+    for (const { layer, directory } of this.#chunked.values()) {
+      const path = directory && writtenIndexPath(directory);
+      if (path !== undefined && files.lstatIfExists(path) !== undefined) {
+        this.#keepIndex(layer.diffId, path);
+      }
+    }
+  }
+
+  /** That an index cannot be kept fails no pull: it is a cache. */
+  #keepIndex(diffId: DiffId, path: Path): void {
+    orNothing(() => putContentIndex(this.#repo, diffId, path));
+  }
+
+  /** The layers of the image in the repo that is most like the new one, as far as the index does not know them. */
+  #unmeasuredLayers(index: ContentIndex): readonly DiffId[] {
+    const image = findSimilarImage(this.#repo, this.#request.imageLayers);
+    const diffIds = new Set(image?.config.diffIds ?? []);
+    return [...diffIds].filter((diffId) => !index.has(diffId));
+  }
+
+  async #measure(lane: Lane, diffId: DiffId): Promise<void> {
+    const stream = findStream(this.#repo, layerStreamName(diffId));
+    if (stream === undefined) return;
+    const index = writtenIndexPath(this.#request.run.newStagingOptions().directory);
+    const { path: repoPath, files } = this.#repo;
+    await lane.measure({ diffId, repoPath, splitstream: objectPath(repoPath, stream), index });
+    if (files.lstatIfExists(index) !== undefined) this.#keepIndex(diffId, index);
+  }
+
+  #fetchTables(): void {
+    let budget = tableBudgetBytes;
+    for (const { layer, tables } of this.#chunked.values()) {
+      const range = tablesRange(tables);
+      if (layer.sizeBytes <= smallLayerBytes || range.lengthBytes > budget) continue;
+      budget -= range.lengthBytes;
+      const bytes = this.#fetcher.fetchBytes(layer, range);
+      // Whoever waits for them sees the failure; until then it must not count as unhandled.
+      bytes.catch(() => {});
+      this.#tables.set(layer.digest, bytes);
+    }
+  }
+
+  async #importParts(
+    chunked: ChunkedLayer,
+    lane: Lane,
+    work: {
+      readonly halted: AbortSignal;
+      readonly progress: LayerCounters;
+      readonly table: ContentTable;
+      readonly tableBytes: Uint8Array;
+    },
+  ): Promise<ImportedLayer | WholeInstead> {
+    const { layer, tables } = chunked;
+    const directory = this.#directoryOf(chunked);
+    const costs = this.#reserveRequests();
+    const counters = PartialCounters.for(costs.requests);
+    const stop = () => counters.stop();
+    work.halted.addEventListener("abort", stop);
+    if (work.halted.aborted) stop();
+    const kept = this.#request.run.findKeptRanges(layer.digest);
+    let ranges: readonly FetchRange[] = [];
+    let fetching: Promise<void> = Promise.resolve();
+    const fetch = (planned: readonly FetchRange[]) => {
+      ranges = planned;
+      this.#requestsLeft += costs.requests - planned.length;
+      fetching = this.#fetcher.fetchFiles(layer, planned, { directory, counters, kept });
+      fetching.catch(() => {});
+      return fetching;
+    };
+    const { digest, diffId, sizeBytes } = layer;
+    const job = {
+      ...{ layer: { digest, diffId, sizeBytes }, tables, tableBytes: work.tableBytes, directory, costs },
+      ...{ contents: work.table.memory, counters: counters.memory, progress: work.progress.memory },
+    };
+    try {
+      const [imported] = await Promise.allSettled([lane.importPartial(job, fetch)]);
+      // What is still being fetched then, nobody waits for.
+      stop();
+      await fetching;
+      if (imported.status === "rejected") throw imported.reason;
+      orNothing(() => kept.drop());
+      return imported.value;
+    } catch (error) {
+      if (isStop(error)) this.#keepRanges(layer, ranges, directory);
+      else orNothing(() => kept.drop());
+      throw error;
+    } finally {
+      work.halted.removeEventListener("abort", stop);
+      ranges.forEach((_, range) => {
+        unlinkIfExists(this.#repo.files, rangePath(directory, range));
+      });
+    }
+  }
+
+  /** What was fetched until now, the next run needs not fetch again. The error that stopped this one is the one to tell. */
+  #keepRanges({ digest }: ResolvedLayer, ranges: readonly FetchRange[], directory: Path): void {
+    orNothing(() => {
+      ranges.forEach(({ offsetBytes }, range) => {
+        this.#request.run.keepRange({ digest, offsetBytes, path: rangePath(directory, range) });
+      });
+    });
+  }
+
+  /** Takes from what the pull may ask of the source; what a layer does not need is given back. */
+  #reserveRequests(): RangeCosts {
+    const share = Math.floor(this.#requestsLeft / 2);
+    const requests = Math.max(Math.min(share, layerRequests.most), layerRequests.least);
+    this.#requestsLeft -= requests;
+    return { bridgedBytes: weighGaps({ ...this.#fetcher.link, requestsInFlight }), requests };
+  }
+
+  #noteWhole(layer: ResolvedLayer, { problem, distrusted }: WholeInstead): void {
+    this.#index?.distrust(distrusted);
+    if (problem !== undefined) this.#warn(layer, problem);
+  }
+
+  #warn(layer: ResolvedLayer, problem: string): void {
+    const message = `Layer ${layer.digest} cannot come in parts, so it is fetched whole: ${problem}`;
+    this.#system.progress({ kind: "warning", message });
+  }
+
+  #directoryOf(chunked: ChunkedLayer): Path {
+    chunked.directory ??= this.#request.run.newStagingOptions().directory;
+    return chunked.directory;
+  }
+}
+
+/** What it does is worth having, and no more. */
+function orNothing(act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
+}
+
+/** Whether the pull was stopped by what says nothing about the layer. On a full disk, for example, nothing may stay. */
+function isStop(error: unknown): boolean {
+  const isPassing = error instanceof OsdeployError && (error.code === "network" || error.code === "interrupted");
+  return isPassing && !isAttemptOver(error);
+}
+
+/**
+ * Whether an error of the source only says that it gives no parts: it may still give the whole. What passes, as a link that
+ * breaks, ends the pull instead: the whole would come over the same link, and the next run goes on.
+ */
+function isAttemptOver(error: unknown): error is OsdeployError {
+  if (isPartialProblem(error)) return true;
+  if (!(error instanceof OsdeployError && error.code === "network")) return false;
+  const { status } = error.facts;
+  return typeof status === "number" && status >= 400 && status < 500 && status !== 429;
+}

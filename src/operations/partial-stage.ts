@@ -1,0 +1,264 @@
+import { fromText } from "../core/bytes/byte-string.ts";
+import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
+import { type ErrorCode, OsdeployError } from "../core/errors.ts";
+import {
+  type FetchRange,
+  type PartialPullPlan,
+  planPartialPull,
+  type RangeCosts,
+} from "../core/oci/plan-partial-pull.ts";
+import type { ChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
+import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
+import { type IndexedContent, writeContentIndex } from "../repo/content-index-file.ts";
+import { claimContents, measureContents, readContents } from "../repo/content-measure.ts";
+import { ContentTable, type ContentTableMemory } from "../repo/content-table.ts";
+import { FetchedFrames } from "../repo/fetched-frames.ts";
+import { isAsClaimed, type KnownContent, KnownContents } from "../repo/known-contents.ts";
+import { LayerAssembly } from "../repo/layer-assembly.ts";
+import { defaultLayerLimits, type ImportedLayer } from "../repo/layer-import.ts";
+import { newScratch } from "../repo/object-check.ts";
+import type { ObjectStaging } from "../repo/object-staging.ts";
+import { objectPath } from "../repo/repo-paths.ts";
+import { LayerCounters } from "./layer-feed.ts";
+import { PartialCounters } from "./partial-counters.ts";
+
+/** A layer that is to come in parts, as plain data that can be sent to a worker. */
+export interface PartialJob {
+  readonly layer: { readonly digest: LayerDigest; readonly diffId: DiffId; readonly sizeBytes: number };
+  readonly tables: ChunkedTables;
+  /** Both tables, as they lie in the blob. */
+  readonly tableBytes: Uint8Array;
+  /** What is known to be here. */
+  readonly contents: ContentTableMemory;
+  readonly costs: RangeCosts;
+  /** Where the fetched ranges lie, and the layer's index is to be written. */
+  readonly directory: Path;
+  /** The memory of {@link PartialCounters}. */
+  readonly counters: SharedArrayBuffer;
+  /** The memory of {@link LayerCounters}, which tells how far the layer is. */
+  readonly progress: SharedArrayBuffer;
+}
+
+/** A layer that is in the repo, whose contents are to be measured. */
+export interface MeasureJob {
+  readonly diffId: DiffId;
+  readonly repoPath: Path;
+  readonly splitstream: Path;
+  /** Where the layer's index is to be written. */
+  readonly index: Path;
+}
+
+/** A layer that came whole, and has a table of contents: its index can be made of what that claims. */
+export interface ClaimJob {
+  readonly tables: ChunkedTables;
+  readonly repoPath: Path;
+  /** Where the layer's index is to be written. */
+  readonly index: Path;
+}
+
+/** Why a layer has to come whole after all. */
+export interface WholeInstead {
+  readonly kind: "whole";
+  /** What is wrong with the layer's tables or contents; undefined when nothing is. */
+  readonly problem: string | undefined;
+  /** Records of the index that claim what is not so. */
+  readonly distrusted: readonly number[];
+}
+
+/** A layer that is planned; `ranges` are to be fetched now. */
+export interface PlannedPartial {
+  readonly kind: "planned";
+  readonly job: PartialJob;
+  readonly toc: ChunkedToc;
+  readonly plan: PartialPullPlan<KnownContent>;
+}
+
+/** Beyond this part of the blob a stream of all of it is as good. To put frames together costs no more than to unpack it. */
+const worthwhilePart = 0.985;
+
+/** Where the file of a fetched range lies. */
+export function rangePath(directory: Path, range: number): Path {
+  return pathBelow(directory, `range-${range}`);
+}
+
+/** Where the index of a layer is written before it gets its place. */
+export function writtenIndexPath(directory: Path): Path {
+  return childPath(directory, fromText("content-index"));
+}
+
+/** Decides what of a layer has to be fetched. */
+export function planPartial(staging: ObjectStaging, job: PartialJob): PlannedPartial | WholeInstead {
+  return orWhole(() => {
+    const toc = readToc(job.tables, job.tableBytes);
+    const known = new KnownContents(new ContentTable(job.contents), staging);
+    const plan = planPartialPull(toc, (digest, sizeBytes) => known.find(digest, sizeBytes), job.costs);
+    const isWorthwhile = plan.fetchBytes < job.tables.toc.offsetBytes * worthwhilePart;
+    return isWorthwhile ? { kind: "planned", job, toc, plan } : { kind: "whole", problem: undefined, distrusted: [] };
+  });
+}
+
+/** Puts a planned layer together while its ranges are being fetched. When it fails, nothing of it stays staged. */
+export function assemblePartial(
+  files: LinuxFiles,
+  staging: ObjectStaging,
+  planned: PlannedPartial,
+): ImportedLayer | WholeInstead {
+  const result = orWhole(() => assemble(files, staging, planned));
+  if (!("kind" in result) || result.problem === undefined) return result;
+  return { ...result, distrusted: findWrongClaims(files, planned) };
+}
+
+function assemble(files: LinuxFiles, staging: ObjectStaging, { job, toc, plan }: PlannedPartial): ImportedLayer {
+  const { layer, directory } = job;
+  const counters = new PartialCounters(job.counters);
+  const progress = new LayerCounters(job.progress);
+  const estimate = estimateTarBytes(toc);
+  const frames = new FetchedFrames(files, {
+    ranges: plan.ranges,
+    pathOf: (range) => rangePath(directory, range),
+    waitFor: (range, bytes) => counters.waitFor(range, bytes),
+  });
+  const assembly = new LayerAssembly(
+    files,
+    staging,
+    {
+      ...{ diffId: layer.diffId, entries: toc.entries, contents: plan.contents },
+      tarSplit: unpackTarSplit(job.tables, toc, job.tableBytes),
+      tarBytesLimit: allowedTarBytes(plan, job.tableBytes),
+      onProgress: (done) => {
+        counters.throwIfStopped();
+        progress.imported = Math.floor(Math.min(done / estimate, 1) * layer.sizeBytes);
+      },
+    },
+    frames,
+  );
+  try {
+    const { imported, indexed } = assembly.run();
+    writeIndex(files, staging, { index: writtenIndexPath(directory), contents: indexed });
+    return imported;
+  } finally {
+    assembly.close();
+    frames.close();
+  }
+}
+
+/**
+ * Bytes that the tar may have, by what is really here of it: nothing compares the size that the manifest says with bytes
+ * when only parts of the blob are read.
+ */
+export function allowedTarBytes(
+  plan: Pick<PartialPullPlan<KnownContent>, "knownBytes" | "fetchBytes">,
+  tableBytes: Uint8Array,
+): number {
+  const { freeBytes, ratio, tarBytes } = defaultLayerLimits;
+  return Math.min(tarBytes, freeBytes + plan.knownBytes + ratio * (plan.fetchBytes + tableBytes.length));
+}
+
+/** Each entry has a header and, on average, half a block of padding. */
+function estimateTarBytes({ entries }: ChunkedToc): number {
+  return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes + 768, 1024);
+}
+
+/** The records of the index that led to contents of another sha256 than they claim. */
+function findWrongClaims(files: LinuxFiles, { plan }: PlannedPartial): readonly number[] {
+  const scratch = newScratch();
+  return plan.contents.flatMap((content) =>
+    content.flatMap((piece) =>
+      piece.kind === "known" && !isAsClaimed(files, piece, scratch) ? [piece.known.record] : [],
+    ),
+  );
+}
+
+/** Measures the contents of a layer that the repo has, and writes its index. */
+export function measureLayer(files: LinuxFiles, staging: ObjectStaging, job: MeasureJob): void {
+  orWhole(() => {
+    const contents = readContents(files, job.splitstream);
+    const measured = measureContents(files, contents, {
+      algorithm: staging.algorithm,
+      hashBlocks: multiBufferHasher(staging.algorithm),
+      pathOf: (id) => objectPath(job.repoPath, id),
+    });
+    writeIndex(files, staging, { index: job.index, contents: measured });
+    return undefined;
+  });
+}
+
+/** Writes the index of a layer that came whole, and lies in the file at `blob`, by what its table of contents claims. */
+export function claimLayer(
+  files: LinuxFiles,
+  staging: ObjectStaging,
+  { job, blob, imported }: { readonly job: ClaimJob; readonly blob: BlobStart; readonly imported: ImportedLayer },
+): void {
+  orWhole(() => {
+    const { id } = imported.stream;
+    const staged = imported.objects.find((object) => object.id === id);
+    const contents = readContents(files, staged?.path ?? objectPath(job.repoPath, id));
+    const claimed = claimContents(contents, readToc(job.tables, readPart(files, blob, tablesRange(job.tables))));
+    writeIndex(files, staging, { index: job.index, contents: claimed });
+    return undefined;
+  });
+}
+
+/** Where a blob begins. */
+export interface BlobStart {
+  readonly path: Path;
+  readonly offsetBytes: number;
+}
+
+function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange): Uint8Array {
+  const bytes = new Uint8Array(range.lengthBytes);
+  withOpen(files, blob.path, "read", (fd) => {
+    for (let offset = 0; offset < bytes.length; ) {
+      const position = blob.offsetBytes + range.offsetBytes + offset;
+      const got = files.read(fd, bytes, { offset, length: bytes.length - offset, position });
+      if (got === 0) throw new OsdeployError("bad-format", "Cannot read a layer's table of contents: it is cut off");
+      offset += got;
+    }
+  });
+  return bytes;
+}
+
+/** Writes the index of a layer. That it cannot be written fails no layer: it is a cache. */
+function writeIndex(
+  files: LinuxFiles,
+  staging: ObjectStaging,
+  { index, contents }: { readonly index: Path; readonly contents: readonly IndexedContent[] },
+): void {
+  if (contents.length === 0) return;
+  try {
+    files.writeNewFile(index, writeContentIndex(staging.algorithm, contents), 0o644);
+  } catch (error) {
+    // What there is of it goes with the run's directory, or is found damaged.
+    if (!(error instanceof OsdeployError)) throw error;
+  }
+}
+
+/** Errors of what was fetched or found here. With any of them the layer can still come whole. */
+const problemCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "bad-format",
+  "limit-exceeded",
+  "unsupported",
+  "digest-mismatch",
+  "damaged",
+  "not-found",
+  "system",
+]);
+
+/** Whether an error only says that the layer cannot come in parts. */
+export function isPartialProblem(error: unknown): error is OsdeployError {
+  return error instanceof OsdeployError && problemCodes.has(error.code);
+}
+
+function orWhole<T>(act: () => T): T | WholeInstead {
+  try {
+    return act();
+  } catch (error) {
+    if (isPartialProblem(error)) return { kind: "whole", problem: error.message, distrusted: [] };
+    throw error;
+  }
+}

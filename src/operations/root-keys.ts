@@ -1,0 +1,100 @@
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { FileTree } from "../core/tree/inode.ts";
+import { findDirectory, findInode } from "../core/tree/tree-path.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { stateDirectory } from "../sysroot/sysroot-paths.ts";
+import type { InstallImage } from "./install-image.ts";
+import type { StateAddition } from "./install-root.ts";
+import type { System } from "./system.ts";
+import type { WritableSystem } from "./writable-system.ts";
+
+/** As many keys as anybody has. */
+const keysLimitBytes = 1024 * 1024;
+
+/**
+ * The files by which root can log in with the keys of a file: in root's home where the image keeps that in /var, else in
+ * /etc/ssh, because a home in the image can only be read. None where no keys are given.
+ *
+ * @throws OsdeployError `not-found`; `bad-format` when the file holds no key; `unsupported` when the image has no place for
+ * them.
+ */
+export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | undefined): readonly StateAddition[] {
+  if (keys === undefined) return [];
+  const bytes = linux.files.readFile(keys, keysLimitBytes);
+  if (!/^\s*[^#\s]/m.test(new TextDecoder().decode(bytes))) {
+    throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
+  }
+  const home = homeInVar(tree);
+  if (home !== undefined) {
+    return [
+      { below: "var", path: home, permissions: 0o700, bytes: "directory" },
+      { below: "var", path: `${home}/.ssh`, permissions: 0o700, bytes: "directory" },
+      { below: "var", path: `${home}/.ssh/authorized_keys`, permissions: 0o600, bytes },
+    ];
+  }
+  if (findDirectory(tree, fromText("etc/ssh/sshd_config.d")) === undefined) {
+    const state = "root's home is in the image, where it cannot be written, and there is no /etc/ssh/sshd_config.d";
+    throw new OsdeployError("unsupported", `Cannot install keys for root: ${state}`);
+  }
+  const setting = "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
+  return [
+    { below: "etc", path: "ssh/authorized_keys.d", permissions: 0o755, bytes: "directory" },
+    { below: "etc", path: "ssh/authorized_keys.d/root", permissions: 0o600, bytes },
+    {
+      below: "etc",
+      path: "ssh/sshd_config.d/10-osdeploy-keys.conf",
+      permissions: 0o644,
+      bytes: new TextEncoder().encode(setting),
+    },
+  ];
+}
+
+/** Where /root leads to below /var; undefined when it stays in the image. */
+function homeInVar(tree: FileTree): string | undefined {
+  const root = findInode(tree, fromText("root"));
+  return root?.kind === "symlink" ? /^\/?var\/([^/.][^/]*)\/?$/.exec(root.target)?.[1] : undefined;
+}
+
+/**
+ * Puts the same files into the state of a deployment on disk. What is there already stays.
+ *
+ * @throws OsdeployError `unsupported` where a link of the image's would lead them to another place.
+ */
+export function addRootKeys(
+  system: System,
+  { sysroot }: WritableSystem,
+  { tree, rootImage }: Pick<InstallImage, "tree" | "rootImage">,
+  keys: Path | undefined,
+): void {
+  const { files, paths } = sysroot;
+  const additions = rootKeyFiles(system, tree, keys);
+  const topOf = ({ below }: StateAddition) =>
+    below === "var" ? paths.sharedVar : pathBelow(stateDirectory(paths, rootImage), "etc");
+  for (const addition of additions) refuseLinks(files, topOf(addition), addition);
+  for (const addition of additions) {
+    const { path, permissions, bytes } = addition;
+    const target = pathBelow(topOf(addition), path);
+    if (files.lstatIfExists(target) !== undefined) continue;
+    if (bytes === "directory") files.makeDirectory(target, permissions);
+    else files.writeNewFile(target, bytes, permissions);
+  }
+  withOpen(files, paths.root, "directory", (fd) => files.syncFileSystem(fd));
+}
+
+/** The image chose what is there, and a link of its own would be followed out of the sysroot. */
+function refuseLinks(files: LinuxFiles, top: Path, { below, path, bytes }: StateAddition): void {
+  const names = bytes === "directory" ? path.split("/") : path.split("/").slice(0, -1);
+  for (let depth = 1; depth <= names.length; depth++) {
+    const shown = names.slice(0, depth).join("/");
+    const kind = files.lstatIfExists(pathBelow(top, shown))?.kind;
+    if (kind === undefined) return;
+    if (kind === "directory") continue;
+    throw new OsdeployError(
+      "unsupported",
+      `Cannot install keys for root: /${below}/${shown} is a ${kind} in the image`,
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import { type BootMenu, bootEntryId, isExhausted } from "../core/boot/boot-menu.ts";
+import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { makeSysrootState, type SysrootState } from "../core/deployment/deployment.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { isDamage, readBootFailure, readNotes } from "../sysroot/boot-records.ts";
+import { readQuarantine } from "../sysroot/quarantine-store.ts";
+import { readStagedMarker } from "../sysroot/staged-marker.ts";
+import { readDeploymentDirectories } from "../sysroot/state-directory.ts";
+import type { Sysroot } from "../sysroot/sysroot.ts";
+
+/**
+ * Reads the deployments of a sysroot, what is staged and what is in quarantine, once, at the start of an operation. `menu`
+ * is that of its boot partition. What is damaged is named among the problems, and hides nothing else.
+ */
+export function readSysrootState({ files, paths, running }: Sysroot, menu: BootMenu): SysrootState {
+  const { staged, damage } = running === undefined ? { staged: undefined, damage: undefined } : readStagedMarker(files);
+  return makeSysrootState({
+    directories: readDeploymentDirectories(files, paths),
+    menu,
+    booted: running?.booted,
+    staged,
+    quarantine: readQuarantine(files, paths),
+    heldByOthers: rootImagesOfOthers(files, paths.boot, menu.foreign),
+    damagedEntries: damagedEntries({ files, paths }, menu),
+    problems: [...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]), ...readNotes(files, paths)],
+  });
+}
+
+function damagedEntries({ files, paths }: Pick<Sysroot, "files" | "paths">, menu: BootMenu): ReadonlySet<number> {
+  const givenUp = menu.entries.filter(isExhausted).map(({ sequence }) => sequence);
+  return new Set(givenUp.filter((sequence) => isDamage(readBootFailure(files, paths, bootEntryId(sequence)))));
+}
+
+/** Larger files are no boot entries. */
+const entryLimitBytes = 64 * 1024;
+
+/**
+ * The root images that other programs' boot entries start or may start, as far as they can be read. Their forms are many
+ * (options, the name of a unified kernel image, `composefs.digest=`), so whatever looks like a root image is one.
+ */
+function rootImagesOfOthers(files: LinuxFiles, boot: Path, foreign: readonly string[]): ReadonlySet<ObjectId> {
+  const names = [...foreign.map((name) => `entries/${name}`), ...stagedByOthers(files, boot)];
+  return new Set(
+    names.flatMap((name) => {
+      try {
+        const text = fromBytes(files.readFile(pathBelow(boot, `loader/${name}`), entryLimitBytes));
+        return [...text.matchAll(hexRun)].map(([hex]) => hex as string as ObjectId);
+      } catch (error) {
+        if (error instanceof OsdeployError) return [];
+        throw error;
+      }
+    }),
+  );
+}
+
+const hexRun = /(?<![0-9a-f])(?:[0-9a-f]{128}|[0-9a-f]{64})(?![0-9a-f])/g;
+
+/** What bootc exchanges with the entries at shutdown. */
+function stagedByOthers(files: LinuxFiles, boot: Path): readonly string[] {
+  const directory = pathBelow(boot, "loader/entries.staged");
+  if (files.lstatIfExists(directory)?.kind !== "directory") return [];
+  return files.readDirectory(directory).map((name) => `entries.staged/${toText(name)}`);
+}

@@ -1,0 +1,80 @@
+import { followedOrigin, planUpgrade } from "../core/deployment/plan-upgrade.ts";
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { parseImageReference } from "../core/oci/reference.ts";
+import type { Path } from "../linux/linux.ts";
+import { readNote } from "../sysroot/boot-records.ts";
+import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
+import { withClockHint } from "./clock-hint.ts";
+import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
+import { reboot, requireRunning } from "./reboot.ts";
+import { isCommittedAtShutdown, notCommittedSentence } from "./shutdown-commit.ts";
+import { followedImage, isStaged, perform, type SwitchRequest, type SwitchResult, withRepo } from "./switch.ts";
+import type { System } from "./system.ts";
+import { withWritableSystem } from "./writable-system.ts";
+
+export interface UpgradeRequest
+  extends Omit<ImageRequest, "image">,
+    Pick<SwitchRequest, "sysroot" | "bootloader" | "finalizationLocked"> {
+  /** Whether to reboot when something is staged. */
+  readonly apply: boolean;
+  /** Whether to take an image that failed here before. */
+  readonly ignoreQuarantine: boolean;
+}
+
+export type UpgradeResult =
+  | SwitchResult
+  /** The image that the tag names now has failed here before. */
+  | {
+      readonly kind: "quarantined";
+      readonly image: string;
+      readonly manifestDigest: ManifestDigest;
+      readonly reason: string;
+      readonly since: string;
+    };
+
+/** Makes what boots next the image that the followed reference names now. */
+export async function upgrade(system: System, request: UpgradeRequest): Promise<UpgradeResult> {
+  const { sysroot, bootloader } = request;
+  if (request.apply) requireRunning(system, sysroot, "reboot");
+  if (request.finalizationLocked === true) requireRunning(system, sysroot, "stage an upgrade");
+  const result = await withWritableSystem(system, { sysroot, bootloader }, async (writable) => {
+    const { imageReference } = followedOrigin(writable.state);
+    system.progress({ kind: "start", task: "upgrade", subject: imageReference });
+    const wanted: SwitchRequest = { ...request, image: parseImageReference(imageReference), kernelArguments: [] };
+    return await withRepo(system, writable.sysroot, wanted, (repo) =>
+      withClockHint(system, { repo, state: writable.state }, () =>
+        withOfferedImage(system, repo, wanted, async (offered): Promise<UpgradeResult> => {
+          const image = followedImage(wanted, offered);
+          const plan = planUpgrade(writable.state, image, request);
+          if (plan.kind !== "quarantined") return perform(system, { request: wanted, writable, repo, offered }, plan);
+          const { manifestDigest, reason, since } = plan.record;
+          return { kind: "quarantined", image: imageReference, manifestDigest, reason, since };
+        }),
+      ),
+    );
+  });
+  system.progress({ kind: "done" });
+  if (request.apply && result.kind !== "quarantined" && isStaged(result)) {
+    refuseVainReboot(system, sysroot);
+    reboot(system);
+  }
+  return result;
+}
+
+/**
+ * A timer that reboots for what is then not committed would do so for ever.
+ *
+ * @throws OsdeployError `system` where the shutdown before committed nothing, nothing commits at the next one, or what came last
+ * was damaged.
+ */
+function refuseVainReboot(system: System, sysroot: Path): void {
+  const { files } = system.linux;
+  const paths = sysrootPaths(sysroot);
+  const note = readNote(files, paths, "finalize-failure") ?? readNote(files, paths, "damaged");
+  const state = note ?? (isCommittedAtShutdown(system) ? undefined : notCommittedSentence);
+  if (state === undefined) return;
+  throw new OsdeployError("system", `Cannot reboot for what is staged: ${state}`, {
+    facts: { hint: "See to that, then reboot with: systemctl reboot" },
+  });
+}

@@ -1,0 +1,65 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Linux, Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
+import { openRepo, type Repo } from "../repo/repo.ts";
+import { findRunningSystem, physicalRoot } from "../sysroot/running-system.ts";
+import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
+
+/**
+ * Opens the repo at `path` to change it, for the time of `use`. That of the running system lies on a mount that is
+ * read-only: it is changed through a sight of it that only this process has.
+ *
+ * @throws OsdeployError as `openRepo` does.
+ */
+export async function withWritableRepo<Access extends "write" | "exclusive", T>(
+  linux: Linux,
+  options: { readonly path: Path; readonly access: Access },
+  use: (repo: Repo<Access>) => Promise<T> | T,
+): Promise<T> {
+  const { path, access } = options;
+  if (!isOfRunningSystem(linux, path)) return await withRepoAt(linux, path, access, use);
+  const view = linux.mounts.openWritable(physicalRoot);
+  try {
+    return await withRepoAt(linux, sysrootPaths(view.path).repo, access, use);
+  } catch (error) {
+    throw inUsersWords(error, view.path, physicalRoot);
+  } finally {
+    view.close();
+  }
+}
+
+function isOfRunningSystem({ files }: Linux, path: Path): boolean {
+  const { repo } = sysrootPaths(physicalRoot);
+  const identity = files.lstatIfExists(pathBelow(path, "."))?.identity;
+  if (identity === undefined || identity !== files.lstatIfExists(repo)?.identity) return false;
+  return findRunningSystem(files, physicalRoot) !== undefined;
+}
+
+async function withRepoAt<Access extends "write" | "exclusive", T>(
+  linux: Linux,
+  path: Path,
+  access: Access,
+  use: (repo: Repo<Access>) => Promise<T> | T,
+): Promise<T> {
+  const repo = openRepo(linux, path, { access, wait: true });
+  try {
+    return await use(repo);
+  } finally {
+    repo.close();
+  }
+}
+
+/** The sight of the running system's sysroot has a name that says nothing to anybody: errors tell `root` instead. */
+export function inUsersWords(error: unknown, view: Path, root: Path): unknown {
+  if (!(error instanceof OsdeployError) || view === root) return error;
+  const reword = (text: string) => text.replaceAll(view, toText(root));
+  const facts = Object.entries(error.facts).map(([name, value]) => [
+    name,
+    typeof value === "string" ? reword(value) : value,
+  ]);
+  return new OsdeployError(error.code, reword(error.message), {
+    facts: Object.fromEntries(facts),
+    cause: error.cause,
+  });
+}

@@ -1,0 +1,88 @@
+import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
+import { openBootloader } from "../bootloader/open-bootloader.ts";
+import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import type { SysrootState } from "../core/deployment/deployment.ts";
+import { OsdeployError } from "../core/errors.ts";
+import type { Path } from "../linux/linux.ts";
+import { openWritableSysroot, type Sysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
+import { readSysrootState } from "./sysroot-state.ts";
+import { checkInterrupted, type System } from "./system.ts";
+import { inUsersWords } from "./writable-repo.ts";
+
+/** A sysroot with its boot menu, as one operation may change them; read once, when it was opened. */
+export interface WritableSystem {
+  readonly sysroot: WritableSysroot;
+  readonly bootloader: Bootloader;
+  readonly state: SysrootState;
+}
+
+/** Which sysroot, and how to get at it. */
+export interface SystemRequest {
+  readonly sysroot: Path;
+  /** The loader of its boot partition; looked for there when not given. */
+  readonly bootloader?: BootloaderKind | undefined;
+  /** Whether to wait for another operation to end, and not to fail. */
+  readonly wait?: boolean;
+}
+
+/**
+ * Opens a sysroot to change it, for the time of `use`. Its lock is taken first and here only.
+ *
+ * @throws OsdeployError `busy` when another operation changes it; `not-found` when the boot partition that this machine was
+ * booted from is not mounted: entries would go where no loader looks.
+ */
+export async function withWritableSystem<T>(
+  system: System,
+  request: SystemRequest,
+  use: (writable: WritableSystem) => Promise<T> | T,
+): Promise<T> {
+  const sysroot = await open(system, request);
+  try {
+    const { files, paths } = sysroot;
+    const bootloader = openBootloader(files, { boot: paths.boot, kind: request.bootloader });
+    const state = readSysrootState(sysroot, bootloader.readMenu());
+    checkBootPartition(sysroot, state);
+    return await use({ sysroot, bootloader, state });
+  } catch (error) {
+    throw inUsersWords(error, sysroot.paths.root, request.sysroot);
+  } finally {
+    sysroot.close();
+  }
+}
+
+const pollMs = 200;
+
+async function open(system: System, { sysroot, wait = false }: SystemRequest): Promise<WritableSysroot> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return openWritableSysroot(system.linux, sysroot);
+    } catch (error) {
+      if (!(wait && error instanceof OsdeployError && error.code === "busy")) throw error;
+      if (tries === 0) system.progress({ kind: "warning", message: `${error.message}: waiting for it to end` });
+    }
+    checkInterrupted(system.signal);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+/**
+ * Refuses where what started this system is not in the menu: the loader reads another one. A system that another program
+ * installed names no entry of ours, and one of anybody's has to start its root image.
+ *
+ * @throws OsdeployError `not-found`.
+ */
+export function checkBootPartition({ running, paths }: Sysroot, { menu, heldByOthers }: SysrootState): void {
+  if (running === undefined) return;
+  const { entryId, rootImage } = running.booted;
+  if (running.bootMount !== undefined && entryId !== undefined) return;
+  if (heldByOthers.has(rootImage)) return;
+  const isStarter = (entry: BootEntry) =>
+    entryId === undefined ? entry.rootImage === rootImage : bootEntryId(entry.sequence) === entryId;
+  if (menu.entries.some(isStarter)) return;
+  const starter = entryId === undefined ? `an entry of root image ${rootImage}` : entryId;
+  const state = `this system was started by ${starter}, which is not in ${toText(paths.boot)}/loader/entries`;
+  throw new OsdeployError("not-found", `Cannot find the boot partition: ${state}`, {
+    facts: { hint: "Mount the boot partition at /boot, then try again" },
+  });
+}

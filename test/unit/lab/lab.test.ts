@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { Lab } from "../../../src/lab/lab.ts";
+import { addMachine, labLinux, labPath, place, someMachine } from "../../builders/lab-machines.ts";
+import { failure } from "../../builders/linux-machines.ts";
+
+describe("Lab", () => {
+  test("list: nothing where there is no lab; then machines by name, with whether they run", () => {
+    const linux = labLinux({ startProgram: () => {} });
+    expect(new Lab(linux, labPath).list()).toEqual([]);
+    addMachine(linux, { name: "two" });
+    const lab = addMachine(linux, { name: "one" });
+    const process = linux.programs.start(["qemu"], { output: fromText("/log") });
+    lab.setRunning(lab.get("one").paths, process);
+    expect(lab.list().map(({ machine, running }) => [machine.name, running])).toEqual([
+      ["one", process],
+      ["two", undefined],
+    ]);
+    linux.programs.signal(process, "SIGKILL");
+    expect(lab.get("one").running).toBeUndefined();
+  });
+
+  test("list: what a stopped attempt left is no machine, and the next one takes its place", () => {
+    const linux = labLinux();
+    const lab = new Lab(linux, labPath);
+    const { disk } = lab.prepare("one");
+    place(linux, disk, "half");
+    expect(lab.list()).toEqual([]);
+    lab.prepare("one");
+    expect(linux.files.lstatIfExists(disk)).toBeUndefined();
+  });
+
+  test("prepare: refuses a name that is taken", () => {
+    const lab = addMachine(labLinux());
+    expect(failure(() => lab.prepare("one"))).toMatchObject({
+      code: "already-exists",
+      message: "Cannot make machine one: there is one",
+    });
+  });
+
+  test("get: says which machines there are", () => {
+    const linux = labLinux();
+    expect(failure(() => new Lab(linux, labPath).get("x")).message).toBe("Cannot find machine x: the lab has none");
+    addMachine(linux, { name: "two" });
+    const lab = addMachine(linux);
+    expect(failure(() => lab.get("x"))).toMatchObject({
+      code: "not-found",
+      message: "Cannot find machine x: the lab has one, two",
+    });
+    expect(lab.get("one").machine).toEqual(someMachine);
+  });
+
+  test("getRunning: refuses a machine that is off", () => {
+    const linux = labLinux({ startProgram: () => {} });
+    const lab = addMachine(linux);
+    expect(failure(() => lab.getRunning("one"))).toMatchObject({ code: "busy" });
+    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+    expect(lab.getRunning("one").running).toEqual({ pid: 1002, startTicks: 2 });
+  });
+
+  test("remove: takes the machine with all its files", () => {
+    const linux = labLinux();
+    const lab = addMachine(linux);
+    lab.remove(lab.get("one").paths);
+    expect(lab.list()).toEqual([]);
+    expect(linux.files.readDirectory(lab.paths.machines)).toEqual([]);
+  });
+
+  test("makeDirectory: for its owner alone, with those above", () => {
+    const linux = labLinux();
+    new Lab(linux, fromText("/a/lab")).makeDirectory(fromText("/a/lab/b"));
+    expect(linux.files.lstat(fromText("/a/lab/b"))).toMatchObject({ kind: "directory", permissions: 0o700 });
+  });
+
+  test("a relative path starts at the working directory of the process", () => {
+    const linux = labLinux();
+    for (const path of ["/proc", "/proc/self"]) linux.files.makeDirectory(fromText(path), 0o755);
+    linux.files.symlink(fromText("/here"), fromText("/proc/self/cwd"));
+    expect(new Lab(linux, fromText("lab")).paths.root).toBe("/here/lab");
+  });
+
+  test("locked: one at a time; what fails frees the lock", async () => {
+    const linux = labLinux();
+    const lab = new Lab(linux, labPath);
+    await expect(lab.locked(async () => Promise.reject(new Error("no")))).rejects.toThrow("no");
+    expect(await lab.locked(async () => 1)).toBe(1);
+    expect(linux.openPaths).toEqual([]);
+  });
+});

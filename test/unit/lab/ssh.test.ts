@@ -1,0 +1,65 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { freePort, sshAnswers, sshWords, waitForSsh } from "../../../src/lab/ssh.ts";
+import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
+
+describe("sshWords", () => {
+  const known = addMachine(labLinux(), { sshPort: 2022 }).get("one");
+  const key = fromText(`${labPath}/ssh-key`);
+
+  test("a shell: with the lab's key and nothing of the user's configuration", () => {
+    expect(sshWords(key, known, []).join(" ")).toBe(
+      "ssh -F none -i /lab/ssh-key -p 2022 -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new " +
+        "-o UserKnownHostsFile=/lab/machines/one/known-hosts -o LogLevel=ERROR -o ServerAliveInterval=15 root@127.0.0.1",
+    );
+  });
+
+  test("a command: its words come through the guest's shell as they are", () => {
+    expect(sshWords(key, known, ["echo", "a b", "it's", "$HOME", ""]).slice(-2)).toEqual([
+      "--",
+      `echo 'a b' 'it'\\''s' '$HOME' ''`,
+    ]);
+  });
+});
+
+describe("sshAnswers", () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close();
+  });
+
+  /** A server on a free port that does this with each connection. */
+  async function serve(use: (socket: Socket) => void): Promise<number> {
+    const server = createServer(use);
+    servers.push(server);
+    const port = await freePort();
+    await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+    return port;
+  }
+
+  test("only the greeting of an ssh server counts", async () => {
+    expect(await sshAnswers(await serve((socket) => socket.end("SSH-2.0-OpenSSH_10\r\n")))).toBe(true);
+    expect(await sshAnswers(await serve((socket) => socket.end("HTTP/1.1 400\r\n")))).toBe(false);
+    expect(await sshAnswers(await serve((socket) => socket.end()))).toBe(false);
+    expect(await sshAnswers(await freePort())).toBe(false);
+  });
+
+  test("waitForSsh: waits for it; gives up when the machine is off or somebody wants an end", async () => {
+    const linux = labLinux({ startProgram: () => {} });
+    let connections = 0;
+    const port = await serve((socket) => socket.end(++connections < 2 ? "" : "SSH-2.0-x\r\n"));
+    const lab = addMachine(linux, { sshPort: port });
+    const { signal } = new AbortController();
+    await expect(waitForSsh(linux, lab.get("one"), signal)).rejects.toMatchObject({
+      code: "busy",
+      message: "Cannot reach machine one: its ssh does not answer",
+    });
+    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+    await waitForSsh(linux, lab.get("one"), signal);
+    expect(connections).toBe(2);
+    connections = -5;
+    const stopped = waitForSsh(linux, lab.get("one"), AbortSignal.abort());
+    await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
+  });
+});

@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseDiffId, parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import type { BlobRange, ImageSource, ResolvedLayer } from "../../../src/image-source/image-source.ts";
+import { RangeFetcher, requestsInFlight } from "../../../src/operations/fetch-ranges.ts";
+import { PartialCounters } from "../../../src/operations/partial-counters.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const digest = `sha256:${"a".repeat(64)}`;
+const layer: ResolvedLayer = {
+  ...{ mediaType: "", compression: "zstd", sizeBytes: 10_000, annotations: new Map() },
+  ...{ digest: parseLayerDigest(digest), diffId: parseDiffId(digest) },
+};
+const ranges = Array.from({ length: 20 }, (_, i): BlobRange => ({ offsetBytes: i * 100, lengthBytes: 10 }));
+const directory = fromText("/ranges");
+
+/** A source whose blob holds at each place the low byte of its offset, in pieces of 4 bytes. */
+function source(read: (range: BlobRange) => void = () => {}): { source: ImageSource; most: () => number } {
+  let running = 0;
+  let most = 0;
+  const refuse = () => {
+    throw new Error("only parts are read");
+  };
+  return {
+    most: () => most,
+    source: {
+      ...{
+        describe: () => "parts",
+        resolve: refuse,
+        locateBlob: () => undefined,
+        openBlob: refuse,
+        close: async () => {},
+      },
+      ...{ tags: refuse, referrers: refuse },
+      async *readBlobRange(_: unknown, range: BlobRange) {
+        most = Math.max(most, ++running);
+        await new Promise((done) => setTimeout(done, 1));
+        read(range);
+        const bytes = Uint8Array.from({ length: range.lengthBytes }, (__, i) => (range.offsetBytes + i) & 255);
+        for (let at = 0; at < bytes.length; at += 4) yield bytes.subarray(at, at + 4);
+        running--;
+      },
+    } as unknown as ImageSource,
+  };
+}
+
+function machine(): FakeLinux {
+  const linux = new FakeLinux();
+  linux.files.makeDirectory(directory, 0o755);
+  return linux;
+}
+
+describe("RangeFetcher", () => {
+  test("fetches each range to its file, a few at a time, and says what is there", async () => {
+    const linux = machine();
+    const { source: parts, most } = source();
+    const counters = PartialCounters.for(ranges.length);
+    await new RangeFetcher(linux, parts).fetchFiles(layer, ranges, { directory, counters });
+    expect(most()).toBe(requestsInFlight);
+    const last = linux.files.readFile(fromText("/ranges/range-19"), 100);
+    expect([...last]).toEqual(Array.from({ length: 10 }, (_, i) => (1900 + i) & 255));
+    for (const [number] of ranges.entries()) counters.waitFor(number, 10);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("hands on the first failure, and asks for nothing more", async () => {
+    const asked: number[] = [];
+    const { source: parts } = source(({ offsetBytes }) => {
+      asked.push(offsetBytes);
+      if (offsetBytes === 0) throw new OsdeployError("network", "the link is gone");
+    });
+    const counters = PartialCounters.for(ranges.length);
+    const linux = machine();
+    const fetched = new RangeFetcher(linux, parts).fetchFiles(layer, ranges, { directory, counters });
+    await expect(fetched).rejects.toThrow("the link is gone");
+    expect(asked.length).toBeLessThan(ranges.length);
+    expect(() => counters.waitFor(19, 10)).toThrow("Stopped while a layer was being put together");
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("ends early without error when it is told to stop", async () => {
+    const counters = PartialCounters.for(ranges.length);
+    const { source: parts } = source(() => counters.stop());
+    await new RangeFetcher(machine(), parts).fetchFiles(layer, ranges, { directory, counters });
+    expect(counters.stopped).toBe(true);
+  });
+
+  test("lets nobody take a turn that was given to who waited", async () => {
+    const later: Promise<unknown>[] = [];
+    let fetcher: RangeFetcher | undefined;
+    // Newcomers ask at every moment around the end of a request.
+    const { source: parts, most } = source(({ offsetBytes }) => {
+      if (offsetBytes !== 0) return;
+      let moment = Promise.resolve();
+      for (let i = 0; i < 200; i++) {
+        moment = moment.then(() => {
+          const range = { offsetBytes: 7, lengthBytes: 1 };
+          later.push(fetcher?.fetchBytes(layer, range) ?? Promise.resolve());
+        });
+      }
+    });
+    fetcher = new RangeFetcher(machine(), parts);
+    const all = ranges.map((range) => fetcher?.fetchBytes(layer, range));
+    await Promise.all(all);
+    await Promise.all(later);
+    expect(later).toHaveLength(200);
+    expect(most()).toBe(requestsInFlight);
+  });
+
+  test("fetches bytes to memory, and measures the link by it", async () => {
+    const fetcher = new RangeFetcher(machine(), source().source);
+    expect(fetcher.link).toEqual({ latencySeconds: 0, bytesPerSecond: 0 });
+    expect([...(await fetcher.fetchBytes(layer, { offsetBytes: 7, lengthBytes: 5 }))]).toEqual([7, 8, 9, 10, 11]);
+    expect(fetcher.link.bytesPerSecond).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,106 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { Lab } from "../../../src/lab/lab.ts";
+import { runLabMachine, startLabMachine } from "../../../src/operations/lab-run.ts";
+import { labHost as host, labDiskOf, labRunRequest as request } from "../../builders/lab-host.ts";
+import { labPath, place } from "../../builders/lab-machines.ts";
+import { systemOn } from "../../builders/operation-machine.ts";
+import { placeLayout } from "../../builders/os-images.ts";
+
+describe("runLabMachine", () => {
+  test("makes a machine that begins with the image's disk, and switches it on", async () => {
+    const { linux, image, ran, started } = await host();
+    const result = await runLabMachine(systemOn(linux), request);
+    expect(result).toMatchObject({ name: "layout-v1", image: "oci:/layout:v1", acceleration: "tcg", diskReused: true });
+    const base = `/lab/disks/${labDiskOf(image, "key of the lab\n")}`;
+    const overlay = "/lab/machines/layout-v1/disk.qcow2";
+    expect(ran).toContainEqual(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, overlay]);
+    expect(started).toHaveLength(1);
+    expect(started[0]?.join(" ")).toMatch(
+      new RegExp(`^qemu-system-x86_64 .*hostfwd=tcp:127.0.0.1:${result.sshPort}-:22`),
+    );
+    const { machine, running } = new Lab(linux, labPath).get("layout-v1");
+    expect(machine).toMatchObject({
+      manifestDigest: image.manifestDigest,
+      memoryMegabytes: 2048,
+      sshPort: result.sshPort,
+    });
+    expect(machine.registryPort).not.toBe(machine.sshPort);
+    expect(running).toBeDefined();
+    expect(linux.files.readDirectory(fromText("/lab"))).toEqual(["disks", "machines", "ssh-key", "ssh-key.pub"]);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("a second one gets another name and the same key; a name that is taken is refused", async () => {
+    const { linux, ran } = await host();
+    await runLabMachine(systemOn(linux), request);
+    expect((await runLabMachine(systemOn(linux), request)).name).toBe("layout-v1-2");
+    expect(ran.filter(([program]) => program === "ssh-keygen")).toHaveLength(1);
+    await expect(runLabMachine(systemOn(linux), { ...request, name: "layout-v1" })).rejects.toMatchObject({
+      code: "already-exists",
+    });
+  });
+
+  test("further keys make another disk", async () => {
+    const { linux, image } = await host();
+    place(linux, "/keys", "key of ann\n");
+    const name = labDiskOf(image, "key of the lab\nkey of ann\n");
+    place(linux, `/lab/disks/${name}`, "");
+    await runLabMachine(systemOn(linux), { ...request, name: "mine", sshKeys: fromText("/keys") });
+    expect(new Lab(linux, labPath).get("mine").machine.baseDisk).toBe(name);
+  });
+
+  test("a disk that is not there is installed: asks for the tools that this takes", async () => {
+    const { linux } = await host();
+    await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 34 })).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringContaining("Cannot install"),
+    });
+    expect(linux.files.readDirectory(fromText("/lab"))).not.toContain("scratch");
+    expect(new Lab(linux, labPath).list()).toEqual([]);
+  });
+
+  test("failures of the tools are told in their words", async () => {
+    const failing = { status: 1, stderr: "no space\n" };
+    const image = await host({ "qemu-img": (words) => (words.includes("create") ? failing : {}) });
+    await expect(runLabMachine(systemOn(image.linux), request)).rejects.toThrow(
+      "Cannot make the machine's disk: no space",
+    );
+    const key = await host({ "ssh-keygen": () => failing });
+    await expect(runLabMachine(systemOn(key.linux), request)).rejects.toThrow("Cannot make a key for ssh: no space");
+  });
+
+  test("a directory is no image", async () => {
+    const { linux } = await host();
+    const image = parseImageReference("rootfs:/usr");
+    await expect(runLabMachine(systemOn(linux), { ...request, image })).rejects.toMatchObject({ code: "unsupported" });
+  });
+
+  test("names come from images", async () => {
+    const named = async (tag: string) => {
+      const { linux, image } = await host();
+      placeLayout(linux.files, fromText(`/${tag}`), { latest: image });
+      return (await runLabMachine(systemOn(linux), { ...request, image: parseImageReference(`oci:/${tag}:latest`) }))
+        .name;
+    };
+    expect(await named("Debian_OS")).toBe("debian-os");
+    expect(await named("-")).toBe("machine");
+    expect(await named("a-very-long-name-of-an-image-indeed")).toBe("a-very-long-name-of-an-i");
+  });
+});
+
+describe("startLabMachine", () => {
+  test("switches a machine on again; refuses one that runs and one that is not there", async () => {
+    const { linux, started } = await host();
+    const { name } = await runLabMachine(systemOn(linux), request);
+    const again = { ...request, name };
+    await expect(startLabMachine(systemOn(linux), again)).rejects.toMatchObject({ code: "busy" });
+    linux.programs.signal(new Lab(linux, labPath).getRunning(name).running, "SIGKILL");
+    expect(await startLabMachine(systemOn(linux), again)).toMatchObject({ name, diskReused: true });
+    expect(started[1]).toEqual(started[0]);
+    await expect(startLabMachine(systemOn(linux), { ...again, name: "x" })).rejects.toMatchObject({
+      code: "not-found",
+    });
+  });
+});

@@ -1,0 +1,68 @@
+import { createServer, type Server } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { freePort } from "../../../src/lab/ssh.ts";
+import { upgradeLabMachine } from "../../../src/operations/lab-upgrade.ts";
+import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
+import { buildImage } from "../../builders/oci-image.ts";
+import { layoutPath, layoutReference, linuxAmd64, noLogin, systemOn } from "../../builders/operation-machine.ts";
+import { placeLayout } from "../../builders/os-images.ts";
+
+describe("upgradeLabMachine", () => {
+  let guestSsh: Server;
+  let sshPort: number;
+  let registryPort: number;
+  beforeEach(async () => {
+    [sshPort, registryPort] = [await freePort(), await freePort()];
+    guestSsh = createServer((socket) => socket.end("SSH-2.0-x\r\n"));
+    await new Promise<void>((done) => guestSsh.listen(sshPort, "127.0.0.1", done));
+  });
+  afterEach(() => guestSsh.close());
+
+  /** A running machine whose guest does this for each command. */
+  async function machine(guest: (command: string) => number) {
+    const image = await buildImage({ layers: [[{ path: "usr" }]] });
+    const linux = labLinux({
+      startProgram: () => {},
+      attachProgram: (words, how) => {
+        expect(how).toEqual({ output: "stderr" });
+        return guest(words.at(-1) ?? "");
+      },
+    });
+    placeLayout(linux.files, layoutPath, { v2: image });
+    const lab = addMachine(linux, { sshPort, registryPort });
+    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+    const request = {
+      ...{ lab: labPath, name: "one", image: parseImageReference(layoutReference("v2")) },
+      ...{ platform: linuxAmd64, source: noLogin },
+    };
+    return { system: systemOn(linux), request, image };
+  }
+
+  test("lets the guest switch to the offered image; the port is free again afterwards", async () => {
+    const commands: string[] = [];
+    const { system, request, image } = await machine((command) => commands.push(command) * 0);
+    const result = await upgradeLabMachine(system, { ...request, apply: true });
+    expect(result).toEqual({
+      name: "one",
+      image: "oci:/layout:v2",
+      manifestDigest: image.manifestDigest,
+      guestImage: `10.0.2.2:${registryPort}/one:latest`,
+      rebooting: true,
+    });
+    expect(commands).toEqual([
+      `osdeploy switch --tls-verify=false 10.0.2.2:${registryPort}/one:latest`,
+      "systemctl --no-block reboot",
+    ]);
+    await expect(fetch(`http://127.0.0.1:${registryPort}/v2/`)).rejects.toThrow();
+  });
+
+  test("a failure in the guest is told with its status, and nothing reboots", async () => {
+    const { system, request } = await machine(() => 12);
+    await expect(upgradeLabMachine(system, { ...request, apply: true })).rejects.toMatchObject({
+      code: "system",
+      message: "Cannot upgrade machine one: osdeploy in it ended with 12",
+    });
+  });
+});

@@ -1,0 +1,127 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { bootComplete } from "../../../src/operations/boot-complete.ts";
+import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
+import { rollback } from "../../../src/operations/rollback.ts";
+import {
+  failureOf,
+  layoutReference,
+  machineWith,
+  switchTo,
+  sysrootPath,
+  systemOn,
+} from "../../builders/operation-machine.ts";
+import { buildOsImage } from "../../builders/os-images.ts";
+import {
+  boot,
+  physicalRoot,
+  RecordedPrograms,
+  runningMachine,
+  stateOf,
+  switchRunning,
+} from "../../builders/running-machine.ts";
+import type { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2"), v3: await buildOsImage("v3") };
+
+let linux: FakeLinux;
+let programs: RecordedPrograms;
+beforeEach(async () => {
+  programs = new RecordedPrograms();
+  linux = await runningMachine(images, "v1", { runProgram: programs.run });
+  await bless();
+  await switchRunning(linux, "v2");
+  await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+  boot(linux);
+  await bless();
+  programs.calls.length = 0;
+});
+
+const bless = () => bootComplete(systemOn(linux), { sysroot: physicalRoot });
+
+const run = (apply = false) => rollback(systemOn(linux), { sysroot: physicalRoot, apply });
+const entries = () => linux.files.readDirectory(fromText("/boot/loader/entries"));
+
+describe("rollback", () => {
+  test("lets the deployment before boot next, and quarantines what it leads away from", async () => {
+    const rootImage = stateOf(linux).deployments[1]?.rootImage;
+    expect(await run()).toEqual({
+      kind: "queued",
+      rootImage,
+      image: layoutReference("v1"),
+      bootEntry: "osdeploy-000003.conf",
+      quarantined: images.v2.manifestDigest,
+      droppedStaged: false,
+    });
+    expect(stateOf(linux).quarantine).toMatchObject([
+      {
+        manifestDigest: images.v2.manifestDigest,
+        cause: "rolled-back",
+        reason: `rolled back from it to ${images.v1.manifestDigest}`,
+        bootEntry: "osdeploy-000002",
+        since: "2026-01-02T03:04:05.000Z",
+      },
+    ]);
+    expect(programs.calls).toEqual([]);
+    expect(boot(linux).rootImage).toBe(rootImage);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("twice, it takes that back", async () => {
+    const before = entries();
+    await run();
+    expect(await run()).toMatchObject({
+      kind: "unqueued",
+      image: layoutReference("v2"),
+      bootEntry: "osdeploy-000003.conf",
+      quarantined: null,
+    });
+    expect(entries()).toEqual(before);
+    expect(stateOf(linux).quarantine).toEqual([]);
+  });
+
+  test("after the reboot it leads forward again, and the quarantine turns round", async () => {
+    await run();
+    boot(linux);
+    expect(await run()).toMatchObject({
+      kind: "queued",
+      image: layoutReference("v2"),
+      bootEntry: "osdeploy-000004.conf",
+    });
+    expect(stateOf(linux).quarantine.map(({ manifestDigest }) => manifestDigest)).toEqual([images.v1.manifestDigest]);
+  });
+
+  test("drops what is staged", async () => {
+    await switchRunning(linux, "v3");
+    expect(await run()).toMatchObject({ kind: "queued", image: layoutReference("v1"), droppedStaged: true });
+    expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toEqual({ kind: "nothing-staged" });
+  });
+
+  test("reboots when it is to", async () => {
+    await run(true);
+    expect(programs.calls).toEqual(["systemctl reboot"]);
+  });
+
+  test("without origin there is nothing to quarantine", async () => {
+    const { deployments } = stateOf(linux);
+    for (const { rootImage } of deployments)
+      linux.files.unlink(fromText(`/sysroot/state/deploy/${rootImage}/${rootImage}.origin`));
+    expect(await run()).toMatchObject({ kind: "queued", image: null, quarantined: null });
+  });
+
+  test("refuses when there is nothing to go back to", async () => {
+    linux = await runningMachine(images, "v1");
+    expect(await failureOf(run())).toMatchObject({
+      code: "not-found",
+      message: "Cannot roll back: there is no other deployment that can boot",
+    });
+  });
+
+  test("works on a sysroot that nothing runs from, without a reboot", async () => {
+    linux = machineWith(images);
+    for (const tag of ["v1", "v2"]) await switchTo(linux, tag);
+    const elsewhere = (apply: boolean) => rollback(systemOn(linux), { sysroot: sysrootPath, apply });
+    expect(await failureOf(elsewhere(true))).toMatchObject({ code: "usage" });
+    expect(await elsewhere(false)).toMatchObject({ kind: "queued", image: layoutReference("v1") });
+  });
+});
