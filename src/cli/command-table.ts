@@ -18,8 +18,11 @@ export interface CommandGroup {
 
 /** All groups, by their word. */
 export const commandGroups: Readonly<Record<string, CommandGroup>> = {
-  image: { summary: "look into images in the repo" },
+  image: { summary: "look into images, and send them elsewhere" },
   repo: { summary: "make, check and clean the repo" },
+  quarantine: { summary: "look after images that failed here" },
+  install: { summary: "put an image onto a disk, or into a root file system" },
+  lab: { summary: "try images in virtual machines" },
   composefs: {
     summary: "work on composefs image files, as mkcomposefs and composefs-info do",
     voice: "composefs-info",
@@ -32,6 +35,11 @@ export const commandTable: readonly CommandRow[] = [
     words: ["pull"],
     summary: "bring an image into the repo",
     load: () => import("./commands/pull.ts"),
+  },
+  {
+    words: ["plan"],
+    summary: "tell what a pull of an image would fetch and write",
+    load: () => import("./commands/plan.ts"),
   },
   {
     words: ["images"],
@@ -79,14 +87,74 @@ export const commandTable: readonly CommandRow[] = [
     load: () => import("./commands/image/umount.ts"),
   },
   {
+    words: ["image", "push"],
+    summary: "write an image of the repo to a registry, a directory or an archive",
+    load: () => import("./commands/image/push.ts"),
+  },
+  {
+    words: ["image", "copy"],
+    summary: "copy an image from one place to another, without a repo",
+    load: () => import("./commands/image/copy.ts"),
+  },
+  {
     words: ["switch"],
     summary: "make an image what boots next",
     load: () => import("./commands/switch.ts"),
   },
   {
+    words: ["upgrade"],
+    summary: "bring the newest image of what this system follows",
+    load: () => import("./commands/upgrade.ts"),
+  },
+  {
+    words: ["rollback"],
+    summary: "let the deployment before boot next",
+    load: () => import("./commands/rollback.ts"),
+  },
+  {
     words: ["status"],
     summary: "show the deployments and what boots next",
     load: () => import("./commands/status.ts"),
+  },
+  {
+    words: ["gc"],
+    summary: "remove deployments that are no longer needed, and what only they needed",
+    load: () => import("./commands/gc.ts"),
+  },
+  {
+    words: ["quarantine", "list"],
+    summary: "show the images that failed here",
+    load: () => import("./commands/quarantine/list.ts"),
+  },
+  {
+    words: ["quarantine", "remove"],
+    summary: "let an upgrade bring an image again",
+    load: () => import("./commands/quarantine/remove.ts"),
+  },
+  {
+    words: ["finalize-staged"],
+    summary: "commit what is staged; run at shutdown",
+    load: () => import("./commands/finalize-staged.ts"),
+  },
+  {
+    words: ["boot-complete"],
+    summary: "take note of a good boot; run when one is complete",
+    load: () => import("./commands/boot-complete.ts"),
+  },
+  {
+    words: ["install", "to-disk"],
+    summary: "make a disk that starts an image",
+    load: () => import("./commands/install/to-disk.ts"),
+  },
+  {
+    words: ["install", "to-filesystem"],
+    summary: "put an image into an empty file system that is mounted",
+    load: () => import("./commands/install/to-filesystem.ts"),
+  },
+  {
+    words: ["install", "to-existing-root"],
+    summary: "put an image beside a system that is there",
+    load: () => import("./commands/install/to-existing-root.ts"),
   },
   {
     words: ["repo", "init"],
@@ -107,6 +175,41 @@ export const commandTable: readonly CommandRow[] = [
     words: ["repo", "gc"],
     summary: "remove what nothing refers to",
     load: () => import("./commands/repo/gc.ts"),
+  },
+  {
+    words: ["lab", "run"],
+    summary: "make a virtual machine of an image and switch it on",
+    load: () => import("./commands/lab/run.ts"),
+  },
+  {
+    words: ["lab", "ssh"],
+    summary: "a root shell in a machine, or a command",
+    load: () => import("./commands/lab/ssh.ts"),
+  },
+  {
+    words: ["lab", "console"],
+    summary: "a machine's serial console",
+    load: () => import("./commands/lab/console.ts"),
+  },
+  {
+    words: ["lab", "list"],
+    summary: "list the machines",
+    load: () => import("./commands/lab/list.ts"),
+  },
+  {
+    words: ["lab", "upgrade"],
+    summary: "bring an image into a machine, as a registry would",
+    load: () => import("./commands/lab/upgrade.ts"),
+  },
+  {
+    words: ["lab", "stop"],
+    summary: "switch machines off",
+    load: () => import("./commands/lab/stop.ts"),
+  },
+  {
+    words: ["lab", "rm"],
+    summary: "remove machines",
+    load: () => import("./commands/lab/rm.ts"),
   },
   {
     words: ["composefs", "create"],

@@ -6,6 +6,9 @@ export const successStatus = 0;
 /** A bug of osdeploy; also every failure of `osdeploy composefs`, as the programs that it stands in for have it. */
 export const bugStatus = 1;
 
+/** Nothing went wrong, and there is nothing new: only where a command was asked just that. */
+export const unchangedStatus = 77;
+
 /**
  * The exit status for each error code. Scripts depend on it: a number is never given another meaning.
  *
@@ -27,6 +30,7 @@ export const exitStatuses: Readonly<Record<ErrorCode, number>> = {
   network: 14,
   unauthorized: 15,
   system: 16,
+  untrusted: 17,
   interrupted: 130,
 };
 

@@ -12,6 +12,8 @@ export interface SourceWords {
   readonly tlsVerify: boolean;
   readonly authfile?: ByteString;
   readonly creds?: string;
+  readonly signaturePolicy?: ByteString;
+  readonly enforceContainerSigpolicy?: true;
   readonly platform?: string;
 }
 
@@ -20,7 +22,7 @@ export const imageHelp =
   "the image, as podman and skopeo name it: quay.io/os:latest, docker://…, oci:DIR[:TAG], oci-archive:FILE[:TAG], " +
   "docker-archive:FILE[:NAME], any of them with @sha256:…; rootfs:DIR for a plain directory, without what is mounted in it";
 
-/** Adds `--platform`, `--tls-verify`, `--authfile` and `--creds`. */
+/** Adds `--platform`, `--tls-verify`, `--authfile`, `--creds`, `--signature-policy` and `--enforce-container-sigpolicy`. */
 export function addSourceOptions(command: Command): Command {
   return command
     .option("--platform <platform>", "take the image for this platform, such as linux/arm64 (default: this machine's)")
@@ -32,7 +34,14 @@ export function addSourceOptions(command: Command): Command {
     .addOption(
       new Option("--authfile <file>", "where the credentials are, instead of the usual places").argParser(parsePath),
     )
-    .option("--creds <user:password>", "credentials for the registry; other users can see them while osdeploy runs");
+    .option("--creds <user:password>", "credentials for the registry; other users can see them while osdeploy runs")
+    .addOption(
+      new Option(
+        "--signature-policy <file>",
+        "the policy.json that says which signatures an image needs (default: containers')",
+      ).argParser(parsePath),
+    )
+    .option("--enforce-container-sigpolicy", "refuse images for which the policy asks for no signature");
 }
 
 /** The part of a request that says where the image comes from. */
@@ -41,21 +50,27 @@ export function sourceRequest(
   words: SourceWords,
   frame: Frame,
 ): Pick<PullRequest, "source" | "platform"> & { readonly image: ImageReference } {
+  return { image: parseImageReference(image), ...sourceSettings(words, frame) };
+}
+
+/** The same where the image is known otherwise. */
+export function sourceSettings(words: SourceWords, frame: Frame): Pick<PullRequest, "source" | "platform"> {
   const { environment, uid, architecture } = frame.io;
   return {
-    image: parseImageReference(image),
     platform: words.platform === undefined ? platformOfMachine(architecture) : parsePlatform(words.platform),
     source: {
       environment: { variables: environment, userId: uid },
       tlsVerify: words.tlsVerify,
       ...(words.authfile !== undefined && { authFile: words.authfile }),
+      ...(words.signaturePolicy !== undefined && { signaturePolicy: words.signaturePolicy }),
+      ...(words.enforceContainerSigpolicy && { enforceSignatures: true }),
       ...(words.creds !== undefined && { credentials: parseCredentials(words.creds) }),
     },
   };
 }
 
-/** The password may hold colons; the message does not repeat what was typed. */
-function parseCredentials(text: string): { readonly user: string; readonly password: string } {
+/** Reads `USER:PASSWORD`. The password may hold colons; the message does not repeat what was typed. */
+export function parseCredentials(text: string): { readonly user: string; readonly password: string } {
   const colon = text.indexOf(":");
   if (colon < 1)
     throw new OsdeployError("usage", "Cannot use the value of --creds: it is not of the form USER:PASSWORD");

@@ -2,7 +2,7 @@ import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
 import { sysrootOption } from "../options.ts";
-import { statusText } from "../output/deployment-text.ts";
+import { statusText } from "../output/status-text.ts";
 
 interface StatusOptions {
   readonly sysroot: ByteString;
@@ -22,7 +22,7 @@ export const define: DefineCommand = (command, frame) => {
           const { status } = await import("../../operations/status.ts");
           return status(system, { sysroot: options.sysroot });
         },
-        { text: statusText },
+        { text: (result) => statusText(result, frame.options) },
       ),
     );
   addExamples(command, [

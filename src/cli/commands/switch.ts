@@ -15,8 +15,9 @@ export const define: DefineCommand = (command, frame) => {
   addSourceOptions(command)
     .description(
       "Makes an image what the sysroot boots next: pulls what is missing, writes the root image, copies kernel and initramfs to the " +
-        "boot directory, prepares /etc and /var, and last adds a boot entry that comes first. The deployments before stay and " +
-        "can be booted. Stopped in the middle, it leaves what boots as it was, and running it again goes on.",
+        "boot directory, prepares /etc and /var, and last adds a boot entry that comes first. On the running system it is staged: " +
+        "at shutdown /etc is merged once more and the entry added. The deployments before stay and can be booted. Stopped in " +
+        "the middle, it leaves what boots as it was, and running it again goes on.",
     )
     .argument("<image>", imageHelp)
     .addOption(sysrootOption())

@@ -1,63 +1,118 @@
-import type { DeploymentStatus, StatusResult } from "../../operations/status.ts";
+import type { EtcConflict } from "../../core/tree/merge-etc.ts";
+import type { BootCompleteResult } from "../../operations/boot-complete.ts";
+import type { FinalizeStagedResult } from "../../operations/finalize-staged.ts";
+import type { PulledImage } from "../../operations/pull-image.ts";
+import type { RollbackResult } from "../../operations/rollback.ts";
 import type { SwitchResult } from "../../operations/switch.ts";
 import { printable, printableBytes } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes, formatCount } from "./units.ts";
-
-/** The deployments, what boots next first; then what is not as it should be. */
-export function statusText(result: StatusResult): string {
-  const none = `There is no deployment in ${printable(result.sysroot)}\n`;
-  const deployments = result.deployments.length === 0 ? none : result.deployments.map(deploymentText).join("\n");
-  const foreign = result.foreignBootEntries
-    .map((name) => `Boot entry of another program: ${printable(name)}\n`)
-    .join("");
-  const problems = result.problems.map((problem) => `Problem: ${printable(problem)}\n`).join("");
-  const notes = foreign + problems;
-  return notes === "" ? deployments : `${deployments}\n${notes}`;
-}
-
-function deploymentText(deployment: DeploymentStatus): string {
-  const role = deployment.role === "none" ? "" : ` (${deployment.role})`;
-  const fields = formatFields([
-    ["Version", shown(deployment.version)],
-    ["Image", shown(deployment.imageReference)],
-    ["Digest", shown(deployment.manifestDigest)],
-    ["Root image", deployment.rootImage],
-    ["Boot digest", shown(deployment.bootDigest)],
-    ["Boot entry", deployment.bootEntries.length === 0 ? "none" : deployment.bootEntries.map(printable).join(", ")],
-  ]);
-  const title = printable(deployment.title ?? "Deployment without a boot entry");
-  return `${title}${role}\n${fields.replace(/^/gm, "  ").trimEnd()}\n`;
-}
-
-function shown(text: string | null): string | undefined {
-  return text === null ? undefined : printable(text);
-}
+import { formatBytes, formatCount, shortDigest } from "./units.ts";
 
 /** What `switch` did, and what the user may have to look after. */
 export function switchText(result: SwitchResult): string {
   const image = printable(result.image);
-  if (result.kind === "kept") return `Nothing to do: ${image} boots next already\n`;
-  const { pulled } = result;
-  const added = `${formatCount(pulled.addedObjects, "object")} (${formatBytes(pulled.addedBytes)})`;
-  const conflicts = result.etcConflicts.map(({ path }) => printableBytes(path)).join(", ");
-  const fields = formatFields([
-    ["Digest", pulled.manifestDigest],
-    ["Root image", result.rootImage],
-    ["Kernel", printable(result.kernel)],
-    ["Boot entry", printable(result.bootEntry)],
-    ["Layers", `${pulled.layers.length}, ${pulled.layers.filter((layer) => layer.known).length} already there`],
-    ["Added", added],
-    ["Kept in /etc", conflicts === "" ? undefined : `${conflicts} (the image changed them too)`],
-  ]);
-  return `${image} boots next\n${fields.replace(/^/gm, "  ").trimEnd()}\n`;
+  switch (result.kind) {
+    case "kept":
+      return `Nothing to do: ${image} boots next already\n`;
+    case "unstaged":
+      return `${image} boots next, as before; what was staged is dropped\n`;
+    case "kept-staged":
+      return `Nothing to get: ${image} ${stagedWords(result)}\n`;
+    case "staged":
+      return `${image} ${stagedWords(result)}\n${deployedFields(result, "at shutdown")}`;
+    case "deployed":
+      return `${image} boots next\n${deployedFields(result, printable(result.bootEntry))}`;
+  }
 }
 
-/** The same for `--json`: paths as text. */
-export function switchValue(result: SwitchResult): unknown {
-  if (result.kind === "kept") return result;
-  return {
-    ...result,
-    etcConflicts: result.etcConflicts.map((conflict) => ({ ...conflict, path: printableBytes(conflict.path) })),
+function stagedWords({ finalizationLocked }: { readonly finalizationLocked: boolean }): string {
+  return finalizationLocked
+    ? "is downloaded; to boot it next, run: osdeploy upgrade"
+    : "is staged, and boots after the next shutdown";
+}
+
+function deployedFields(
+  result: Extract<SwitchResult, { readonly kind: "staged" | "deployed" }>,
+  bootEntry: string,
+): string {
+  const { pulled, etcConflicts } = result;
+  const fields = formatFields([
+    ["Digest", pulled.manifestDigest],
+    ["Root image", shortDigest(result.rootImage)],
+    ["Kernel", printable(result.kernel)],
+    ["Boot entry", bootEntry],
+    ["Layers", layersText(pulled)],
+    ["Added", `${formatCount(pulled.addedObjects, "object")} (${formatBytes(pulled.addedBytes)})`],
+    ...conflictFields(etcConflicts),
+  ]);
+  return indented(fields);
+}
+
+function layersText({ layers }: PulledImage): string {
+  return `${layers.length}, ${layers.filter(({ known }) => known).length} already there`;
+}
+
+function conflictFields(conflicts: readonly EtcConflict[]): readonly (readonly [string, string | undefined])[] {
+  const named = (reasons: readonly EtcConflict["reason"][], meaning: string) => {
+    const paths = conflicts.filter(({ reason }) => reasons.includes(reason)).map(({ path }) => printableBytes(path));
+    return paths.length === 0 ? undefined : `${paths.join(", ")} (${meaning})`;
   };
+  return [
+    ["Kept in /etc", named(["both-changed", "host-removed-image-changed"], "the image changed them too")],
+    [
+      "Clash in /etc",
+      named(["type-changed"], "file here, directory in the image, or the other way round; kept as here"),
+    ],
+  ];
+}
+
+function indented(fields: string): string {
+  return `${fields.replace(/^/gm, "  ").trimEnd()}\n`;
+}
+
+/** A value with conflicts for `--json`: paths as text. */
+function withTextPaths(result: { readonly etcConflicts: readonly EtcConflict[] }): unknown {
+  const etcConflicts = result.etcConflicts.map((conflict) => ({ ...conflict, path: printableBytes(conflict.path) }));
+  return { ...result, etcConflicts };
+}
+
+/** What `switch` did, for `--json`. */
+export function switchValue(result: SwitchResult): unknown {
+  return "etcConflicts" in result ? withTextPaths(result) : result;
+}
+
+/** What `finalize-staged` did; nothing where nothing was staged. */
+export function finalizeStagedText(result: FinalizeStagedResult): string {
+  if (result.kind === "nothing-staged") return "";
+  const image = printable(result.image);
+  if (result.kind === "locked") return `${image} is only downloaded, and left as it is\n`;
+  const fields = formatFields([["Boot entry", printable(result.bootEntry)], ...conflictFields(result.etcConflicts)]);
+  return `${image} boots next\n${indented(fields)}`;
+}
+
+/** The same for `--json`. */
+export function finalizeStagedValue(result: FinalizeStagedResult): unknown {
+  return result.kind === "finalized" ? withTextPaths(result) : result;
+}
+
+/** What `rollback` did. */
+export function rollbackText(result: RollbackResult): string {
+  const what = printable(result.image ?? result.rootImage ?? "nothing");
+  const first = result.kind === "queued" ? `${what} boots next` : `The rollback is taken back: ${what} boots next`;
+  const dropped = result.droppedStaged ? "What was staged is dropped\n" : "";
+  const left =
+    result.quarantined === null
+      ? ""
+      : `Upgrades leave ${shortDigest(result.quarantined)} alone until its tag moves to another image\n`;
+  return `${first}\n${dropped}${left}`;
+}
+
+/** What `boot-complete` did. */
+export function bootCompleteText(result: BootCompleteResult): string {
+  const entry = result.bootEntry === null ? "This boot" : `Boot entry ${printable(result.bootEntry)}`;
+  const state = result.blessed ? "is good from now on" : "was known to be good, or is not counted";
+  const failed = result.quarantined
+    .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})\n`)
+    .join("");
+  return `${entry} ${state}\n${failed}`;
 }

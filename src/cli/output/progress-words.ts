@@ -3,10 +3,14 @@ import type { ProgressPhase, ProgressTask } from "../../operations/progress.ts";
 /** What each task is called while it runs. */
 export const taskWords: Readonly<Record<ProgressTask, string>> = {
   pull: "Pulling",
+  push: "Pushing",
+  copy: "Copying",
   switch: "Switching to",
+  upgrade: "Upgrading to",
   check: "Checking",
   "collect-garbage": "Collecting garbage in",
   create: "Creating an image from",
+  install: "Installing to",
 };
 
 /** What each phase is called while it runs. */
@@ -20,6 +24,8 @@ export const phaseWords: Readonly<Record<ProgressPhase, string>> = {
   "root-image": "Writing the root image",
   "boot-files": "Copying kernel and initramfs",
   deployment: "Preparing the deployment",
+  seal: "Sealing the files",
+  "write-disk": "Writing the disk",
   mark: "Marking what is in use",
   sweep: "Removing what is not in use",
   "check-objects": "Reading every object",

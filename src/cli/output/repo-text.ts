@@ -18,8 +18,9 @@ export function initRepoText(result: InitRepoResult): string {
 
 /** What `repo fsck` found: a line for each problem, who is hit below it, and the sum. */
 export function checkRepoText(report: FsckReport): string {
-  const problems = report.problems.map(({ severity, kind, message, hits }) => {
-    const who = hits.map((hit) => `    hits ${printable(hit)}\n`).join("");
+  const problems = report.problems.map(({ severity, kind, message, hits, files }) => {
+    const named = [...files.map((file) => `is the content of ${file}`), ...hits.map((hit) => `hits ${hit}`)];
+    const who = named.map((line) => `    ${printable(line)}\n`).join("");
     return `${severity}: ${printable(message)} [${kind}]\n${who}`;
   });
   const errors = report.problems.filter(({ severity }) => severity === "error").length;

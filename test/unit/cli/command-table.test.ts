@@ -282,7 +282,7 @@ describe("composefs images", () => {
 describe("a sysroot's life", () => {
   test("switch: deploys, and does nothing when that boots already", async () => {
     expect(shorten(await ok("switch", "--sysroot", sysroot, "--karg", "quiet", layout("v1")))).toMatch(
-      /^oci:SCRATCH\/layout:v1 boots next\n {2}Digest: +sha256:HEX\n {2}Root image: +HEX\n {2}Kernel: +6\.1\.0\n/,
+      /^oci:SCRATCH\/layout:v1 boots next\n {2}Digest: +sha256:HEX\n {2}Root image: +[0-9a-f]{12}\n {2}Kernel: +6\.1\.0\n/,
     );
     expect(await json("switch", "switch", "--sysroot", sysroot, layout("v2"))).toMatchObject({ kind: "deployed" });
     expect(await json("switch", "switch", "--sysroot", sysroot, layout("v2"))).toMatchObject({ kind: "kept" });
@@ -294,10 +294,10 @@ describe("a sysroot's life", () => {
   test("status: shows what boots next first", async () => {
     const text = shorten(await ok("status", "--sysroot", sysroot));
     expect(text).toMatch(
-      /^Test OS 2 \(default\)\n {2}Version: +2-2\n(?: {2}.*\n)+\nTest OS 1 \(rollback\)\n {2}Version: +1-1\n/,
+      /^Test OS 2 \(boots next\)\n {2}Version: +2\n(?: {2}.*\n)+\nTest OS 1 \(rollback\)\n {2}Version: +1\n/,
     );
     expect(await json("status", "status", "--sysroot", sysroot)).toMatchObject({
-      deployments: [{ role: "default" }, { role: "rollback" }],
+      deployments: [{ roles: ["default"] }, { roles: ["rollback"] }],
       problems: [],
     });
   });

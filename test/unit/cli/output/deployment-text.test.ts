@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { statusText, switchText, switchValue } from "../../../../src/cli/output/deployment-text.ts";
+import { rollbackText, switchText, switchValue } from "../../../../src/cli/output/deployment-text.ts";
 import { fromText } from "../../../../src/core/bytes/byte-string.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
 import { parseConfigDigest, parseManifestDigest } from "../../../../src/core/digest/oci-digest.ts";
@@ -7,23 +7,6 @@ import type { SwitchResult } from "../../../../src/operations/switch.ts";
 
 const rootImage = parseObjectId("ab".repeat(32), "sha256");
 const digest = `sha256:${"cd".repeat(32)}`;
-
-describe("statusText", () => {
-  test("statusText: without deployments it says so", () => {
-    expect(statusText({ sysroot: "/s\x1b", deployments: [], foreignBootEntries: [], problems: [] })).toBe(
-      "There is no deployment in /s\\x1b\n",
-    );
-  });
-
-  test("statusText: a deployment of which nothing is known, foreign entries and problems are shown", () => {
-    const lost = { title: null, version: null, imageReference: null, manifestDigest: null, bootDigest: null };
-    const deployments = [{ role: "none" as const, rootImage, ...lost, bootEntries: [] }];
-    expect(statusText({ sysroot: "/s", deployments, foreignBootEntries: ["grub.conf"], problems: ["It is odd"] })).toBe(
-      `Deployment without a boot entry\n  Root image: ${rootImage}\n  Boot entry: none\n\n` +
-        "Boot entry of another program: grub.conf\nProblem: It is odd\n",
-    );
-  });
-});
 
 describe("switchText", () => {
   const result: SwitchResult = {
@@ -49,7 +32,21 @@ describe("switchText", () => {
     expect(switchText(result)).toContain("\n  Kept in /etc: /hosts\\x0a (the image changed them too)\n");
   });
 
+  test("switchText: names clashes apart, where nothing else was kept", () => {
+    const clash = { ...result, etcConflicts: [{ path: fromText("local"), reason: "type-changed" as const }] };
+    expect(switchText(clash)).toContain(
+      "\n  Clash in /etc: local (file here, directory in the image, or the other way round; kept as here)\n",
+    );
+    expect(switchText(clash)).not.toContain("Kept in /etc");
+  });
+
   test("switchValue: paths are text", () => {
     expect(switchValue(result)).toMatchObject({ etcConflicts: [{ path: "/hosts\\x0a", reason: "both-changed" }] });
   });
+});
+
+test("rollbackText: names what boots next by what is known of it", () => {
+  const unknown = { kind: "queued", image: null, bootEntry: "x", quarantined: null, droppedStaged: false } as const;
+  expect(rollbackText({ ...unknown, rootImage })).toBe(`${rootImage} boots next\n`);
+  expect(rollbackText({ ...unknown, rootImage: null })).toBe("nothing boots next\n");
 });

@@ -26,11 +26,20 @@ test("checkRepoText: each problem has its kind and who is hit, and notes are not
       object,
       message: "Object ab is damaged",
       hits: ["os:1", "images/cd"],
+      files: ["/usr/bin/sh"],
     },
-    { kind: "leftover", severity: "note", path: "staging/x", object: null, message: "Left behind", hits: [] },
+    {
+      kind: "leftover",
+      severity: "note",
+      path: "staging/x",
+      object: null,
+      message: "Left behind",
+      hits: [],
+      files: [],
+    },
   ] as const;
   expect(checkRepoText({ ok: false, objects: 2, objectBytes: 3000, streams: 1, images: 1, problems })).toBe(
-    "error: Object ab is damaged [object-damaged]\n    hits os:1\n    hits images/cd\n" +
+    "error: Object ab is damaged [object-damaged]\n    is the content of /usr/bin/sh\n    hits os:1\n    hits images/cd\n" +
       "note: Left behind [leftover]\n" +
       "Checked 2 objects (3.0 kB), 1 stream, 1 root image: 1 error\n",
   );

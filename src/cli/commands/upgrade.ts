@@ -1,0 +1,53 @@
+import type { ByteString } from "../../core/bytes/byte-string.ts";
+import { addExamples } from "../examples.ts";
+import { successStatus, unchangedStatus } from "../exit-status.ts";
+import type { DefineCommand } from "../frame.ts";
+import { sysrootOption } from "../options.ts";
+import { checkUpgradeText, upgradeText, upgradeValue } from "../output/upgrade-text.ts";
+import { addSourceOptions, type SourceWords, sourceSettings } from "../source-options.ts";
+
+interface UpgradeOptions extends SourceWords {
+  readonly sysroot: ByteString;
+  readonly check?: true;
+  readonly apply?: true;
+  readonly downloadOnly?: true;
+  readonly ignoreQuarantine?: true;
+}
+
+/** `osdeploy upgrade` */
+export const define: DefineCommand = (command, frame) => {
+  addSourceOptions(command)
+    .description(
+      "Brings the image that the followed reference names now, and makes it what boots next. On the running system it is staged: all is " +
+        "prepared now, and at shutdown /etc is merged once more and the boot entry added. An image that failed to boot here, or was " +
+        "rolled back from, is in quarantine and left alone until the tag moves to another one. With --check the exit status is " +
+        `${successStatus} when an upgrade would bring something, and ${unchangedStatus} when not.`,
+    )
+    .addOption(sysrootOption())
+    .option("--check", "only ask the registry, and tell what is new")
+    .option("--download-only", "stage it, but leave it out at shutdown, until upgrade is run again without this")
+    .option("--apply", "reboot when something is staged")
+    .option("--ignore-quarantine", "take an image that failed here before, too")
+    .action((options: UpgradeOptions) => {
+      const { sysroot, ignoreQuarantine = false } = options;
+      const request = { ...sourceSettings(options, frame), sysroot, ignoreQuarantine };
+      const how = { apply: options.apply === true, finalizationLocked: options.downloadOnly === true };
+      return options.check
+        ? frame.read(
+            async (system) => (await import("../../operations/check-upgrade.ts")).checkUpgrade(system, request),
+            {
+              text: checkUpgradeText,
+              status: ({ kind }) => (kind === "available" ? successStatus : unchangedStatus),
+            },
+          )
+        : frame.write(
+            async (system) => (await import("../../operations/upgrade.ts")).upgrade(system, { ...request, ...how }),
+            { text: upgradeText, json: upgradeValue },
+          );
+    });
+  addExamples(command, [
+    ["osdeploy upgrade --check", "what is new"],
+    ["osdeploy upgrade", "get it now, and boot it at the next reboot"],
+    ["osdeploy upgrade --apply", "the same, and reboot at once"],
+  ]);
+};

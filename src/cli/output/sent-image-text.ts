@@ -1,0 +1,16 @@
+import type { SentImage } from "../../operations/send-image.ts";
+import { printable } from "./plain-text.ts";
+import { formatFields } from "./table.ts";
+import { formatBytes } from "./units.ts";
+
+/** What was written where. */
+export function sentImageText(result: SentImage): string {
+  const known = result.layers.filter((layer) => layer.known).length;
+  const formats = [...new Set(result.layers.map(({ format }) => format))].join(", ");
+  return formatFields([
+    ["Written to", printable(result.destination)],
+    ["Digest", result.manifestDigest],
+    ["Layers", `${result.layers.length} (${formats}), ${known} already there`],
+    ["Sent", formatBytes(result.sentBytes)],
+  ]);
+}
