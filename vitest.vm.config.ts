@@ -4,8 +4,10 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/vm/**/*.test.ts"],
-    testTimeout: 60_000,
+    testTimeout: 1_800_000,
     hookTimeout: 1_000_000,
     fileParallelism: false,
+    // what several test files use is made once a run
+    env: { OSDEPLOY_VM_RUN: `${process.pid} ${Date.now()}` },
   },
 });

@@ -40,6 +40,25 @@ export class Trixie {
     return [...stdout.matchAll(/=> (\/\S+)/g)].map(([, path = ""]) => path);
   }
 
+  /** The words that start QEMU, to be run in {@link environment}. */
+  qemu(...args: readonly string[]): readonly [string, ...string[]] {
+    const data = ["-L", this.path("usr/share/qemu"), "-L", this.path("usr/share/seabios")];
+    return this.command("usr/bin/qemu-system-x86_64", ...data, ...args);
+  }
+
+  get environment(): NodeJS.ProcessEnv {
+    return { ...process.env, QEMU_MODULE_DIR: join(this.libraries, "qemu") };
+  }
+
+  get firmwareCode(): string {
+    return this.path("usr/share/OVMF/OVMF_CODE_4M.fd");
+  }
+
+  /** A template. */
+  get firmwareVariables(): string {
+    return this.path("usr/share/OVMF/OVMF_VARS_4M.fd");
+  }
+
   get kernel(): string {
     return this.path(`boot/vmlinuz-${this.#kernelVersion}`);
   }

@@ -1,0 +1,74 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Guest } from "./guest-machine.ts";
+import { GuestRegistry } from "./guest-registry.ts";
+import { deadlineSeconds, findMachineRoom, needs } from "./os-disk.ts";
+import { bootedGuest, digestsByRole, releaseOf, statusOf } from "./os-guest.ts";
+
+const trixie = findMachineRoom();
+
+/** An image that is broken, what is seen of it, and what the record of it has to say. */
+const broken = [
+  // All of its tries, as they are given.
+  {
+    tag: "panic",
+    tries: 3,
+    sign: /Kernel panic - not syncing: sysrq triggered crash/g,
+    reason: /3 boots of it did not complete/,
+  },
+  // Of these the tries are taken away but one: they take longer, and who counts them is the same.
+  {
+    tag: "hang",
+    tries: 1,
+    sign: /A start job is running for .*Hang|deadline/gi,
+    reason: /not complete|within|deadline/i,
+  },
+  { tag: "sick", tries: 1, sign: /sick/g, reason: /sick/ },
+] as const;
+
+describe.skipIf(trixie === undefined)(`an upgrade to an image that does not boot well ${needs}`, () => {
+  let registry: GuestRegistry;
+  let v1: string;
+  let guest: Guest | undefined;
+  beforeAll(async () => {
+    registry = await GuestRegistry.start("v1");
+    v1 = await registry.offer("v1");
+  });
+  afterEach(async () => await guest?.cutPower());
+  afterAll(async () => await registry?.stop());
+
+  test.each(broken)(
+    "$tag: falls back by itself, and is left alone from then on",
+    async ({ tag, tries, sign, reason }) => {
+      if (trixie === undefined) return;
+      guest = await bootedGuest(trixie, `way-back-${tag}`);
+      const bad = await registry.offer(tag);
+      expect(await guest.json("osdeploy --json upgrade")).toMatchObject({ kind: "staged" });
+      await guest.output("systemctl stop osdeploy-finalize-staged.service");
+      const entry = "/boot/loader/entries/osdeploy-000002";
+      await guest.output(`grep -q composefs= ${entry}+3.conf`);
+      if (tries !== 3) {
+        await guest.output(`sed -i s/deadline=${deadlineSeconds}/deadline=60/ ${entry}+3.conf`);
+        await guest.output(`mv ${entry}+3.conf ${entry}+${tries}.conf && sync`);
+      }
+      const from = guest.console.length;
+      await guest.reboot();
+      // Shells of boots that fail come and go: what counts is the one that stays.
+      await guest.until("the start of the last entry", starts(guest, from, tries + 1), 1_500_000);
+      guest.forgetShells();
+      await guest.ready();
+      await guest.run("systemctl is-system-running --wait");
+      expect(await releaseOf(guest)).toBe("v1");
+      expect(guest.console.slice(from).match(sign)?.length, guest.console.slice(from)).toBeGreaterThanOrEqual(tries);
+      const status = await statusOf(guest);
+      expect(digestsByRole(status)).toMatchObject({ booted: v1, default: v1 });
+      expect(status.quarantine).toMatchObject([{ manifestDigest: bad, reason: expect.stringMatching(reason) }]);
+      expect(await guest.json("osdeploy --json upgrade")).toMatchObject({ kind: "quarantined", manifestDigest: bad });
+      expect((await statusOf(guest)).staged).toBeNull();
+    },
+  );
+});
+
+/** Whether the console has seen so many starts of a loader since `from`. */
+function starts(guest: Guest, from: number, count: number) {
+  return () => ((guest.console.slice(from).match(/BdsDxe: starting/g)?.length ?? 0) >= count ? true : undefined);
+}
