@@ -17,8 +17,19 @@ const allOfCore = [
   "core/oci",
   "core/boot",
   "core/deployment",
+  "core/disk",
+  "core/trust",
+  "core/zstd-chunked",
 ];
-const commandFolders = ["cli/commands", "cli/commands/image", "cli/commands/repo", "cli/commands/composefs"];
+const commandFolders = [
+  "cli/commands",
+  "cli/commands/image",
+  "cli/commands/repo",
+  "cli/commands/quarantine",
+  "cli/commands/composefs",
+  "cli/commands/install",
+  "cli/commands/lab",
+];
 const command: LayerRow = {
   folders: [...values, "core/oci", "operations", "cli", "cli/output"],
   modules: ["commander"],
@@ -43,18 +54,36 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   // A layer's splitstream is its tar in another shape: who reads the layer from it reads tar headers.
   "core/splitstream": { folders: [...trees, "core/tar"], modules: [] },
   "core/oci": { folders: values, modules: [] },
-  "core/boot": { folders: trees, modules: [] },
+  // Packs layers: a tar and what OCI says of one.
+  "core/zstd-chunked": { folders: [...values, "core/tar"], modules: [] },
+  // What a signature policy says of an image; node:crypto is in core/digest.
+  "core/trust": { folders: [...values, "core/oci"], modules: [] },
+  // smol-toml reads the kernel arguments that images bring: it is text to values, and no more.
+  "core/boot": { folders: trees, modules: ["smol-toml"] },
   "core/deployment": { folders: [...trees, "core/oci", "core/boot"], modules: [] },
+  // What is on a new disk: partitions, and the inodes of its root.
+  "core/disk": { folders: trees, modules: [] },
   // The one place that knows the machine: all of Node, and the C library.
   linux: { folders: allOfCore, modules: ["koffi", "node:*"] },
   repo: store,
-  "image-source": { folders: store.folders, modules: ["undici", "node:stream", "node:buffer"] },
+  // smol-toml reads registries.conf, yaml registries.d; node:tls only puts authorities and client certificates together.
+  "image-source": {
+    folders: store.folders,
+    modules: ["undici", "smol-toml", "yaml", "node:stream", "node:buffer", "node:tls"],
+  },
   // ini reads origin files, which bootc writes too.
   sysroot: { folders: store.folders, modules: ["ini"] },
   bootloader: store,
+  // Makes file systems and puts the disk together; what is on them is told by operations.
+  disk: store,
+  // Virtual machines: node:net for QEMU's sockets and the guest's ssh, node:http for the images that guests are offered.
+  lab: {
+    folders: store.folders,
+    modules: ["node:http", "node:net", "node:stream", "node:stream/promises", "node:timers/promises"],
+  },
   // The import runs whole layers in worker threads; to start, feed and stop them is the pull's own business.
   operations: {
-    folders: [...allOfCore, "linux", "repo", "image-source", "sysroot", "bootloader"],
+    folders: [...allOfCore, "linux", "repo", "image-source", "sysroot", "bootloader", "disk", "lab"],
     modules: ["node:worker_threads"],
   },
   // `cli` asks operations, and never a store. It opens Linux once, in order to hand it down.

@@ -17,7 +17,8 @@ const refused = new Map<string, string>([
 /** File and folder names that use a refused word, alone or as a part between dashes, dots and underscores. */
 export function badNames(paths: readonly string[]): readonly Violation[] {
   return paths.flatMap((path) => {
-    const words = path.split(/[/._-]/);
+    // the ending of systemd's units is systemd's word
+    const words = path.replace(/\.service$/, "").split(/[/._-]/);
     return words.filter((word) => refused.has(word)).map((word) => `${path}: "${word}" ${refused.get(word)}`);
   });
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const node = process.execPath;
-const osdeploy = [node, join(root, "dist/cli/main.js")];
+const osdeploy = [node, process.env.OSDEPLOY_BENCH_MAIN ?? join(root, "dist/cli/main.js")];
 const here = (name) => join(root, "test/bench", name);
 
 /**
@@ -55,6 +55,23 @@ export function groups({ store }) {
         { of: "v2 after v1", to: "zstd", figure: "wall", atMost: 0.7 },
         { of: "zstd", figure: "peak", atMost: 220 },
         { of: "v2 after v1", figure: "peak", atMost: 220 },
+      ],
+    },
+    {
+      name: "parts",
+      about:
+        "pulls of a zstd:chunked image, sha512, from an OCI layout, stores on tmpfs: what is here is not read again",
+      needs: [`${images}/chunked`, `${images}/gzip`],
+      runs: [
+        { name: "chunked", prepare: [init()], command: pull("chunked", "v1") },
+        { name: "chunked v2 after v1", prepare: [init(), pull("chunked", "v1")], command: pull("chunked", "v2") },
+        { name: "chunked v3 after v1", prepare: [init(), pull("chunked", "v1")], command: pull("chunked", "v3") },
+        { name: "chunked v3 after gzip v1", prepare: [init(), pull("gzip", "v1")], command: pull("chunked", "v3") },
+      ],
+      ratios: [
+        { of: "chunked v2 after v1", to: "chunked", figure: "wall", atMost: 0.8 },
+        { of: "chunked v3 after v1", to: "chunked", figure: "wall", atMost: 0.7 },
+        { of: "chunked v3 after gzip v1", to: "chunked", figure: "wall", atMost: 1 },
       ],
     },
     {

@@ -3,6 +3,7 @@
 // Times osdeploy against its peers and bounds, interleaved, and prints medians and ratios; see docs/design/performance.md.
 // It needs real images: OSDEPLOY_BENCH_IMAGES names a folder with the OCI layouts gzip/ and zstd/, each with the tags v1
 // and v2. OSDEPLOY_BENCH_STORE is a folder on a tmpfs for the stores (default /dev/shm), OSDEPLOY_BENCH_DISK one on a disk.
+// OSDEPLOY_BENCH_MAIN is the program to measure (default dist/cli/main.js).
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { groups } from "./groups.mjs";
