@@ -67,8 +67,8 @@ function isForSigning({ usages }: Certificate): boolean {
 
 /** Whether so many authorities may stand below this one: basicConstraints may say. */
 function allowsBelow({ der }: Certificate, count: number): boolean {
-  const constraints = extensionsOf(der).find(({ name }) => name === basicConstraints);
-  const [, pathLength] = constraints === undefined ? [] : derElements(constraints.value).flatMap(insideOf);
+  const constraints = extensionsOf(der).filter(({ name }) => name === basicConstraints);
+  const [, pathLength] = constraints.flatMap(({ value }) => derElements(value).flatMap(insideOf));
   return pathLength === undefined || count <= pathLength.content.reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
