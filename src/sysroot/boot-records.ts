@@ -68,10 +68,17 @@ export function removeNote(files: LinuxFiles, paths: SysrootPaths, name: NoteNam
 
 const collecting = "collecting";
 
-/** Notes that deployments are being taken away: until {@link endCollection} the repo may hold what only they needed. */
+/**
+ * Notes that deployments are being taken away: until {@link endCollection} the repo may hold what only they needed. On a full
+ * disk there is no note, for room is what the collection is to make; stopped then, it leaves what only a whole one finds.
+ */
 export function beginCollection(files: LinuxFiles, paths: SysrootPaths): void {
-  const place = { root: paths.root, directory: "state/osdeploy", name: collecting };
-  if (!isCollecting(files, paths)) writeDurably(files, place, "");
+  if (isCollecting(files, paths)) return;
+  try {
+    writeDurably(files, { root: paths.root, directory: "state/osdeploy", name: collecting }, "");
+  } catch (error) {
+    if (!(error instanceof OsdeployError && error.code === "no-space")) throw error;
+  }
 }
 
 export function endCollection(files: LinuxFiles, paths: SysrootPaths): void {

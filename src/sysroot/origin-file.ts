@@ -66,7 +66,10 @@ export function formatOrigin(origin: Origin): string {
     ...(origin.verifiedBy.length > 0 && { osdeploy: { "verified-by": JSON.stringify(origin.verifiedBy) } }),
   });
   const back = parseOrigin(text);
-  if (back.imageReference !== origin.imageReference || back.verifiedBy.join() !== origin.verifiedBy.join()) {
+  if (
+    back.imageReference !== origin.imageReference ||
+    JSON.stringify(back.verifiedBy) !== JSON.stringify(origin.verifiedBy)
+  ) {
     throw new OsdeployError(
       "bad-format",
       `Cannot write the origin file: "${origin.imageReference}" does not survive it`,

@@ -51,6 +51,9 @@ const complete: Step = (linux) => bootComplete(systemOn(linux), { sysroot: physi
 const goBack: Step = (linux) => rollback(systemOn(linux), { sysroot: physicalRoot, apply: false });
 const collect: Step = (linux) =>
   collectDeployments(systemOn(linux), { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: false });
+/** As a unit does it after each good boot. */
+const collectAtBoot: Step = (linux) =>
+  collectDeployments(systemOn(linux), { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: true });
 const start: Step = async (linux) => boot(linux);
 
 /** What an administrator does to the /etc that is running. */
@@ -127,6 +130,12 @@ const scenarios: readonly Scenario[] = [
     prepare: [...upgraded, complete, switchTo("v3"), finalize, start, complete, editEtc],
     operate: collect,
     recover: collect,
+  },
+  {
+    name: "gc after two upgrades, as at each boot",
+    prepare: [...upgraded, complete, switchTo("v3"), finalize, start, complete, editEtc],
+    operate: collectAtBoot,
+    recover: collectAtBoot,
   },
 ];
 

@@ -40,11 +40,10 @@ export class OfflineDisk {
    * kernel would find them after it has replayed the journal. Names that nothing trusts are passed over.
    */
   damagedObjects(directory: string): readonly string[] {
-    const [place, root] = [`${this.file}.objects`, `${this.file}.root`];
+    const place = `${this.file}.objects`;
     rmSync(place, { recursive: true, force: true });
     mkdirSync(place);
-    const part = `driver=raw,offset=${this.#root},size=${this.rootBytes},file.filename=${this.file}`;
-    this.#run("usr/bin/qemu-img", "convert", "--image-opts", "-O", "raw", part, root);
+    const root = this.#copyRoot();
     // 1: there was something to do, and it is done.
     if ((this.#trixie.run("usr/sbin/e2fsck", "-fp", root).status ?? 8) > 1)
       throw new Error(`e2fsck cannot repair ${root}`);
@@ -54,6 +53,21 @@ export class OfflineDisk {
     );
     for (const path of [place, root]) rmSync(path, { recursive: true });
     return damaged;
+  }
+
+  /** Checks the root file system as it is; throws where e2fsck finds anything. */
+  checkRoot(): void {
+    const root = this.#copyRoot();
+    this.#run("usr/sbin/e2fsck", "-fn", root);
+    rmSync(root);
+  }
+
+  /** The root file system in a file of its own: e2fsck loses an offset when it replays a journal. */
+  #copyRoot(): string {
+    const root = `${this.file}.root`;
+    const part = `driver=raw,offset=${this.#root},size=${this.rootBytes},file.filename=${this.file}`;
+    this.#run("usr/bin/qemu-img", "convert", "--image-opts", "-O", "raw", part, root);
+    return root;
   }
 
   /** Runs one of mtools' programs on the boot partition, whose drive has no letter: `::/loader`. */

@@ -52,6 +52,7 @@ describe("upgradeLabMachine", () => {
       rebooting: true,
     });
     expect(commands).toEqual([
+      "systemctl is-system-running --wait --quiet",
       `osdeploy switch --tls-verify=false 10.0.2.2:${registryPort}/one:latest`,
       "systemctl --no-block reboot",
     ]);
