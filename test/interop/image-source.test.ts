@@ -1,5 +1,5 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,10 +13,10 @@ import { openLinux } from "../../src/linux/live-linux.ts";
 import { type BuiltImage, buildImage, buildIndex } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { FakeRegistry } from "../fakes/fake-registry.ts";
+import { hasDockerRegistry, startDockerRegistry } from "../tools/docker-registry.ts";
 import { findTool } from "../tools/find-tool.ts";
 
 const skopeo = findTool("skopeo");
-const registryProgram = findTool("docker-registry");
 const directory = mkdtempSync(join(tmpdir(), "interop-source-"));
 const running: { stop(): unknown }[] = [];
 const run = promisify(execFile);
@@ -112,74 +112,54 @@ describe.skipIf(skopeo === undefined)("skopeo as the judge of our fake registry 
   });
 });
 
-describe.skipIf(skopeo === undefined || registryProgram === undefined)(
-  "a real registry (needs skopeo and docker-registry)",
-  () => {
-    let host = "";
+describe.skipIf(!hasDockerRegistry)("a real registry (needs skopeo and docker-registry)", () => {
+  let host = "";
 
-    beforeAll(async () => {
-      const config = join(directory, "registry.yml");
-      const storage = `storage: {filesystem: {rootdirectory: ${join(directory, "registry")}}}`;
-      writeFileSync(config, `version: 0.1\n${storage}\nhttp: {addr: "127.0.0.1:0"}\n`);
-      const env = { ...process.env, OTEL_TRACES_EXPORTER: "none" };
-      const registry = spawn(String(registryProgram), ["serve", config], { stdio: ["ignore", "ignore", "pipe"], env });
-      running.push({ stop: () => registry.kill() });
-      host = `127.0.0.1:${await portOf(registry)}`;
-      for (const tag of ["v1", "index"]) {
-        await copy(
-          `oci:${layout}:${tag}`,
-          `docker://${host}/lab/os:${tag}`,
-          "--dest-tls-verify=false",
-          "--preserve-digests",
-          "--all",
-        );
-      }
-    });
+  beforeAll(async () => {
+    const registry = await startDockerRegistry(join(directory, "registry"));
+    running.push(registry);
+    host = registry.host;
+    for (const tag of ["v1", "index"]) {
+      await copy(
+        `oci:${layout}:${tag}`,
+        `docker://${host}/lab/os:${tag}`,
+        "--dest-tls-verify=false",
+        "--preserve-digests",
+        "--all",
+      );
+    }
+  });
 
-    test("by tag and by digest: the same image", async () => {
-      for (const name of ["lab/os:v1", `lab/os@${image.manifestDigest}`]) {
-        const resolved = await readImage(`docker://${host}/${name}`);
-        expect(resolved.manifest.digest).toBe(image.manifestDigest);
-        expect(diffIds(resolved)).toEqual(image.layers.map((layer) => layer.diffId));
-      }
-    });
-
-    test("an index: the image for the platform", async () => {
-      const resolved = await readImage(`${host}/lab/os:index`);
+  test("by tag and by digest: the same image", async () => {
+    for (const name of ["lab/os:v1", `lab/os@${image.manifestDigest}`]) {
+      const resolved = await readImage(`docker://${host}/${name}`);
       expect(resolved.manifest.digest).toBe(image.manifestDigest);
-      expect(resolved.index?.mediaType).toBe("application/vnd.oci.image.index.v1+json");
-    });
+      expect(diffIds(resolved)).toEqual(image.layers.map((layer) => layer.diffId));
+    }
+  });
 
-    test("an unknown tag: the registry's words", async () => {
-      await expect(readImage(`${host}/lab/os:v9`)).rejects.toMatchObject({
-        code: "not-found",
-        message: `Cannot fetch manifest of docker://${host}/lab/os:v9: the registry says "manifest unknown" (404)`,
-      });
-    });
+  test("an index: the image for the platform", async () => {
+    const resolved = await readImage(`${host}/lab/os:index`);
+    expect(resolved.manifest.digest).toBe(image.manifestDigest);
+    expect(resolved.index?.mediaType).toBe("application/vnd.oci.image.index.v1+json");
+  });
 
-    test("a range: exactly the rest", async () => {
-      const source = openImageSource(parseImageReference(`${host}/lab/os:v1`), openLinux(), {
-        environment: { variables: {}, userId: 4_000_000 },
-      });
-      const [layer] = (await source.resolve(parsePlatform("amd64"))).layers;
-      if (layer === undefined) throw new Error("the image has layers");
-      const pieces: Uint8Array[] = [];
-      for await (const piece of source.openBlob(layer, { offsetBytes: 100 })) pieces.push(piece);
-      expect(Buffer.concat(pieces).equals(Buffer.from(image.layers[0]?.blob ?? []).subarray(100))).toBe(true);
-      await source.close();
-    });
-  },
-);
-
-/** The port that the registry chose, from its log. */
-function portOf(registry: ChildProcess): Promise<string> {
-  return new Promise((found, failed) => {
-    let log = "";
-    registry.on("exit", () => failed(new Error(`the registry ended: ${log}`)));
-    registry.stderr?.on("data", (piece: Buffer) => {
-      log += piece.toString();
-      const port = /listening on 127\.0\.0\.1:([0-9]+)/.exec(log)?.[1];
-      if (port !== undefined) found(port);
+  test("an unknown tag: the registry's words", async () => {
+    await expect(readImage(`${host}/lab/os:v9`)).rejects.toMatchObject({
+      code: "not-found",
+      message: `Cannot fetch manifest of docker://${host}/lab/os:v9: the registry says "manifest unknown" (404)`,
     });
   });
-}
+
+  test("a range: exactly the rest", async () => {
+    const source = openImageSource(parseImageReference(`${host}/lab/os:v1`), openLinux(), {
+      environment: { variables: {}, userId: 4_000_000 },
+    });
+    const [layer] = (await source.resolve(parsePlatform("amd64"))).layers;
+    if (layer === undefined) throw new Error("the image has layers");
+    const pieces: Uint8Array[] = [];
+    for await (const piece of source.openBlob(layer, { offsetBytes: 100 })) pieces.push(piece);
+    expect(Buffer.concat(pieces).equals(Buffer.from(image.layers[0]?.blob ?? []).subarray(100))).toBe(true);
+    await source.close();
+  });
+});

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,8 +11,8 @@ import { openImageSource } from "../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
 import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
+import { type DockerRegistry, startDockerRegistry } from "../tools/docker-registry.ts";
 import { findTool } from "../tools/find-tool.ts";
-import { startRegistry } from "../tools/registry-process.ts";
 
 const tools = {
   skopeo: findTool("skopeo"),
@@ -26,7 +26,7 @@ describe.skipIf(missing.length > 0)(`signatures made by others (missing: ${missi
   const directory = mkdtempSync(join(tmpdir(), "interop-trust-"));
   const home = join(directory, "home");
   const lookaside = join(directory, "lookaside");
-  let registry: ChildProcess;
+  let registry: DockerRegistry;
   let host = "";
   let v1: BuiltImage;
   let v2: BuiltImage;
@@ -86,9 +86,8 @@ describe.skipIf(missing.length > 0)(`signatures made by others (missing: ${missi
     for (const name of ["home/.config/containers/registries.d", "gnupg", "lookaside"]) {
       mkdirSync(join(directory, name), { recursive: true, mode: 0o700 });
     }
-    const started = await startRegistry(String(tools["docker-registry"]), join(directory, "registry"));
-    registry = started.process;
-    host = started.host;
+    registry = await startDockerRegistry(join(directory, "registry"));
+    host = registry.host;
     [v1, v2] = (await Promise.all(
       ["1", "2"].map((version) => buildImage({ layers: [[{ path: "usr/" }]], labels: { version } })),
     )) as [BuiltImage, BuiltImage];
@@ -145,8 +144,8 @@ describe.skipIf(missing.length > 0)(`signatures made by others (missing: ${missi
     );
   }
 
-  afterAll(() => {
-    registry?.kill();
+  afterAll(async () => {
+    await registry?.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 

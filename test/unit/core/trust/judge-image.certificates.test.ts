@@ -1,55 +1,27 @@
 import { describe, expect, test } from "vitest";
-import { OsdeployError } from "../../../../src/core/errors.ts";
-import { parseRegistryName } from "../../../../src/core/oci/registry-name.ts";
-import { type FoundSignature, type JudgingMeans, judgeImage } from "../../../../src/core/trust/judge-image.ts";
-import { parsePolicy } from "../../../../src/core/trust/policy.ts";
+import type { FoundSignature } from "../../../../src/core/trust/judge-image.ts";
+import {
+  byAny,
+  data,
+  digest,
+  judge,
+  key,
+  keyed,
+  log,
+  other,
+  payload,
+  rejection,
+  stranger,
+} from "../../../builders/judging.ts";
 import {
   attachment,
   bundle,
   certifiedKey,
-  cosignPayload,
   derOf,
-  makeKey,
   type SigningKey,
   signStatement,
   trustVector,
 } from "../../../builders/signatures.ts";
-
-const digest = `sha256:${"d".repeat(64)}`;
-const other = `sha256:${"e".repeat(64)}`;
-const reference = "quay.io/os:v1";
-const payload = cosignPayload(digest, reference);
-const [key, stranger, log] = [makeKey(), makeKey(), makeKey()];
-
-const data = (text: string) => Buffer.from(text).toString("base64");
-const means: JudgingMeans = {
-  readKey: (path) => {
-    if (path === "/key.pub") return Buffer.from(key.pem);
-    throw new OsdeployError("not-found", `Cannot read ${path}`);
-  },
-  openMessage: (message, keyrings) => {
-    if (message.length === 0) throw new OsdeployError("digest-mismatch", "Cannot accept the OpenPGP signature: bad");
-    return { payload: message, fingerprint: `F${keyrings.length}` };
-  },
-};
-
-/** Judges an image with these signatures by one requirement, or several. */
-function judge(requirement: object | readonly object[], signatures: readonly FoundSignature[], name = reference) {
-  const text = JSON.stringify({ default: [requirement].flat() });
-  const { fallback } = parsePolicy(new TextEncoder().encode(text), "p");
-  return judgeImage(fallback, { name: parseRegistryName(name), manifestDigest: digest, signatures }, means);
-}
-
-/** What is said of the only signature that did not do. */
-function rejection(requirement: object, signature: FoundSignature): string {
-  const verdict = judge(requirement, [signature]);
-  if (verdict.accepted) throw new Error("It was accepted");
-  expect(verdict.reason).toBe("none of its signatures is good");
-  return verdict.rejected.join("\n");
-}
-
-const keyed = (more: object = {}) => ({ type: "sigstoreSigned", keyPath: "/key.pub", ...more });
-const byAny = { signedIdentity: { type: "matchRepository" } };
 
 describe("judgeImage with certificates", () => {
   const inside = 1_781_525_000;
