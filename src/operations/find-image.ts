@@ -37,16 +37,36 @@ export function findImage(repo: Repo, words: string): StoredImage {
   return readStoredImage(repo, findManifest(repo, words));
 }
 
+/**
+ * The tag that `words` name: as it stands, or as the reference that was pulled.
+ *
+ * @throws OsdeployError `not-found` when the repo has no such tag.
+ */
+export function findTag(repo: Repo, words: string): string {
+  const tag = knownTag(repo, words);
+  if (tag === undefined) throw notFound(repo, words);
+  return tag;
+}
+
 function findManifest(repo: Repo, words: string): ManifestDigest {
-  const tagged = resolveTag(repo, words) ?? resolveTag(repo, canonicalTag(repo, words) ?? words);
+  const tag = knownTag(repo, words);
+  const tagged = tag === undefined ? undefined : resolveTag(repo, tag);
   if (tagged !== undefined) return tagged;
   if (/^sha(256|512):/.test(words)) {
     const digest = parseManifestDigest(words);
     if (findStream(repo, manifestStreamName(digest)) !== undefined) return digest;
   }
+  throw notFound(repo, words);
+}
+
+function knownTag(repo: Repo, words: string): string | undefined {
+  return [words, canonicalTag(repo, words) ?? words].find((tag) => resolveTag(repo, tag) !== undefined);
+}
+
+function notFound(repo: Repo, words: string): OsdeployError {
   const tags = listTags(repo).map(({ tag }) => tag);
   const state = tags.length === 0 ? "the repo holds no image" : `the repo holds ${tags.slice(0, 8).join(", ")}`;
-  throw new OsdeployError("not-found", `Cannot find image "${words}": ${state}`, { facts: { image: words } });
+  return new OsdeployError("not-found", `Cannot find image "${words}": ${state}`, { facts: { image: words } });
 }
 
 /**

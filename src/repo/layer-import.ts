@@ -1,9 +1,9 @@
-import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { type DiffId, type LayerDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Compression } from "../core/oci/media-type.ts";
 import { defaultTarLimits, type TarLimits } from "../core/tar/tar-limits.ts";
 import { TarScanner } from "../core/tar/tar-scanner.ts";
+import { type BlobPair, openBlobPair } from "../linux/blob-pair.ts";
 import type { Decoder } from "../linux/decoder.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { openDecoder } from "../linux/open-decoder.ts";
@@ -78,8 +78,8 @@ export class LayerImport {
   readonly #sink: LayerSink;
   readonly #scanner: TarScanner;
   readonly #decoder: Decoder;
-  readonly #layerHasher: BlobHasher;
-  readonly #diffHasher: BlobHasher;
+  /** Of the layer, and of its tar. */
+  readonly #digests: BlobPair;
   readonly #window = new Uint8Array(windowBytes);
   /** What of the window is not scanned yet. */
   #start = 0;
@@ -96,8 +96,7 @@ export class LayerImport {
     this.#staging = staging;
     this.#sink = new LayerSink(files, staging, layer.known ?? new Map());
     this.#scanner = new TarScanner(this.#sink, { limits: this.#limits.tar });
-    this.#layerHasher = new BlobHasher(splitDigest(layer.digest).algorithm);
-    this.#diffHasher = new BlobHasher(splitDigest(layer.diffId).algorithm);
+    this.#digests = openBlobPair(splitDigest(layer.digest).algorithm, splitDigest(layer.diffId).algorithm);
     this.#decoder = openDecoder(layer.compression);
   }
 
@@ -112,13 +111,13 @@ export class LayerImport {
     if (this.#receivedBytes > this.#layer.sizeBytes) {
       throw this.#mismatch(`more than its ${this.#layer.sizeBytes} bytes came`);
     }
-    this.#layerHasher.update(bytes);
-    if (this.#contentError !== undefined) return;
+    this.#digests.offer(bytes);
     try {
-      this.#decode(bytes);
+      if (this.#contentError === undefined) this.#decode(bytes);
     } catch (error) {
       this.#contentError = asContentError(error);
     }
+    this.#digests.settle();
   }
 
   /**
@@ -132,7 +131,7 @@ export class LayerImport {
     if (this.#contentError !== undefined) throw this.#contentError;
     this.#decoder.finish();
     this.#scanner.finish();
-    const diffId = this.#diffHasher.measured();
+    const diffId = this.#digests.measuredSecond();
     if (diffId !== this.#layer.diffId) throw this.#mismatch(`its tar measures to ${diffId}, not ${this.#layer.diffId}`);
     const { id, stats } = this.#sink.finish();
     return {
@@ -178,7 +177,7 @@ export class LayerImport {
   #take(decoded: Uint8Array): void {
     this.#tarBytes += decoded.length;
     this.#checkTarBytes();
-    this.#diffHasher.update(decoded);
+    this.#digests.update(decoded);
     this.#end += decoded.length;
     this.#start += this.#scanner.scan(this.#window, this.#start, this.#end);
   }
@@ -197,7 +196,7 @@ export class LayerImport {
     const { sizeBytes, digest } = this.#layer;
     if (this.#receivedBytes !== sizeBytes)
       throw this.#mismatch(`only ${this.#receivedBytes} of its ${sizeBytes} bytes came`);
-    const measured = this.#layerHasher.measured();
+    const measured = this.#digests.measuredFirst();
     if (measured !== digest) throw this.#mismatch(`its bytes measure to ${measured}`);
   }
 

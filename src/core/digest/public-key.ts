@@ -39,6 +39,12 @@ export function isSameKey(a: PublicKey, b: PublicKey): boolean {
   return a.equals(b);
 }
 
+/** A key as bytes: DER of its SubjectPublicKeyInfo, and of Ed25519 the key itself. */
+export function keyBytes(key: PublicKey): { readonly spki: Uint8Array; readonly ed25519: Uint8Array | undefined } {
+  const spki = new Uint8Array(key.export({ type: "spki", format: "der" }));
+  return { spki, ed25519: key.asymmetricKeyType === "ed25519" ? spki.subarray(-32) : undefined };
+}
+
 /** A certificate, with what the policy of an image asks of it. Times are in seconds since 1970. */
 export interface Certificate {
   readonly publicKey: PublicKey;

@@ -1,4 +1,3 @@
-import { element } from "../bytes/element.ts";
 import { toHex } from "../bytes/hex.ts";
 import { assert } from "../errors.ts";
 import {
@@ -73,14 +72,20 @@ export class VerityBatch {
 
   /** Measures all that is in the batch, which is empty then, also when `onMeasured` throws. */
   measure(): void {
-    const ids = this.#digests();
+    const hex = this.#digests();
     const contents = this.#contents;
     this.clear();
-    for (const [i, { block, sizeBytes, awaited }] of contents.entries()) {
-      const id = element(ids, i);
-      awaited.settle(id);
-      this.#onMeasured(id, this.#blocks.subarray(block * verityBlockSize, block * verityBlockSize + sizeBytes));
+    let at = 0;
+    for (const content of contents) {
+      this.#settle(content, hex.slice(at, at + 2 * this.#hashLength) as ObjectId);
+      at += 2 * this.#hashLength;
     }
+  }
+
+  #settle({ block, sizeBytes, awaited }: Batched, id: ObjectId): void {
+    awaited.settle(id);
+    const start = block * verityBlockSize;
+    this.#onMeasured(id, this.#blocks.subarray(start, start + sizeBytes));
   }
 
   /** Drops all that is in the batch. */
@@ -89,39 +94,66 @@ export class VerityBatch {
     this.#usedBlocks = 0;
   }
 
-  #digests(): readonly ObjectId[] {
-    const length = this.#hashLength;
+  /** Hex of all digests, one after the other: each conversion has its price. */
+  #digests(): string {
     this.#hashBlocks(this.#descriptors(this.#roots()), this.#hashes, 0, verityDescriptorSize);
-    // All at once, and then cut: each conversion has its price.
-    const hex = toHex(this.#hashes.subarray(0, this.#contents.length * length));
-    return this.#contents.map((_, i) => hex.slice(2 * length * i, 2 * length * (i + 1)) as ObjectId);
+    return toHex(this.#hashes.subarray(0, this.#contents.length * this.#hashLength));
   }
 
   /** The hashes at the top of the contents' trees: of a lone block that of the block, else that of all their hashes. */
-  #roots(): readonly Uint8Array[] {
+  #roots(): Uint8Array {
     const length = this.#hashLength;
     this.#hashBlocks(this.#blocks.subarray(0, this.#usedBlocks * verityBlockSize), this.#hashes, 0);
-    const hashes = this.#hashes.slice(0, this.#usedBlocks * length);
-    const tall = this.#contents.filter(({ sizeBytes }) => sizeBytes > verityBlockSize);
-    const levels = new Uint8Array(tall.length * verityBlockSize);
-    tall.forEach(({ block, sizeBytes }, i) => {
-      levels.set(hashes.subarray(block * length, (block + blocksOf(sizeBytes)) * length), i * verityBlockSize);
-    });
+    const levels = this.#levels();
+    const roots = new Uint8Array(this.#contents.length * length);
+    let to = 0;
+    for (const { block, sizeBytes } of this.#contents) {
+      if (sizeBytes <= verityBlockSize) roots.set(this.#hashes.subarray(block * length, (block + 1) * length), to);
+      to += length;
+    }
     this.#hashBlocks(levels, this.#hashes, 0);
-    let level = 0;
-    return this.#contents.map(({ block, sizeBytes }) => {
-      const [from, at] = sizeBytes > verityBlockSize ? [this.#hashes, level++] : [hashes, block];
-      return from.subarray(at * length, (at + 1) * length);
-    });
+    this.#putTallRoots(roots);
+    return roots;
   }
 
-  #descriptors(roots: readonly Uint8Array[]): Uint8Array {
-    const descriptors = new Uint8Array(roots.length * verityDescriptorSize);
-    this.#contents.forEach(({ sizeBytes }, i) => {
-      const at = i * verityDescriptorSize;
-      const target = descriptors.subarray(at, at + verityDescriptorSize);
-      writeVerityDescriptor(target, { algorithm: this.#algorithm, sizeBytes, root: element(roots, i) });
-    });
+  /** The block of hashes of each content that has several. */
+  #levels(): Uint8Array {
+    const length = this.#hashLength;
+    const tall = this.#contents.filter(({ sizeBytes }) => sizeBytes > verityBlockSize);
+    const levels = new Uint8Array(tall.length * verityBlockSize);
+    let to = 0;
+    for (const { block, sizeBytes } of tall) {
+      levels.set(this.#hashes.subarray(block * length, (block + blocksOf(sizeBytes)) * length), to);
+      to += verityBlockSize;
+    }
+    return levels;
+  }
+
+  #putTallRoots(roots: Uint8Array): void {
+    const length = this.#hashLength;
+    let from = 0;
+    let to = 0;
+    for (const { sizeBytes } of this.#contents) {
+      if (sizeBytes > verityBlockSize) {
+        roots.set(this.#hashes.subarray(from, from + length), to);
+        from += length;
+      }
+      to += length;
+    }
+  }
+
+  #descriptors(roots: Uint8Array): Uint8Array {
+    const length = this.#hashLength;
+    const algorithm = this.#algorithm;
+    const descriptors = new Uint8Array(this.#contents.length * verityDescriptorSize);
+    let from = 0;
+    let to = 0;
+    for (const { sizeBytes } of this.#contents) {
+      const root = roots.subarray(from, from + length);
+      writeVerityDescriptor(descriptors.subarray(to, to + verityDescriptorSize), { algorithm, sizeBytes, root });
+      from += length;
+      to += verityDescriptorSize;
+    }
     return descriptors;
   }
 }

@@ -1,0 +1,114 @@
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { buildImage } from "../builders/oci-image.ts";
+import { writeLayout } from "../builders/oci-layout.ts";
+import { content } from "../builders/os-images.ts";
+import { projectDir } from "../tools/find-tool.ts";
+
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+const canBundle = major > 20 || (major === 20 && minor >= 19);
+const without = canBundle ? "" : " (skipped: the bundler needs Node 20.19)";
+
+const directory = mkdtempSync(join(tmpdir(), "built-program-"));
+const dist = join(directory, "dist");
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function run(words: readonly string[], environment: Readonly<Record<string, string>> = {}): string {
+  const env = { ...process.env, ...environment };
+  return execFileSync(process.execPath, [join(dist, "cli/main.js"), ...words], { encoding: "utf8", env });
+}
+
+/** The files that a command loads, below the build. */
+function loadedBy(words: readonly string[]): readonly string[] {
+  const coverage = mkdtempSync(join(directory, "coverage-"));
+  run(words, { NODE_V8_COVERAGE: coverage });
+  const scripts = readdirSync(coverage).flatMap((name): readonly { readonly url: string }[] => {
+    return JSON.parse(readFileSync(join(coverage, name), "utf8")).result;
+  });
+  const paths = scripts.filter(({ url }) => url.startsWith("file:")).map(({ url }) => fileURLToPath(url));
+  return paths.map((path) => path.slice(dist.length + 1)).sort();
+}
+
+test("bundle.mjs: names every program of a thread that the source starts", () => {
+  const sources = readdirSync(join(projectDir, "src"), { recursive: true, encoding: "utf8" });
+  const started = sources
+    .filter((name) => name.endsWith(".ts"))
+    .flatMap((name) => [
+      ...readFileSync(join(projectDir, "src", name), "utf8").matchAll(/new Worker\(new URL\("\.\/(.*?)\.js"/g),
+    ])
+    .map((match) => match[1]);
+  const bundle = readFileSync(join(projectDir, "bundle.mjs"), "utf8");
+  const bundled = [...bundle.matchAll(/thread\("(.*?)"\)/g)].map((match) => match[1]);
+  expect(started.length).toBeGreaterThan(0);
+  expect(bundled.sort()).toEqual(started.sort());
+});
+
+describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
+  beforeAll(() => {
+    symlinkSync(join(projectDir, "node_modules"), join(directory, "node_modules"));
+    execFileSync(process.execPath, [join(projectDir, "bundle.mjs"), dist]);
+  });
+
+  test("loads nothing but the version to print it", () => {
+    expect(run(["--version"])).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(loadedBy(["--version"])).toEqual(["bundle/version.js", "cli/main.js"]);
+  });
+
+  test("loads few files for a command", () => {
+    expect(loadedBy(["composefs", "create", "--help"]).length).toBeLessThan(20);
+  });
+
+  test("imports layers in its threads, and the repo is whole", async () => {
+    const layout = join(directory, "layout");
+    const repo = join(directory, "repo");
+    const files = Array.from({ length: 20 }, (_, i) => ({
+      path: `usr/file-${i}`,
+      content: content(`${i} `, 60 + i * 999),
+    }));
+    mkdirSync(layout);
+    writeLayout(layout, [
+      {
+        image: await buildImage({
+          layers: [[{ path: "usr" }, ...files], [{ path: "usr/other", content: content("x", 99) }]],
+        }),
+      },
+    ]);
+    run(["repo", "init", "--insecure", "--repo", repo]);
+    const pulled = JSON.parse(run(["pull", "--json", "--platform", "linux/amd64", "--repo", repo, `oci:${layout}`]));
+    expect(pulled.layers).toHaveLength(2);
+    expect(run(["repo", "fsck", "--repo", repo])).toMatch(/all is well/);
+  });
+
+  test("stores a directory in its threads as without them", () => {
+    const root = join(directory, "root");
+    mkdirSync(root);
+    for (let i = 0; i < 2100; i++) writeFileSync(join(root, `file-${i}`), `content ${i} `.repeat(9));
+    const digestWith = (threads: string): string =>
+      run(["composefs", "create", "--print-digest-only", "--threads", threads, root]);
+    expect(digestWith("2")).toBe(digestWith("1"));
+    expect(digestWith("2")).toMatch(/^[0-9a-f]{64}\n$/);
+  });
+
+  test("has its threads' programs beside what starts them", () => {
+    const names = readdirSync(join(dist, "bundle"));
+    for (const name of names) {
+      const text = readFileSync(join(dist, "bundle", name), "utf8");
+      for (const [, file = ""] of text.matchAll(/new URL\("\.\/(.*?)", import\.meta\.url\)/g)) {
+        expect(existsSync(join(dist, "bundle", file)), `${file} of ${name}`).toBe(true);
+      }
+    }
+  });
+});
