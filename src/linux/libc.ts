@@ -6,6 +6,7 @@ import { findLibrary, foreign } from "./foreign.ts";
 /** The functions of the C library that Node does not offer, or not fast enough. Each answers -1 on failure. */
 export interface Libc {
   readonly open: (path: Uint8Array, flags: number, mode: number) => number;
+  readonly read: (fd: number, bytes: Uint8Array, length: number) => number;
   readonly write: (fd: number, bytes: Uint8Array, length: number) => number;
   readonly close: (fd: number) => number;
   readonly flock: (fd: number, operation: number) => number;
@@ -77,6 +78,7 @@ function bind(): Libc {
   }
   return {
     open: library.func("open", "int", ["void *", "int", "uint"]),
+    read: library.func("read", "int64", ["int", "void *", "size_t"]),
     write: library.func("write", "int64", ["int", "void *", "size_t"]),
     close: library.func("close", "int", ["int"]),
     flock: library.func("flock", "int", ["int", "int"]),

@@ -78,6 +78,11 @@ export interface LinuxFiles {
   setSize(fd: Fd, sizeBytes: number): void;
   /** `open` with "create", `write`, `close`, in one call: the hot path of the object store. */
   writeNewFile(path: Path, source: Uint8Array, permissions: number): void;
+  /**
+   * `open` with "read", one `read` to the start of `target`, `close`, in one call: the hot path of upgrades. Returns how many
+   * bytes there were, at most `length`; a file that does not fill them has no more.
+   */
+  readStart(path: Path, target: Uint8Array, length: number): number;
   /** The whole file, at most `limitBytes`; more is `limit-exceeded`. */
   readFile(path: Path, limitBytes: number): Uint8Array;
   lstat(path: Path): FileStat;
@@ -176,12 +181,12 @@ export interface LinuxPrograms {
    */
   run(words: readonly [string, ...string[]], options?: ProgramOptions): ProgramResult;
   /**
-   * Runs a program on this process's own terminal, or whatever its standard input and output are, to its end. Gives the
-   * exit status as {@link ProgramResult} has it.
+   * Runs a program on this process's own terminal, or whatever its standard input and output are, to its end, while this
+   * process can serve what it asks for. Gives the exit status as {@link ProgramResult} has it.
    *
    * @throws OsdeployError `not-found` as `run` does.
    */
-  attach(words: readonly [string, ...string[]], options?: AttachOptions): number;
+  attach(words: readonly [string, ...string[]], options?: AttachOptions): Promise<number>;
   /**
    * Starts a program that goes on by itself, also after this process has ended: without a terminal, in a session of its
    * own, with nothing on standard input.

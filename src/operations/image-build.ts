@@ -78,9 +78,18 @@ export class ImageBuild {
 
   /** The tree of all layers, those of the repo included. To be called once: the entries are not kept. */
   mergeLayers(): FileTree {
-    const layers = this.#image.layers.map(({ diffId }) => this.#entries.get(diffId) ?? readLayer(this.#repo, diffId));
-    this.#entries.clear();
-    return toRawTree(mergeLayers(layers));
+    return toRawTree(mergeLayers(this.#takeEntries()));
+  }
+
+  /** The entries of one layer after the other. Those that were merged can be forgotten: an image has tens of thousands. */
+  *#takeEntries(): Generator<readonly LayerEntry[]> {
+    const coming = this.#image.layers.map(({ diffId }) => diffId);
+    for (let diffId = coming.shift(); diffId !== undefined; diffId = coming.shift()) {
+      const entries = this.#entries.get(diffId) ?? readLayer(this.#repo, diffId);
+      // An image can have a layer twice.
+      if (!coming.includes(diffId)) this.#entries.delete(diffId);
+      yield entries;
+    }
   }
 
   /** Stages the root images of `raw`, and the documents that name them. */

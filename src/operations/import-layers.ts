@@ -1,7 +1,7 @@
 import { OsdeployError } from "../core/errors.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
-import type { KnownFileTable } from "../repo/known-files.ts";
+import type { RootImageFiles } from "../repo/known-files.ts";
 import type { ImportedLayer, LayerToImport } from "../repo/layer-import.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import { type Lane, openInlineLane, openWorkerLane } from "./import-lane.ts";
@@ -18,7 +18,7 @@ export interface LayersToImport {
   /** Brings layers in parts where that can be. */
   readonly partial?: PartialPulls;
   /** Finds the files of an image that is already here. Called while the threads start. */
-  readonly findKnown: () => KnownFileTable | undefined;
+  readonly findKnown: () => RootImageFiles | undefined;
   /** What the main thread can do while the threads import. Called once, when they have begun. */
   readonly meanwhile: () => void;
 }

@@ -1,6 +1,6 @@
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import { type KnownFileMemory, type KnownFiles, KnownFileTable } from "../repo/known-files.ts";
+import { type KnownFileMemory, type KnownFiles, RootImageFiles } from "../repo/known-files.ts";
 import { type ImportedLayer, LayerImport, type LayerToImport } from "../repo/layer-import.ts";
 import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
 import { LayerCounters, readFeed } from "./layer-feed.ts";
@@ -42,7 +42,7 @@ export class LayerStage {
 
   /** Takes the files of an image that is already here, as a hint for the layers that follow. */
   expect(known: KnownFileMemory): void {
-    this.#known = new KnownFileTable(known);
+    this.#known = new RootImageFiles(known);
   }
 
   /** Imports one layer. When it fails, nothing of it stays staged. */

@@ -4,11 +4,11 @@ import { assert } from "../core/errors.ts";
 import { type AwaitedObject, SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
 import type { TarSink } from "../core/tar/tar-scanner.ts";
 import type { ExternalContent } from "../core/tree/inode.ts";
-import type { LinuxFiles } from "../linux/linux.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
 import { KnownComparison } from "./known-comparison.ts";
-import type { KnownFiles } from "./known-files.ts";
-import { newScratch } from "./object-check.ts";
+import type { KnownFile, KnownFiles } from "./known-files.ts";
+import { holdsExactly, newScratch } from "./object-check.ts";
 import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
 import { openZstdRecords } from "./zstd-records.ts";
 
@@ -119,6 +119,7 @@ export class LayerSink implements TarSink {
   }
 
   #knownObject(bytes: Uint8Array, path: ByteString | undefined): ObjectId | undefined {
+    if (bytes.length < this.#scratch.length) return this.#knownSmallObject(bytes, path);
     const comparison = this.#compareWith(path, bytes.length);
     if (comparison === undefined) return undefined;
     const matched = comparison.matches(bytes) ? comparison.matched : undefined;
@@ -127,12 +128,29 @@ export class LayerSink implements TarSink {
     return matched?.id;
   }
 
-  #compareWith(path: ByteString | undefined, sizeBytes: number): KnownComparison | undefined {
+  /** Nearly all are small: read in one piece, without a look at their size. */
+  #knownSmallObject(bytes: Uint8Array, path: ByteString | undefined): ObjectId | undefined {
+    const object = this.#comparable(path, bytes.length);
+    if (object === undefined || !holdsExactly(this.#files, object.path, { bytes, scratch: this.#scratch }))
+      return undefined;
+    this.#knownCount++;
+    return object.known.id;
+  }
+
+  /** The object to compare a file with; undefined where none is likely to hold it. */
+  #comparable(
+    path: ByteString | undefined,
+    sizeBytes: number,
+  ): { readonly known: KnownFile; readonly path: Path } | undefined {
     const known = path === undefined ? undefined : this.#known.get(path);
     if (known === undefined || known.sizeBytes !== sizeBytes) return undefined;
     const object = this.#staging.comparablePath(known.id);
-    if (object === undefined) return undefined;
-    return KnownComparison.open(this.#files, { path: object, known, scratch: this.#scratch });
+    return object && { known, path: object };
+  }
+
+  #compareWith(path: ByteString | undefined, sizeBytes: number): KnownComparison | undefined {
+    const object = this.#comparable(path, sizeBytes);
+    return object && KnownComparison.open(this.#files, { ...object, scratch: this.#scratch });
   }
 
   #endComparison(): void {

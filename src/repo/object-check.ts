@@ -129,6 +129,21 @@ export function equalsRange(
   return true;
 }
 
+/**
+ * Whether the file at `path` has just these bytes, which are fewer than `scratch` has room for; one that the disk cannot
+ * give has not.
+ */
+export function holdsExactly(
+  files: LinuxFiles,
+  path: Path,
+  wanted: { readonly bytes: Uint8Array; readonly scratch: Uint8Array },
+): boolean {
+  const { bytes, scratch } = wanted;
+  // A byte more of room shows whether that is all.
+  const got = unlessBroken(() => files.readStart(path, scratch, bytes.length + 1));
+  return got === bytes.length && Buffer.compare(scratch.subarray(0, got), bytes) === 0;
+}
+
 /** Room to read an object to, piece by piece; one serves any number of objects, one after the other. */
 export function newScratch(): Uint8Array {
   return new Uint8Array(256 * 1024);

@@ -44,6 +44,27 @@ describe.each(implementations)("$name Linux", ({ start }) => {
     expect(text("taken")).toBe("old");
   });
 
+  test("readStart: gives the first bytes of a file, and how many it has of those wanted", () => {
+    write("file", "content");
+    const target = new Uint8Array(10).fill(0x2e);
+    expect(here.files.readStart(at("file"), target, 4)).toBe(4);
+    expect(Buffer.from(target).toString()).toBe("cont......");
+    expect(here.files.readStart(at("file"), target, 10)).toBe(7);
+    expect(Buffer.from(target).toString()).toBe("content...");
+    write("empty", "");
+    expect(here.files.readStart(at("empty"), target, 10)).toBe(0);
+  });
+
+  test("readStart: refuses what is no file, and follows no symlink", () => {
+    const target = new Uint8Array(1);
+    expect(failure(() => here.files.readStart(at("absent"), target, 1)).code).toBe("not-found");
+    here.files.makeDirectory(at("directory"), 0o755);
+    expect(failure(() => here.files.readStart(at("directory"), target, 1)).errno).toBe("EISDIR");
+    write("file", "content");
+    here.files.symlink(fromText("file"), at("link"));
+    expect(failure(() => here.files.readStart(at("link"), target, 1)).errno).toBe("ELOOP");
+  });
+
   test("open: creates with exactly these permissions, and gives a handle to write and read", () => {
     const fd = here.files.open(at("new"), "create", 0o666);
     here.files.write(fd, toBytes(fromText("hello ")));

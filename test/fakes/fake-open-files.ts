@@ -15,6 +15,7 @@ type OpenFileCalls =
   | "writeAt"
   | "setSize"
   | "writeNewFile"
+  | "readStart"
   | "readFile"
   | "fstat"
   | "sync"
@@ -55,6 +56,14 @@ export function fakeOpenFiles(machine: FakeMachine): Pick<LinuxFiles, OpenFileCa
         writeNewFile(machine, path, firstHalf(source), permissions);
       });
       writeNewFile(machine, path, source, permissions);
+    },
+    readStart: (path, target, length) => {
+      const fd = open(machine, path, "read", 0);
+      try {
+        return read(openFileOf(machine, "read", fd), target, { offset: 0, length });
+      } finally {
+        machine.openFiles.delete(fd);
+      }
     },
     readFile: (path, limitBytes) => readFile(machine, path, limitBytes),
     fstat: (fd) => statOf(openFileOf(machine, "read the metadata of", fd).inode),

@@ -14,29 +14,30 @@ const encoder = new TextEncoder();
  */
 export class ByteWriter {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView;
+  /** The same bytes, for numbers at known offsets. */
+  readonly view: DataView;
   /** Where the next thing goes, in bytes from the start. */
   offset = 0;
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length);
-    this.#view = new DataView(this.bytes.buffer);
+    this.view = new DataView(this.bytes.buffer);
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.offset, value);
+    this.view.setUint8(this.offset, value);
     this.offset += 1;
   }
 
   /** The low 16 bits of `value`. */
   u16(value: number): void {
-    this.#view.setUint16(this.offset, value, true);
+    this.view.setUint16(this.offset, value, true);
     this.offset += 2;
   }
 
   /** The low 32 bits of `value`. */
   u32(value: number): void {
-    this.#view.setUint32(this.offset, value, true);
+    this.view.setUint32(this.offset, value, true);
     this.offset += 4;
   }
 
@@ -48,7 +49,7 @@ export class ByteWriter {
 
   /** The low 64 bits of `value`, signed or not. */
   big64(value: bigint): void {
-    this.#view.setBigInt64(this.offset, value, true);
+    this.view.setBigInt64(this.offset, value, true);
     this.offset += 8;
   }
 
@@ -69,6 +70,12 @@ export class ByteWriter {
     assert(this.offset + text.length / 2 <= this.bytes.length, "the size was computed for all that is written");
     writeHex(text, this.bytes, this.offset);
     this.offset += text.length / 2;
+  }
+
+  /** All of `source`. */
+  copy(source: Uint8Array): void {
+    this.bytes.set(source, this.offset);
+    this.offset += source.length;
   }
 
   /** `count` times the byte `value`. */

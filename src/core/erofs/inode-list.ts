@@ -5,10 +5,9 @@ import type {
   ExternalContent,
   FileTree,
   Inode,
-  Leaf,
   RegularFile,
   SpecialFile,
-  Stat,
+  Symlink,
   Xattrs,
 } from "../tree/inode.ts";
 import { XattrBudget } from "../tree/xattr-budget.ts";
@@ -20,6 +19,8 @@ import { escapeKey, XattrTable } from "./xattr-table.ts";
 export interface DirectoryEntries {
   readonly names: readonly ByteString[];
   readonly targets: number[];
+  /** How many names the directory has, as it is to be written. */
+  nlink: number;
 }
 
 /**
@@ -29,15 +30,10 @@ export interface DirectoryEntries {
 export interface InodeList {
   /** What each is in the tree. A whiteout of the tree is a regular file in the image: see {@link modes}. */
   readonly sources: readonly Inode[];
-  readonly stats: readonly Stat[];
-  /** How many names each has, as it is to be written. */
-  readonly nlinks: readonly number[];
   /** File type and permissions, 16 bits. */
   readonly modes: readonly number[];
-  /** Only of directories. */
-  readonly entries: readonly (DirectoryEntries | undefined)[];
-  /** Only of files whose bytes lie outside. */
-  readonly contents: readonly (ExternalContent | undefined)[];
+  /** Of the directories, by inode number. */
+  readonly entries: ReadonlyMap<number, DirectoryEntries>;
   /** Without those for content outside. */
   readonly xattrSets: readonly XattrSet[];
   readonly xattrs: XattrTable;
@@ -64,8 +60,8 @@ export function listInodes(tree: FileTree, version: ErofsVersion): InodeList {
   const collector = new InodeCollector(tree.root);
   const chosen = min < max && collector.hasWhiteouts ? 1 : min;
   collector.finish(chosen);
-  const { sources, stats, nlinks, modes, entries, contents, xattrSets, xattrs } = collector;
-  return { sources, stats, nlinks, modes, entries, contents, xattrSets, xattrs, version: chosen };
+  const { sources, modes, entries, xattrSets, xattrs } = collector;
+  return { sources, modes, entries, xattrSets, xattrs, version: chosen };
 }
 
 function isVersion(number: number): number is 0 | 1 {
@@ -90,11 +86,8 @@ interface QueuedDirectory {
 /** Walks a tree level by level. */
 class InodeCollector {
   readonly sources: Inode[] = [];
-  readonly stats: Stat[] = [];
-  readonly nlinks: number[] = [];
   readonly modes: number[] = [];
-  readonly entries: (DirectoryEntries | undefined)[] = [];
-  readonly contents: (ExternalContent | undefined)[] = [];
+  readonly entries = new Map<number, DirectoryEntries>();
   readonly xattrSets: XattrSet[] = [];
   readonly xattrs = new XattrTable();
   hasWhiteouts = false;
@@ -130,14 +123,9 @@ class InodeCollector {
     }
   }
 
-  /** Adds an inode without entries and content outside, and returns its number. */
-  #add(source: Inode, type: number, nlink: number, xattrs: XattrSet): number {
-    const { stat } = source;
-    this.stats.push(stat);
-    this.nlinks.push(nlink);
-    this.modes.push(type | (stat.permissions & 0o7777));
-    this.entries.push(undefined);
-    this.contents.push(undefined);
+  /** Adds an inode, and returns its number. */
+  #add(source: Inode, type: number, xattrs: XattrSet): number {
+    this.modes.push(type | (source.stat.permissions & 0o7777));
     this.xattrSets.push(xattrs);
     return this.sources.push(source) - 1;
   }
@@ -145,10 +133,9 @@ class InodeCollector {
   #addDirectory(source: Directory, parent: number | undefined): number {
     assert(!this.#seen.has(source), "a directory has one name");
     this.#seen.add(source);
-    const names = sortedNames(source, parent === undefined);
-    const entries: DirectoryEntries = { names, targets: [] };
-    const number = this.#add(source, fileType.directory, 0, this.#emptySet);
-    this.entries[number] = entries;
+    const entries = { names: sortedNames(source, parent === undefined), targets: [], nlink: 0 };
+    const number = this.#add(source, fileType.directory, this.#emptySet);
+    this.entries.set(number, entries);
     this.#directories.push({ source, number, entries, parent: parent ?? number, holdsWhiteouts: false });
     return number;
   }
@@ -167,10 +154,16 @@ class InodeCollector {
       } else if (child.kind === "directory") {
         subdirectories += 1;
         targets.push(this.#addDirectory(child, number));
-      } else targets.push(this.#addLeaf(child, directory));
+      } else targets.push(child.kind === "regular" ? this.#addFile(child) : this.#addLeaf(child, directory));
     }
     // Its own name, its dot, and the two dots of those in it.
-    this.nlinks[number] = 2 + subdirectories;
+    entries.nlink = 2 + subdirectories;
+  }
+
+  #addFile(file: RegularFile): number {
+    checkContent(file.content);
+    if (file.content.kind === "external") this.xattrs.overlay.count(file.content);
+    return this.#add(file, fileType.regular, this.xattrs.plain(file.xattrs));
   }
 
   /** What a name leads to that is not in the tree: `.`, `..`, or a whiteout in the root. */
@@ -180,33 +173,24 @@ class InodeCollector {
     return this.#addPlain(this.#stub);
   }
 
-  #addLeaf(leaf: Leaf, directory: QueuedDirectory): number {
+  #addLeaf(leaf: Symlink | SpecialFile, directory: QueuedDirectory): number {
     if (leaf.kind === "character-device" && leaf.rdev === 0) return this.#addWhiteout(leaf, directory);
     if (leaf.kind === "symlink") checkTarget(leaf.target);
-    const number = this.#addPlain(leaf);
-    if (leaf.kind === "regular") {
-      const { content } = leaf;
-      checkContent(content);
-      if (content.kind === "external") {
-        this.xattrs.overlay.count(content);
-        this.contents[number] = content;
-      }
-    }
-    return number;
+    return this.#addPlain(leaf);
   }
 
-  #addPlain(leaf: Leaf): number {
-    return this.#add(leaf, fileType[leaf.kind], leaf.nlink, this.xattrs.plain(leaf.xattrs));
+  #addPlain(leaf: Symlink | SpecialFile): number {
+    return this.#add(leaf, fileType[leaf.kind], this.xattrs.plain(leaf.xattrs));
   }
 
   /** An overlay above must show the whiteout, not obey it: so it becomes an empty file that says what it is. */
-  #addWhiteout(leaf: Leaf, directory: QueuedDirectory): number {
+  #addWhiteout(leaf: SpecialFile, directory: QueuedDirectory): number {
     this.hasWhiteouts = true;
     directory.holdsWhiteouts = true;
     const budget = new XattrBudget(escaped(leaf));
     setXattr(budget, overlayKey.whiteout, "");
     setXattr(budget, overlayKey.userWhiteout, "");
-    return this.#add(leaf, fileType.regular, leaf.nlink, this.xattrs.exact(budget.xattrs));
+    return this.#add(leaf, fileType.regular, this.xattrs.exact(budget.xattrs));
   }
 
   #resolveLinks(): void {
@@ -247,10 +231,19 @@ function setXattr(budget: XattrBudget, key: string, value: string): void {
 
 /** All names of a directory in the image; the default order of strings is that of their bytes. */
 function sortedNames(directory: Directory, isRoot: boolean): readonly ByteString[] {
-  for (const name of directory.entries.keys()) checkName(name);
-  const added = isRoot ? objectDirectoryNames.filter((name) => !directory.entries.has(name)) : [];
-  // Most trees have their names in order already; then these two in front leave little to sort.
-  return [dot, dotDot, ...directory.entries.keys(), ...added].sort();
+  const names = [dot, dotDot];
+  let isSorted = true;
+  let last = dotDot;
+  for (const name of directory.entries.keys()) {
+    checkName(name);
+    // Most trees have their names in order already.
+    if (name < last) isSorted = false;
+    names.push(name);
+    last = name;
+  }
+  if (!isRoot) return isSorted ? names : names.sort();
+  names.push(...objectDirectoryNames.filter((name) => !directory.entries.has(name)));
+  return names.sort();
 }
 
 const objectDirectoryNames = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0") as ByteString);
@@ -305,3 +298,14 @@ export function dataOf(source: Inode): ByteString {
 }
 
 const noData = "" as ByteString;
+
+/** The bytes of a file that lie outside; undefined for an inode that has none. */
+export function outsideOf(source: Inode): ExternalContent | undefined {
+  return source.kind === "regular" && source.content.kind === "external" ? source.content : undefined;
+}
+
+/** How many names an inode has, as it is to be written. */
+export function nlinkOf({ sources, entries }: InodeList, number: number): number {
+  const source = sources[number] as Inode;
+  return source.kind === "directory" ? (entries.get(number) as DirectoryEntries).nlink : source.nlink;
+}

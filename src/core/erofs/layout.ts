@@ -1,5 +1,5 @@
 import { element } from "../bytes/element.ts";
-import type { Inode, SpecialFile, Stat } from "../tree/inode.ts";
+import type { ExternalContent, Inode, SpecialFile, Stat } from "../tree/inode.ts";
 import {
   blockBits,
   blockSize,
@@ -12,7 +12,8 @@ import {
   superblockSize,
   typeMask,
 } from "./format.ts";
-import { cannotWrite, type DirectoryEntries, dataOf, type InodeList } from "./inode-list.ts";
+import { cannotWrite, type DirectoryEntries, dataOf, type InodeList, nlinkOf, outsideOf } from "./inode-list.ts";
+import type { XattrSet } from "./xattr-set.ts";
 
 /** Where everything in an image is: pass 1 of 2. Arrays are by inode number; offsets are bytes from the image's start. */
 export interface Layout {
@@ -58,7 +59,7 @@ const maxChunkCount = 1024;
  */
 export function layOut(list: InodeList): Layout {
   const sharedXattrsSize = list.xattrs.finish();
-  const buildTime = oldestTime(list.stats);
+  const buildTime = oldestTime(list.sources);
   const placer = new Placer(list, buildTime);
   for (let number = 0; number < list.sources.length; number++) placer.place(number);
   const inodesEnd = roundUp(placer.position, slotSize);
@@ -83,9 +84,13 @@ function roundUp(position: number, step: number): number {
   return Math.ceil(position / step) * step;
 }
 
-function oldestTime(stats: readonly Stat[]): BuildTime {
-  let oldest = element(stats, 0);
-  for (const stat of stats) {
+function oldestTime(sources: readonly Inode[]): BuildTime {
+  let oldest = element(sources, 0).stat;
+  let last = oldest;
+  for (const { stat } of sources) {
+    // Runs of files that share one are common, and bigints are slow to compare.
+    if (stat === last) continue;
+    last = stat;
     if (stat.mtimeSeconds > oldest.mtimeSeconds) continue;
     if (stat.mtimeSeconds < oldest.mtimeSeconds || stat.mtimeNanoseconds < oldest.mtimeNanoseconds) oldest = stat;
   }
@@ -108,6 +113,9 @@ class Placer {
   #type = 0;
   #blocks = 0;
   #tail = 0;
+  /** Files that follow each other often share one. */
+  #lastStat: Stat | undefined;
+  #lastNeedsExtended = false;
 
   constructor(list: InodeList, buildTime: BuildTime) {
     const count = list.sources.length;
@@ -122,12 +130,15 @@ class Placer {
   }
 
   place(number: number): void {
-    const { modes, nlinks, stats } = this.#list;
-    this.#type = element(modes, number) & typeMask;
-    const claimsLargeSize = this.#measureData(number);
-    const needsExtended =
-      claimsLargeSize || element(nlinks, number) > 0xffff || this.#needsExtended(element(stats, number));
-    const xattrSize = this.#xattrSize(number);
+    const source = this.#list.sources[number] as Inode;
+    const set = this.#list.xattrSets[number] as XattrSet;
+    const outside = outsideOf(source);
+    this.#type = (this.#list.modes[number] as number) & typeMask;
+    this.#blocks = 0;
+    this.#tail = 0;
+    const claimsLargeSize = outside === undefined ? this.#measureData(number, source) : this.#measure(number, outside);
+    const needsExtended = claimsLargeSize || nlinkOf(this.#list, number) > 0xffff || this.#needsExtended(source.stat);
+    const xattrSize = outside === undefined ? set.areaSize : this.#list.xattrs.overlay.areaSize(set, outside);
     const head = (needsExtended ? extendedInodeSize : compactInodeSize) + xattrSize;
     const start = roundUp(this.position, slotSize);
     const padding = this.#type === fileType.symlink ? this.#padSymlink(start, head) : this.#padTail(start, head);
@@ -140,25 +151,23 @@ class Placer {
     this.blocks += this.#blocks;
   }
 
-  /** Sets the data of the inode, and says whether the size that it claims needs 64 bits. */
-  #measureData(number: number): boolean {
-    const entries = this.#list.entries[number];
-    const external = this.#list.contents[number];
-    this.#blocks = 0;
-    this.#tail = 0;
+  /** Sets the data of a file whose bytes lie outside, and says whether its size needs 64 bits. */
+  #measure(number: number, outside: ExternalContent): boolean {
+    // What a double cannot hold exactly is beyond the largest chunk, and beyond 32 bits, anyway.
+    const size = Number(outside.sizeBytes);
+    const bits = chunkBits(size);
+    this.chunkBits[number] = bits;
+    this.#tail = 4 * (bits < maxChunkBits ? 1 : countLargestChunks(outside.sizeBytes));
+    return size > maxU32;
+  }
+
+  /** Sets the data of any other inode, and says whether the size that it claims needs 64 bits. */
+  #measureData(number: number, source: Inode): boolean {
+    const entries = this.#list.entries.get(number);
     if (entries !== undefined) {
       this.#measureDirectory(entries);
       return this.#blocks * blockSize + this.#tail > maxU32;
     }
-    if (external !== undefined) {
-      // What a double cannot hold exactly is beyond the largest chunk, and beyond 32 bits, anyway.
-      const size = Number(external.sizeBytes);
-      const bits = chunkBits(size);
-      this.chunkBits[number] = bits;
-      this.#tail = 4 * (bits < maxChunkBits ? 1 : countLargestChunks(external.sizeBytes));
-      return size > maxU32;
-    }
-    const source = element(this.#list.sources, number);
     const { length } = dataOf(source);
     if (this.#type === fileType.symlink) this.#tail = length;
     else this.#setData(Math.floor(length / blockSize), length % blockSize);
@@ -190,19 +199,14 @@ class Placer {
   }
 
   #needsExtended(stat: Stat): boolean {
-    return (
+    if (stat === this.#lastStat) return this.#lastNeedsExtended;
+    this.#lastStat = stat;
+    this.#lastNeedsExtended =
       stat.uid > 0xffff ||
       stat.gid > 0xffff ||
       stat.mtimeNanoseconds !== this.#buildTime.nanoseconds ||
-      stat.mtimeSeconds !== this.#buildTime.seconds
-    );
-  }
-
-  #xattrSize(number: number): number {
-    const { xattrSets, contents, xattrs } = this.#list;
-    const set = element(xattrSets, number);
-    const external = contents[number];
-    return external === undefined ? set.areaSize : xattrs.overlay.areaSize(set, external);
+      stat.mtimeSeconds !== this.#buildTime.seconds;
+    return this.#lastNeedsExtended;
   }
 
   /** A symlink's inode and target lie in one block; a target that leaves no room for that gets its own. */

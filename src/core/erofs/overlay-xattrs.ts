@@ -1,11 +1,13 @@
 import type { ByteString } from "../bytes/byte-string.ts";
-import type { ByteWriter } from "../bytes/byte-writer.ts";
+import { ByteWriter } from "../bytes/byte-writer.ts";
+import { writeHex } from "../bytes/hex.ts";
 import type { ExternalContent } from "../tree/inode.ts";
 import { isObjectPath, ObjectContent } from "../tree/object-content.ts";
-import { overlayKey, xattrHeaderSize } from "./format.ts";
+import { overlayKey, xattrEntrySize, xattrHeaderSize } from "./format.ts";
 import {
   entrySize,
   lengthOfValue,
+  metacopyHeaderSize,
   newKey,
   newPair,
   slash,
@@ -25,6 +27,23 @@ interface OverlayValues {
   readonly repeated: Map<string, XattrPair>;
 }
 
+/** What {@link OverlayXattrs.areaSize} said last. */
+interface AreaSize {
+  readonly set: XattrSet | undefined;
+  readonly digestLength: number;
+  readonly redirectLength: number;
+  readonly areaSize: number;
+}
+
+/** The xattr area of an ordinary file, and where in it the digest is, in bytes and as path. */
+interface AreaPattern {
+  readonly set: XattrSet;
+  readonly digestLength: number;
+  readonly bytes: Uint8Array;
+  readonly digestAt: number;
+  readonly pathAt: number;
+}
+
 /**
  * The xattrs by which files whose bytes lie outside tell overlayfs where these are and what they measure to.
  *
@@ -36,6 +55,9 @@ export class OverlayXattrs {
   readonly #redirects = overlayValues(overlayKey.redirect, "redirect");
   /** As long as each file lies where its digest says, two have the same path just when they have the same digest. */
   #pathsFollowDigests = true;
+  /** Files that follow each other mostly differ in nothing but the digest. */
+  #lastSize: AreaSize = { set: undefined, digestLength: 0, redirectLength: 0, areaSize: 0 };
+  #lastPattern: AreaPattern | undefined;
 
   /** Notes that a file has the xattrs that tell overlayfs where its bytes are and what they measure to. */
   count(content: ExternalContent): void {
@@ -58,6 +80,18 @@ export class OverlayXattrs {
    */
   areaSize(set: XattrSet, content: ExternalContent): number {
     if (!this.#isOrdinary(set, content)) return this.#setOf(set, content).areaSize;
+    const digestLength = content.digest?.length ?? 0;
+    const redirectLength = lengthOfRedirect(content);
+    const last = this.#lastSize;
+    if (last.set === set && last.digestLength === digestLength && last.redirectLength === redirectLength) {
+      return last.areaSize;
+    }
+    const areaSize = this.#ordinarySize(set, content);
+    this.#lastSize = { set, digestLength, redirectLength, areaSize };
+    return areaSize;
+  }
+
+  #ordinarySize(set: XattrSet, content: ExternalContent): number {
     const redirectLength = lengthOfRedirect(content);
     return (
       Math.max(set.areaSize, xattrHeaderSize) +
@@ -66,16 +100,44 @@ export class OverlayXattrs {
     );
   }
 
-  /** Writes that area. For `tableOffset` see {@link writeXattrArea}. */
+  /** Writes that area. For `tableOffset`, which has to be the same for all, see {@link writeXattrArea}. */
   writeArea(
     writer: ByteWriter,
     { set, content }: { readonly set: XattrSet; readonly content: ExternalContent },
     tableOffset: number,
   ): void {
-    if (!this.#isOrdinary(set, content)) {
-      writeXattrArea(writer, this.#setOf(set, content), tableOffset);
-      return;
-    }
+    if (!this.#isOrdinary(set, content)) writeXattrArea(writer, this.#setOf(set, content), tableOffset);
+    else if (content instanceof ObjectContent) {
+      const { digest } = content;
+      if (this.#lastPattern?.set !== set || this.#lastPattern.digestLength !== digest.length) {
+        this.#lastPattern = this.#newPattern(set, digest.length, tableOffset);
+      }
+      writePattern(writer, this.#lastPattern, digest);
+    } else this.#writeOrdinary(writer, { set, content }, tableOffset);
+  }
+
+  /** What the areas of all files with `set` and such a digest have in common: only the digest is not the same. */
+  #newPattern(set: XattrSet, digestLength: number, tableOffset: number): AreaPattern {
+    const content = new ObjectContent("0".repeat(digestLength), 0n);
+    const writer = new ByteWriter(this.#ordinarySize(set, content));
+    this.#writeOrdinary(writer, { set, content }, tableOffset);
+    const { key: redirect } = this.#redirects;
+    const redirectAt = writer.bytes.length - entrySize(redirect, digestLength + 2);
+    const metacopyAt = redirectAt - entrySize(this.#metacopies.key, lengthOfValue(content.digest, "metacopy"));
+    return {
+      set,
+      digestLength,
+      bytes: writer.bytes,
+      digestAt: metacopyAt + xattrEntrySize + this.#metacopies.key.name.length + metacopyHeaderSize,
+      pathAt: redirectAt + xattrEntrySize + redirect.name.length + 1,
+    };
+  }
+
+  #writeOrdinary(
+    writer: ByteWriter,
+    { set, content }: { readonly set: XattrSet; readonly content: ExternalContent },
+    tableOffset: number,
+  ): void {
     const { key: metacopy } = this.#metacopies;
     const { key: redirect } = this.#redirects;
     const digest = content.digest ?? "";
@@ -86,20 +148,14 @@ export class OverlayXattrs {
     const end = writeEntryHead(writer, metacopy, lengthOfValue(digest, "metacopy"));
     writeMetacopy(writer, digest);
     writer.offset = end;
-    if (redirectLength > 0) writer.offset = this.#writeRedirect(writer, content, redirectLength);
+    if (redirectLength > 0) this.#writeRedirect(writer, redirectOf(content));
   }
 
-  /** Returns where the entry ends. */
-  #writeRedirect(writer: ByteWriter, content: ExternalContent, length: number): number {
-    const end = writeEntryHead(writer, this.#redirects.key, length + 1);
+  #writeRedirect(writer: ByteWriter, path: ByteString): void {
+    const end = writeEntryHead(writer, this.#redirects.key, path.length + 1);
     writer.u8(slash);
-    if (content instanceof ObjectContent) {
-      const { digest } = content;
-      writer.string(digest.slice(0, 2) as ByteString);
-      writer.u8(slash);
-      writer.string(digest.slice(2) as ByteString);
-    } else writer.string(redirectOf(content));
-    return end;
+    writer.string(path);
+    writer.offset = end;
   }
 
   /**
@@ -123,6 +179,18 @@ export class OverlayXattrs {
     yield* this.#metacopies.repeated.values();
     yield* this.#redirects.repeated.values();
   }
+}
+
+/** Writes the area of one more file, whose digest is `digest`. */
+function writePattern(writer: ByteWriter, { bytes, digestAt, pathAt }: AreaPattern, digest: string): void {
+  const start = writer.offset;
+  writer.copy(bytes);
+  const target = writer.bytes;
+  writeHex(digest, target, start + digestAt);
+  // The path has a slash after two digits.
+  target[start + pathAt] = digest.charCodeAt(0);
+  target[start + pathAt + 1] = digest.charCodeAt(1);
+  for (let i = 2; i < digest.length; i++) target[start + pathAt + 1 + i] = digest.charCodeAt(i);
 }
 
 function overlayValues(key: string, form: ValueForm): OverlayValues {

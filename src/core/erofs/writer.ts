@@ -1,17 +1,18 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
-import { element } from "../bytes/element.ts";
-import type { FileTree } from "../tree/inode.ts";
+import type { FileTree, Inode, Stat } from "../tree/inode.ts";
 import {
   aclFlag,
   blockBits,
   blockSize,
+  compactInodeSize,
   composefsHeaderVersion,
   composefsMagic,
   dataLayout,
   direntSize,
   direntTypes,
   erofsMagic,
+  extendedInodeSize,
   featureCompat,
   slotSize,
   superblockOffset,
@@ -19,9 +20,17 @@ import {
   typeMask,
   xattrHeaderSize,
 } from "./format.ts";
-import { type DirectoryEntries, dataOf, type ErofsVersion, type InodeList, listInodes } from "./inode-list.ts";
+import {
+  type DirectoryEntries,
+  dataOf,
+  type ErofsVersion,
+  type InodeList,
+  listInodes,
+  nlinkOf,
+  outsideOf,
+} from "./inode-list.ts";
 import { type Layout, layOut } from "./layout.ts";
-import { writeXattrArea } from "./xattr-set.ts";
+import { writeXattrArea, type XattrSet } from "./xattr-set.ts";
 
 /** What to write. */
 export interface ErofsOptions {
@@ -100,98 +109,97 @@ class ImageWriter {
   }
 
   #nid(number: number): number {
-    return element(this.#layout.inodeOffsets, number) / slotSize;
+    return (this.#layout.inodeOffsets[number] as number) / slotSize;
   }
 
   #writeInode(number: number): void {
-    const { inodeOffsets, extended, xattrSizes, blockCounts, inodesEnd } = this.#layout;
-    const { xattrSets, contents, xattrs, modes } = this.#list;
-    const set = element(xattrSets, number);
-    const external = contents[number];
+    const { sources, xattrSets, xattrs } = this.#list;
+    const { inodeOffsets, extended, blockCounts, tailSizes, inodesEnd } = this.#layout;
+    const out = this.#out;
+    const source = sources[number] as Inode;
+    const set = xattrSets[number] as XattrSet;
+    const outside = outsideOf(source);
+    const blocks = blockCounts[number] as number;
+    const tail = tailSizes[number] as number;
+    const at = inodeOffsets[number] as number;
     const isExtended = extended[number] === 1;
-    const xattrSize = element(xattrSizes, number);
-    const out = this.#out;
-    out.offset = element(inodeOffsets, number);
-    out.u16((this.#dataLayout(number) << 1) | (isExtended ? 1 : 0));
-    out.u16(xattrSize === 0 ? 0 : (xattrSize - xattrHeaderSize) / 4 + 1);
-    out.u16(element(modes, number));
-    if (isExtended) this.#writeExtended(number);
-    else this.#writeCompact(number);
-    if (external === undefined) writeXattrArea(out, set, inodesEnd % blockSize);
-    else xattrs.overlay.writeArea(out, { set, content: external }, inodesEnd % blockSize);
-    this.#writeData(number);
-    this.#nextBlock += element(blockCounts, number);
-  }
-
-  #dataLayout(number: number): number {
-    if (this.#list.contents[number] !== undefined) return dataLayout.chunkBased;
-    return element(this.#layout.tailSizes, number) > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
-  }
-
-  #writeCompact(number: number): void {
-    const out = this.#out;
-    const { uid, gid } = element(this.#list.stats, number);
-    out.u16(element(this.#list.nlinks, number));
-    // The size takes 32 bits, or the inode would not be compact; so this is the size and the zero field after it.
-    this.#writeSize(number);
-    out.u32(this.#locate(number));
-    out.u32(number);
-    out.u16(uid);
-    out.u16(gid);
-    out.u32(0);
-  }
-
-  #writeExtended(number: number): void {
-    const out = this.#out;
-    const { uid, gid, mtimeSeconds, mtimeNanoseconds } = element(this.#list.stats, number);
-    out.u16(0);
-    this.#writeSize(number);
-    out.u32(this.#locate(number));
-    out.u32(number);
-    out.u32(uid);
-    out.u32(gid);
-    out.big64(mtimeSeconds);
-    out.u32(mtimeNanoseconds);
-    out.u32(element(this.#list.nlinks, number));
-    out.offset += 16;
-  }
-
-  #writeSize(number: number): void {
-    const { sources, entries, contents } = this.#list;
-    const { blockCounts, tailSizes } = this.#layout;
-    const external = contents[number];
-    if (external !== undefined) this.#out.big64(external.sizeBytes);
-    else if (entries[number] === undefined) this.#out.safe64(dataOf(element(sources, number)).length);
-    else this.#out.safe64(element(blockCounts, number) * blockSize + element(tailSizes, number));
-  }
-
-  /** The field that says where the data is, or which device it is. For chunks half of it says how large they are. */
-  #locate(number: number): number {
-    const { blockCounts, chunkBits } = this.#layout;
-    const firstBlock = element(blockCounts, number) > 0 ? this.#nextBlock : 0;
-    if (this.#list.contents[number] !== undefined) {
-      return ((firstBlock & ~0xffff) | (element(chunkBits, number) - blockBits)) >>> 0;
+    this.#writeHead(at, number, source);
+    if (isExtended) this.#writeExtended(at, number, source.stat);
+    else this.#writeCompact(at, number, source.stat);
+    out.offset = at + (isExtended ? extendedInodeSize : compactInodeSize);
+    if (outside === undefined) {
+      writeXattrArea(out, set, inodesEnd % blockSize);
+      this.#writeData(number, source);
+    } else {
+      xattrs.overlay.writeArea(out, { set, content: outside }, inodesEnd % blockSize);
+      // A map of chunks that point nowhere: the bytes lie outside. Where the map found no place, a whole block of it.
+      if (blocks > 0) out.offset = this.#nextBlock * blockSize;
+      out.fill(0xff, blocks > 0 ? blockSize : tail);
     }
-    const source = element(this.#list.sources, number);
-    return firstBlock === 0 && "rdev" in source ? source.rdev : firstBlock;
+    this.#nextBlock += blocks;
+  }
+
+  /** Writes what is at the same place in both forms of inode. */
+  #writeHead(at: number, number: number, source: Inode): void {
+    const { extended, xattrSizes, blockCounts, tailSizes, chunkBits } = this.#layout;
+    const { view } = this.#out;
+    const outside = outsideOf(source);
+    const xattrSize = xattrSizes[number] as number;
+    const tail = tailSizes[number] as number;
+    const firstBlock = (blockCounts[number] as number) > 0 ? this.#nextBlock : 0;
+    const plain = tail > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
+    const layout = outside === undefined ? plain : dataLayout.chunkBased;
+    view.setUint16(at, (layout << 1) | (extended[number] as number), true);
+    view.setUint16(at + 2, xattrSize === 0 ? 0 : (xattrSize - xattrHeaderSize) / 4 + 1, true);
+    view.setUint16(at + 4, this.#list.modes[number] as number, true);
+    // The size of a compact inode takes 32 bits; the field after it is zero.
+    if (outside === undefined) {
+      const size = this.#sizeOf(number, source);
+      view.setUint32(at + 8, size, true);
+      view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
+      // Where the data is, or which device it is.
+      view.setUint32(at + 16, firstBlock === 0 && "rdev" in source ? source.rdev : firstBlock, true);
+    } else {
+      view.setBigUint64(at + 8, outside.sizeBytes, true);
+      // Half of it says how large the chunks are.
+      view.setUint32(at + 16, (firstBlock & ~0xffff) | ((chunkBits[number] as number) - blockBits), true);
+    }
+    view.setUint32(at + 20, number, true);
+  }
+
+  #writeCompact(at: number, number: number, { uid, gid }: Stat): void {
+    const { view } = this.#out;
+    view.setUint16(at + 6, nlinkOf(this.#list, number), true);
+    view.setUint16(at + 24, uid, true);
+    view.setUint16(at + 26, gid, true);
+  }
+
+  #writeExtended(at: number, number: number, { uid, gid, mtimeSeconds, mtimeNanoseconds }: Stat): void {
+    const { view } = this.#out;
+    view.setUint32(at + 24, uid, true);
+    view.setUint32(at + 28, gid, true);
+    view.setBigInt64(at + 32, mtimeSeconds, true);
+    view.setUint32(at + 40, mtimeNanoseconds, true);
+    view.setUint32(at + 44, nlinkOf(this.#list, number), true);
+  }
+
+  #sizeOf(number: number, source: Inode): number {
+    if (source.kind !== "directory") return dataOf(source).length;
+    const { blockCounts, tailSizes } = this.#layout;
+    return (blockCounts[number] as number) * blockSize + (tailSizes[number] as number);
   }
 
   /** Whole blocks first, where they are, and then the tail behind the inode. */
-  #writeData(number: number): void {
+  #writeData(number: number, source: Inode): void {
     const out = this.#out;
-    const blocks = element(this.#layout.blockCounts, number);
-    const tail = element(this.#layout.tailSizes, number);
+    const blocks = this.#layout.blockCounts[number] as number;
     const tailOffset = out.offset;
     const blocksOffset = this.#nextBlock * blockSize;
-    const entries = this.#list.entries[number];
+    const entries = this.#list.entries.get(number);
     if (entries !== undefined) this.#writeDirectory(entries, tailOffset, { blocks, blocksOffset });
-    else if (this.#list.contents[number] !== undefined) {
-      // A map of chunks that point nowhere: the bytes lie outside. Where the map found no place, a whole block of it.
-      if (blocks > 0) out.offset = blocksOffset;
-      out.fill(0xff, blocks > 0 ? blockSize : tail);
-    } else {
-      const bytes = dataOf(element(this.#list.sources, number));
-      const inBlocks = bytes.length - tail;
+    else {
+      const bytes = dataOf(source);
+      const inBlocks = bytes.length - (this.#layout.tailSizes[number] as number);
       out.offset = blocks > 0 ? blocksOffset : tailOffset;
       out.string(bytes.slice(0, inBlocks) as ByteString);
       out.offset = tailOffset;
@@ -214,18 +222,24 @@ class ImageWriter {
   }
 
   /** Some entries that share a block: their records, and then their names. */
-  #writeGroup(entries: DirectoryEntries, start: number, end: number): void {
+  #writeGroup({ names, targets }: DirectoryEntries, start: number, end: number): void {
     const out = this.#out;
+    const { view } = out;
+    const { modes } = this.#list;
+    let at = out.offset;
     let nameOffset = direntSize * (end - start);
     for (let i = start; i < end; i++) {
-      const target = element(entries.targets, i);
-      out.safe64(this.#nid(target));
-      out.u16(nameOffset);
-      out.u8(direntTypes.indexOf(element(this.#list.modes, target) & typeMask) + 1);
-      out.u8(0);
-      nameOffset += element(entries.names, i).length;
+      const target = targets[i] as number;
+      const nid = this.#nid(target);
+      view.setUint32(at, nid, true);
+      view.setUint32(at + 4, Math.floor(nid / 2 ** 32), true);
+      view.setUint16(at + 8, nameOffset, true);
+      view.setUint8(at + 10, direntTypes.indexOf((modes[target] as number) & typeMask) + 1);
+      nameOffset += (names[i] as ByteString).length;
+      at += direntSize;
     }
-    for (let i = start; i < end; i++) out.string(element(entries.names, i));
+    out.offset = at;
+    for (let i = start; i < end; i++) out.string(names[i] as ByteString);
   }
 }
 
@@ -234,7 +248,7 @@ function groupEnd(entries: DirectoryEntries, start: number): number {
   let used = 0;
   let end = start;
   for (; end < entries.names.length; end++) {
-    used += direntSize + element(entries.names, end).length;
+    used += direntSize + (entries.names[end] as ByteString).length;
     if (used > blockSize) break;
   }
   return end;

@@ -95,8 +95,11 @@ export function compareDescending(a: XattrPair, b: XattrPair): number {
 export function lengthOfValue(source: string, form: ValueForm): number {
   if (form === "bytes") return source.length;
   if (form === "redirect") return source.length + 1;
-  return source === "" ? 0 : 4 + source.length / 2;
+  return source === "" ? 0 : metacopyHeaderSize + source.length / 2;
 }
+
+/** Bytes before the digest in the value of a metacopy. */
+export const metacopyHeaderSize = 4;
 
 /**
  * What stands before the digest: version, length, flags and fs-verity's number of the algorithm.

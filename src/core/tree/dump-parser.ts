@@ -5,10 +5,12 @@ import { digestLength, type VerityAlgorithm } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import { unescapeField, untilNul } from "./dump-escape.ts";
 import { isInteger, parseU32, parseU64, plainDigits } from "./dump-integer.ts";
+import { PlainLine, plainNumber } from "./dump-plain-line.ts";
 import { DumpTree, type OpenDirectory } from "./dump-tree.ts";
 import { XattrTexts } from "./dump-xattrs.ts";
 import type { FileContent, FileTree, Leaf, SpecialFile, Stat, Xattrs } from "./inode.ts";
-import { externalContent } from "./object-content.ts";
+import { externalContent, ObjectContent } from "./object-content.ts";
+import { SharedStats } from "./shared-stats.ts";
 
 /** How to read a dump. */
 export interface DumpOptions {
@@ -32,8 +34,8 @@ export interface DumpOptions {
 export function parseDump(text: Uint8Array, options: DumpOptions = {}): FileTree {
   if (text.length === 0) throw bad("No files in dump file");
   const parser = new LineParser(options);
-  for (const chunk of wholeLines(text)) {
-    parser.begin(chunk);
+  for (const { chunk, start } of wholeLines(text)) {
+    parser.begin(chunk, text, start);
     for (let at = 0; at < chunk.length; ) {
       const newline = chunk.indexOf("\n", at);
       if (newline < 0 && options.strict) throw bad("Missing trailing newline");
@@ -48,13 +50,13 @@ export function parseDump(text: Uint8Array, options: DumpOptions = {}): FileTree
 /** Bytes to turn into one string at a time; large, since each turn has its price, but far below what a string may hold. */
 const chunkBytes = 1 << 20;
 
-/** `text` in strings that end with a line. */
-function* wholeLines(text: Uint8Array): Generator<ByteString> {
+/** `text` in strings that end with a line, and where each starts. */
+function* wholeLines(text: Uint8Array): Generator<{ readonly chunk: ByteString; readonly start: number }> {
   for (let start = 0; start < text.length; ) {
     const newline = start + chunkBytes < text.length ? text.lastIndexOf(0x0a, start + chunkBytes) : text.length;
     const nextNewline = newline >= start ? newline : text.indexOf(0x0a, start);
     const end = nextNewline < 0 ? text.length : nextNewline + 1;
-    yield fromBytes(text, start, Math.min(end, text.length));
+    yield { chunk: fromBytes(text, start, Math.min(end, text.length)), start };
     start = end;
   }
 }
@@ -115,25 +117,29 @@ class LineParser {
   readonly #xattrTexts = new XattrTexts();
   /** Where each field of the line starts; it ends one byte before the next one starts. */
   readonly #starts = new Array<number>(field.xattrs + 1).fill(0);
+  readonly #plain = new PlainLine();
+  readonly #digestDigits: number;
+  #text: Uint8Array = new Uint8Array(0);
   #chunk = "" as ByteString;
+  /** Where in the text the chunk starts. */
+  #chunkStart = 0;
   #nul = -1;
   #hasEscapes = false;
   #end = 0;
-  /** Most lines of a dump share few times, and a bigint costs more than a look at the last one. */
-  #lastSeconds = 0;
-  #lastBigSeconds = 0n;
-  /** Nor does one stat more for each of many files that agree in all of it. */
-  #lastStat: Stat = { permissions: 0, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
+  readonly #stats = new SharedStats();
 
   constructor(options: DumpOptions) {
     this.#strict = options.strict ?? false;
     this.#algorithm = options.algorithm ?? "sha256";
+    this.#digestDigits = 2 * digestLength(this.#algorithm);
     this.#onDigest = options.onDigest;
   }
 
-  /** The lines to come are in `chunk`. */
-  begin(chunk: ByteString): void {
+  /** The lines to come are in `chunk`, which is what `text` has from `chunkStart` on. */
+  begin(chunk: ByteString, text: Uint8Array, chunkStart: number): void {
     this.#chunk = chunk;
+    this.#text = text;
+    this.#chunkStart = chunkStart;
     this.#nul = chunk.indexOf("\0");
     this.#hasEscapes = chunk.includes("\\");
   }
@@ -144,6 +150,11 @@ class LineParser {
     if (this.#nul >= 0 && this.#nul < end) {
       throw bad(`Invalid embedded NUL character at position ${this.#nul - start}`);
     }
+    if (!this.#addPlain(start, end)) this.#addAny(start, end);
+  }
+
+  /** Adds a line of any kind. Apart, so that what is made fast for nearly all lines stays small. */
+  #addAny(start: number, end: number): void {
     this.#split(start, end);
     const chunk = this.#chunk;
     const path = this.#untilNul(this.#unescaped(this.#start(field.path), this.#fieldEnd(field.path)));
@@ -157,6 +168,37 @@ class LineParser {
     if (!isLink) this.tree.put(place, this.#inode(kind, mode & 0o7777));
     else if (kind === "directory") throw bad("Directories can't be hardlinked");
     else this.tree.link(place, this.#optional(field.payload));
+  }
+
+  /** Adds a line that is as nearly all are; false when it is not. */
+  #addPlain(start: number, end: number): boolean {
+    const line = this.#plain;
+    const { numbers } = line;
+    const offset = this.#chunkStart;
+    const isPlain = line.read(this.#text, {
+      start: start + offset,
+      end: end + offset,
+      digestDigits: this.#digestDigits,
+    });
+    if (!isPlain) return false;
+    const path = { start, slash: line.lastSlash - offset, end: line.pathEnd - offset };
+    const place = this.tree.placeQuickly(this.#chunk, path);
+    if (place === undefined) return false;
+    const digest = this.#chunk.slice(line.digestStart - offset, line.digestEnd - offset);
+    const xattrsStart = Math.min(line.digestEnd - offset + 1, end);
+    const xattrs = this.#xattrTexts.parse(this.#chunk, xattrsStart, end);
+    const stat = this.#stats.get({
+      permissions: (numbers[plainNumber.mode] as number) & 0o7777,
+      uid: numbers[plainNumber.uid] as number,
+      gid: numbers[plainNumber.gid] as number,
+      mtimeSeconds: this.#stats.toBig(numbers[plainNumber.seconds] as number),
+      mtimeNanoseconds: numbers[plainNumber.nanoseconds] as number,
+    });
+    const content = new ObjectContent(digest, BigInt(numbers[plainNumber.size] as number));
+    const nlink = numbers[plainNumber.nlink] as number;
+    this.tree.put(place, { kind: "regular", stat, xattrs, nlink, content });
+    this.#onDigest?.(digest.length);
+    return true;
   }
 
   #split(start: number, end: number): void {
@@ -259,25 +301,12 @@ class LineParser {
     const mtimeSeconds = this.#seconds(start, secondsEnd);
     const mtimeNanoseconds = parseU32(this.#chunk, secondsEnd + 1, end, 10);
     const { uid, gid } = owner;
-    const last = this.#lastStat;
-    const isSame =
-      last.permissions === permissions &&
-      last.uid === uid &&
-      last.gid === gid &&
-      last.mtimeSeconds === mtimeSeconds &&
-      last.mtimeNanoseconds === mtimeNanoseconds;
-    if (!isSame) this.#lastStat = { permissions, uid, gid, mtimeSeconds, mtimeNanoseconds };
-    return this.#lastStat;
+    return this.#stats.get({ permissions, uid, gid, mtimeSeconds, mtimeNanoseconds });
   }
 
   #seconds(start: number, end: number): bigint {
     const plain = plainDigits(this.#chunk, start, end, 10);
-    if (plain < 0) return BigInt.asIntN(64, parseU64(this.#chunk, start, end));
-    if (this.#lastSeconds !== plain) {
-      this.#lastSeconds = plain;
-      this.#lastBigSeconds = BigInt(plain);
-    }
-    return this.#lastBigSeconds;
+    return plain < 0 ? BigInt.asIntN(64, parseU64(this.#chunk, start, end)) : this.#stats.toBig(plain);
   }
 }
 

@@ -59,16 +59,40 @@ export class DumpTree {
     return { directory, name };
   }
 
+  /**
+   * The place of the name from `slash` on; undefined when no new name can be there, and {@link place} says why. The path is
+   * `text[start…end]`, and escapes nothing.
+   */
+  placeQuickly(
+    text: ByteString,
+    path: { readonly start: number; readonly slash: number; readonly end: number },
+  ): Place | undefined {
+    const { start, slash, end } = path;
+    const isBeside = this.#lastParent?.path.length === slash - start && text.startsWith(this.#lastParent.path, start);
+    const directory = isBeside ? this.#lastParent?.directory : this.#lookUpParent(text.slice(start, slash));
+    if (directory === undefined) return undefined;
+    const name = text.slice(slash + 1, end) as ByteString;
+    const isNew = name.length > 0 && name.length <= maxNameLength && !directory.entries.has(name);
+    // With a dot in front it may be one of the two names that none can have.
+    return isNew && !name.startsWith(".") ? { directory, name } : undefined;
+  }
+
   #parent(path: ByteString, length: number): OpenDirectory {
-    if (this.#root === undefined) throw bad("Root node not present");
     const last = this.#lastParent;
     if (last?.path.length === length && path.startsWith(last.path)) return last.directory;
-    const parentPath = path.slice(0, length);
-    const parent = lookUp(this.#root, parentPath);
-    if (parent === undefined) throw bad(`Parent directory missing for ${path}`);
-    if (parent.kind !== "directory") throw bad(`Parent must be a directory for ${path}`);
+    const directory = this.#lookUpParent(path.slice(0, length));
+    if (directory !== undefined) return directory;
+    if (this.#root === undefined) throw bad("Root node not present");
+    const isMissing = lookUp(this.#root, path.slice(0, length)) === undefined;
+    throw bad(`${isMissing ? "Parent directory missing" : "Parent must be a directory"} for ${path}`);
+  }
+
+  /** The directory at `path`, which lines to come are probably in as well. */
+  #lookUpParent(path: string): OpenDirectory | undefined {
+    const parent = this.#root === undefined ? undefined : lookUp(this.#root, path);
+    if (parent?.kind !== "directory") return undefined;
     const directory = parent as OpenDirectory;
-    this.#lastParent = { path: parentPath, directory };
+    this.#lastParent = { path, directory };
     return directory;
   }
 

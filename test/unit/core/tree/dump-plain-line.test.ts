@@ -1,0 +1,122 @@
+import { describe, expect, test } from "vitest";
+import { fromText, toBytes } from "../../../../src/core/bytes/byte-string.ts";
+import { parseDump } from "../../../../src/core/tree/dump-parser.ts";
+import { PlainLine } from "../../../../src/core/tree/dump-plain-line.ts";
+import { dumpLines } from "../../../../src/core/tree/dump-writer.ts";
+
+const digest = "0123456789abcdef".repeat(4);
+const path = `${digest.slice(0, 2)}/${digest.slice(2)}`;
+const root = "/ 4096 40755 2 0 0 0 0.0 - - -";
+const plain = `/f 1000 100644 1 2 3 0 1700000000.5 ${path} - ${digest}`;
+
+/** Whether the line, which ends `text`, is read as one of those that nearly all are. */
+function isPlain(line: string, digestDigits = 64): boolean {
+  const text = toBytes(fromText(`${root}\n${line}\n`));
+  return new PlainLine().read(text, { start: root.length + 1, end: text.length - 1, digestDigits });
+}
+
+describe("PlainLine", () => {
+  test.each([
+    ["without xattrs", plain],
+    ["with xattrs", `${plain} security.selinux=x`],
+    [
+      "with large numbers",
+      plain.replace("1000", "999999999999999").replace(" 1 2 3 ", " 4294967295 4294967295 4294967295 "),
+    ],
+    ["in a directory", plain.replace("/f", "/a/b/c")],
+  ])("takes a line %s", (_, line) => {
+    expect(isPlain(line)).toBe(true);
+  });
+
+  test.each([
+    ["an escape in its path", plain.replace("/f", "/\\x66")],
+    ["an escape in a number", plain.replace("1000", "1\\x300")],
+    ["a path without slash in front", plain.replace("/f", "f")],
+    ["no path", plain.replace("/f", "")],
+    ["a path alone", "/f"],
+    ["numbers alone", "/f 1000 100644 1 2 3 0 1700000000.5"],
+    ["a hard link", plain.replace("100644", "@100644")],
+    ["another type", plain.replace("100644", "120644")],
+    ["a mode of no type", plain.replace("100644", "644")],
+    ["a mode that is not octal", plain.replace("100644", "100648")],
+    ["a device number", plain.replace(" 0 17", " 1 17")],
+    ["no bytes", plain.replace("1000", "0")],
+    ["a number with a sign", plain.replace("1000", "+1000")],
+    ["more digits than a double holds", plain.replace("1000", "1000000000000000")],
+    ["a number of more than 32 bits", plain.replace(" 1 2 3 ", " 1 4294967296 3 ")],
+    ["a time without nanoseconds", plain.replace(".5", "")],
+    ["a payload that is not the digest's path", plain.replace(path, `${path.slice(0, -1)}0`)],
+    ["a payload without slash", plain.replace(path, `${digest.slice(0, 2)}-${digest.slice(2)}`)],
+    ["a longer payload", plain.replace(path, `${path}0`)],
+    ["no payload", plain.replace(path, "-")],
+    ["content", plain.replace(" - ", " x ")],
+    ["longer content", plain.replace(" - ", " -x")],
+    ["a digest in capitals", plain.replace(path, path.toUpperCase()).replace(digest, digest.toUpperCase())],
+    ["a digest of other letters", plain.replaceAll("a", "g")],
+    ["a digest of other signs", plain.replaceAll("9", ":")],
+    ["a digest that begins below the digits", plain.replaceAll("0123", "/123")],
+    ["a longer digest", `${plain}0`],
+    ["a shorter digest", plain.slice(0, -1)],
+  ])("leaves a line with %s to others", (_, line) => {
+    expect(isPlain(line)).toBe(false);
+  });
+
+  test("takes digests of the length that is wanted only", () => {
+    const long = plain.replace(path, `${path}${digest}`).replace(` ${digest}`, ` ${digest}${digest}`);
+    expect(isPlain(long, 128)).toBe(true);
+    expect(isPlain(long)).toBe(false);
+    expect(isPlain(plain, 128)).toBe(false);
+  });
+
+  test("a line at the very end of its text is read like any other", () => {
+    const text = toBytes(fromText(plain));
+    expect(new PlainLine().read(text, { start: 0, end: text.length, digestDigits: 64 })).toBe(true);
+    const cut = toBytes(fromText("/f 1000"));
+    expect(new PlainLine().read(cut, { start: 0, end: cut.length, digestDigits: 64 })).toBe(false);
+  });
+});
+
+/** The same line for readers of any line: an escape says the first letter of its name. */
+const escaped = (line: string) =>
+  line.replace(/^(\S*\/)(\S)/, (_, way: string, letter: string) => {
+    return `${way}\\x${letter.charCodeAt(0).toString(16)}`;
+  });
+
+const tree = (lines: readonly string[]) => parseDump(toBytes(fromText(`${[root, ...lines].join("\n")}\n`)));
+
+const outcome = (lines: readonly string[]) => {
+  try {
+    return [...dumpLines(tree(lines))];
+  } catch (error) {
+    return String(error);
+  }
+};
+
+describe("parseDump: a plain line means what it means with an escape in it", () => {
+  const directory = "/d 4096 40755 2 0 0 0 0.0 - - -";
+  const inDirectory = plain.replace("/f", "/d/f");
+  test.each([
+    ["in the root", [plain]],
+    ["in a directory", [directory, inDirectory]],
+    ["in one directory after another", [directory, plain, inDirectory, plain.replace("/f", "/g")]],
+    ["with xattrs", [`${plain} user.a=b user.c=d`]],
+    ["of a name that begins with a dot", [plain.replace("/f", "/.f")]],
+    ["of no name", [directory, plain.replace("/f", "/d/")]],
+    ["of the name .", [plain.replace("/f", "/.")]],
+    ["of the name ..", [directory, plain.replace("/f", "/d/..")]],
+    ["of a name of 256 bytes", [plain.replace("/f", `/${"f".repeat(256)}`)]],
+    ["of a name that is taken", [plain, plain]],
+    ["in no directory", [inDirectory]],
+    ["in a file", [plain, plain.replace("/f", "/f/g")]],
+    ["in a directory that is spelled with two slashes", [directory, plain.replace("/f", "//d/f")]],
+  ])("%s", (_, lines) => {
+    const other = lines.map((line) => (line === directory ? line : escaped(line)));
+    const unescapedPath = (text: string) => text.replaceAll("\\x66", "f").replaceAll("\\x2e", ".");
+    const [quick, any] = [outcome(lines), outcome(other)];
+    expect(quick).toEqual(typeof any === "string" ? unescapedPath(any) : any);
+  });
+
+  test("before there is a root", () => {
+    expect(() => parseDump(toBytes(fromText(`${plain}\n`)))).toThrow("Root node not present");
+  });
+});
