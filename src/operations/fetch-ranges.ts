@@ -1,9 +1,11 @@
+import { assert } from "../core/errors.ts";
+import { LinkMeter } from "../core/oci/link-meter.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
-import type { Linux, Path } from "../linux/linux.ts";
-import type { KeptRanges } from "../repo/kept-ranges.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { type KeptRanges, rangePath } from "../repo/kept-ranges.ts";
+import { openToAppend } from "../repo/partial-layer.ts";
 import type { PartialCounters } from "./partial-counters.ts";
-import { rangePath } from "./partial-stage.ts";
 
 /** Requests for parts of blobs that are under way at the same time. */
 export const requestsInFlight = 6;
@@ -14,25 +16,22 @@ export class RangeFetcher {
   readonly #source: ImageSource;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
-  #latencyMs = Number.POSITIVE_INFINITY;
-  #bytes = 0;
-  #busyMs = 0;
+  /** What is measured of the link. */
+  readonly meter: LinkMeter;
 
-  constructor(linux: Pick<Linux, "files" | "clock">, source: ImageSource) {
+  constructor(linux: Pick<Linux, "files" | "clock">, source: ImageSource, meter = new LinkMeter()) {
     this.#linux = linux;
     this.#source = source;
+    this.meter = meter;
   }
 
-  /** What was measured so far: the fastest first byte, and bytes a second over all requests at once. */
-  get link(): { readonly latencySeconds: number; readonly bytesPerSecond: number } {
-    const perRequest = this.#busyMs === 0 ? 0 : (this.#bytes / this.#busyMs) * 1000;
-    const latencyMs = Number.isFinite(this.#latencyMs) ? this.#latencyMs : 0;
-    return { latencySeconds: latencyMs / 1000, bytesPerSecond: perRequest * requestsInFlight };
-  }
-
-  /** A part of a blob, in memory. */
-  async fetchBytes(layer: ResolvedLayer, range: FetchRange): Promise<Uint8Array> {
+  /** A part of a blob, in memory; by way of a file where that is `kept`. */
+  async fetchBytes(layer: ResolvedLayer, range: FetchRange, kept?: KeptRanges): Promise<Uint8Array> {
     return this.#inTurn(async () => {
+      if (kept !== undefined) {
+        await this.#fetchFile(layer, range, { directory: kept.directory, kept, onBytes: () => true });
+        return readRange(this.#linux.files, rangePath(kept.directory, range), range.lengthBytes);
+      }
       const bytes = new Uint8Array(range.lengthBytes);
       let at = 0;
       for await (const piece of this.#read(layer, range)) {
@@ -43,18 +42,25 @@ export class RangeFetcher {
     });
   }
 
-  /** Parts of a blob, each in a file of its own; what is `kept` of them is not fetched again. Ends early, without error, when `counters` were told to stop. */
+  /**
+   * Parts of a blob, each in a file of its own, which goes on where an earlier run ended. Nothing is fetched that is `kept`
+   * from earlier runs. Ends early, without error, when `counters` were told to stop.
+   */
   async fetchFiles(
     layer: ResolvedLayer,
     ranges: readonly FetchRange[],
-    target: { readonly directory: Path; readonly counters: PartialCounters; readonly kept?: KeptRanges },
+    target: { readonly directory: Path; readonly counters: PartialCounters; readonly kept?: KeptRanges | undefined },
   ): Promise<void> {
-    const { directory, counters } = target;
+    const { counters } = target;
     const fetches = ranges.map((range, number) =>
       this.#inTurn(async () => {
         if (counters.stopped) return;
+        const onBytes = (bytes: number) => {
+          counters.setAvailable(number, bytes);
+          return !counters.stopped;
+        };
         try {
-          await this.#fetchFile(layer, range, { ...target, path: rangePath(directory, number), number });
+          await this.#fetchFile(layer, range, { ...target, onBytes });
         } catch (error) {
           counters.stop();
           throw error;
@@ -65,46 +71,34 @@ export class RangeFetcher {
     if (failed !== undefined) throw failed.reason;
   }
 
-  async #fetchFile(
-    layer: ResolvedLayer,
-    range: FetchRange,
-    target: {
-      readonly path: Path;
-      readonly number: number;
-      readonly counters: PartialCounters;
-      readonly kept?: KeptRanges;
-    },
-  ): Promise<void> {
-    const { path, number, counters, kept } = target;
+  async #fetchFile(layer: ResolvedLayer, range: FetchRange, target: RangeTarget): Promise<void> {
+    const { directory, kept, onBytes } = target;
     const { files } = this.#linux;
-    const fd = files.open(path, "create", 0o600);
+    const fd = openToAppend(files, rangePath(directory, range));
     try {
-      let written = kept?.copy(range, fd) ?? 0;
-      counters.setAvailable(number, written);
-      if (written === range.lengthBytes) return;
-      const rest = { offsetBytes: range.offsetBytes + written, lengthBytes: range.lengthBytes - written };
-      for await (const piece of this.#read(layer, rest)) {
-        if (counters.stopped) return;
-        files.write(fd, piece);
-        written += piece.length;
-        counters.setAvailable(number, written);
+      const end = range.offsetBytes + range.lengthBytes;
+      let at = range.offsetBytes + Math.min(files.fstat(fd).sizeBytes, range.lengthBytes);
+      onBytes(at - range.offsetBytes);
+      while (at < end) {
+        const copied = kept?.copy({ offsetBytes: at, lengthBytes: end - at }, fd) ?? 0;
+        at += copied;
+        if (!onBytes(at - range.offsetBytes)) return;
+        if (copied > 0) continue;
+        const stop = Math.min(end, kept?.nextAfter(at) ?? end);
+        for await (const piece of this.#read(layer, { offsetBytes: at, lengthBytes: stop - at })) {
+          files.write(fd, piece);
+          at += piece.length;
+          if (!onBytes(at - range.offsetBytes)) return;
+        }
+        assert(at === stop, "a source gives the bytes that it is asked for, or fails");
       }
     } finally {
       files.close(fd);
     }
   }
 
-  async *#read(layer: ResolvedLayer, range: FetchRange): AsyncGenerator<Uint8Array> {
-    const start = this.#linux.clock.now();
-    let first: number | undefined;
-    for await (const piece of this.#source.readBlobRange(layer, range)) {
-      first ??= this.#linux.clock.now();
-      this.#bytes += piece.length;
-      yield piece;
-    }
-    const end = this.#linux.clock.now();
-    this.#latencyMs = Math.min(this.#latencyMs, (first ?? end) - start);
-    this.#busyMs += Math.max(end - start, 1);
+  #read(layer: ResolvedLayer, range: FetchRange): AsyncIterable<Uint8Array> {
+    return measured(this.#source.readBlobRange(layer, range), this.meter, this.#linux.clock);
   }
 
   /** Runs `fetch` as soon as fewer than {@link requestsInFlight} are running. */
@@ -120,4 +114,38 @@ export class RangeFetcher {
       else next();
     }
   }
+}
+
+/** The same pieces; what of their coming tells of the link goes to `meter`. */
+export async function* measured(
+  pieces: AsyncIterable<Uint8Array>,
+  meter: LinkMeter,
+  clock: Linux["clock"],
+): AsyncGenerator<Uint8Array> {
+  const start = clock.now();
+  let hasBegun = false;
+  try {
+    for await (const piece of pieces) {
+      const now = clock.now();
+      if (hasBegun) meter.add(piece.length);
+      else meter.begin(now, now - start);
+      hasBegun = true;
+      yield piece;
+    }
+  } finally {
+    if (hasBegun) meter.end(clock.now());
+  }
+}
+
+/** Where the bytes of a range go. */
+interface RangeTarget {
+  readonly directory: Path;
+  readonly kept?: KeptRanges | undefined;
+  /** Told how many bytes are in the file; says whether to go on. */
+  readonly onBytes: (bytes: number) => boolean;
+}
+
+/** The first bytes of a file, which may have more. */
+function readRange(files: LinuxFiles, path: Path, lengthBytes: number): Uint8Array {
+  return files.readFile(path, files.lstat(path).sizeBytes).subarray(0, lengthBytes);
 }

@@ -25,6 +25,8 @@ export interface FetchRequest {
   readonly run: StagingRun;
   readonly layer: ResolvedLayer;
   readonly counters: LayerCounters;
+  /** Measures the link by the way. */
+  readonly partial?: { measured(pieces: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> } | undefined;
 }
 
 /**
@@ -96,13 +98,14 @@ function spool(request: FetchRequest, offsetBytes: number, write: (piece: Uint8A
 }
 
 async function spoolPieces(
-  { source, layer, counters }: FetchRequest,
+  { source, layer, counters, partial }: FetchRequest,
   offsetBytes: number,
   write: (piece: Uint8Array) => void,
 ): Promise<void> {
   if (counters.stopped || offsetBytes === layer.sizeBytes) return;
   let written = offsetBytes;
-  for await (const piece of source.openBlob(layer, { offsetBytes })) {
+  const pieces = source.openBlob(layer, { offsetBytes });
+  for await (const piece of partial?.measured(pieces) ?? pieces) {
     // Also when the import has stopped: what came need not come again.
     write(piece);
     written += piece.length;

@@ -1,5 +1,6 @@
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { bundledRangeLimit } from "../core/oci/bundle-document.ts";
 import { type FetchRange, type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
 import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
@@ -7,28 +8,29 @@ import type { Path } from "../linux/linux.ts";
 import { tablesRange } from "../repo/chunked-tables.ts";
 import { ContentIndex, putContentIndex } from "../repo/content-index.ts";
 import type { ContentTable } from "../repo/content-table.ts";
+import type { KeptRanges } from "../repo/kept-ranges.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { unlinkIfExists } from "../repo/name-link.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
-import { RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
+import { measured, RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
 import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
 import type { LayerCounters } from "./layer-feed.ts";
 import { PartialCounters } from "./partial-counters.ts";
-import { type ClaimJob, isPartialProblem, rangePath, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
+import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
 import type { System } from "./system.ts";
 
 /** The requests for parts that a pull makes at most, those for tables of contents not counted. */
-const requestLimit = 280;
+export const requestLimit = 280;
 /** What one layer may ask of them, and what each can. */
-const layerRequests = { most: 96, least: 8 } as const;
+export const layerRequests = { most: 96, least: 8 } as const;
 /** What the tables of all layers of a pull may have together, as they come; a layer whose do not fit in comes whole. */
 const tableBudgetBytes = 256 * 1024 * 1024;
 /** A layer this small is fetched whole: that is one request as well. */
-const smallLayerBytes = 8 * 1024;
+export const smallLayerBytes = 8 * 1024;
 
 /** What a pull is about. */
 export interface PartialPullRequest {
@@ -44,8 +46,17 @@ export interface PartialPullRequest {
 interface ChunkedLayer {
   readonly layer: ResolvedLayer;
   readonly tables: ChunkedTables;
-  /** Where its ranges and its index are written; undefined as long as it has none. */
+  /** Where its index is written; undefined as long as it has none. */
   directory: Path | undefined;
+}
+
+/** What it takes to import a layer in parts. */
+interface PartsWork {
+  readonly lane: Lane;
+  readonly halted: AbortSignal;
+  readonly progress: LayerCounters;
+  readonly table: ContentTable;
+  readonly tableBytes: Uint8Array;
 }
 
 /**
@@ -98,6 +109,11 @@ export class PartialPulls {
     this.#index = ContentIndex.load(this.#repo);
   }
 
+  /** The pieces of a layer that is fetched whole. What they tell of the link counts for those in parts. */
+  measured(pieces: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+    return measured(pieces, this.#fetcher.meter, this.#system.linux.clock);
+  }
+
   /** Whether a layer may come in parts, so that it is not to be fetched yet. */
   mayServe(layer: ResolvedLayer): boolean {
     return !this.#isRefused && this.#tables.has(layer.digest) && this.#index?.table !== undefined;
@@ -124,7 +140,7 @@ export class PartialPulls {
     if (this.#isRefused || chunked === undefined || table === undefined || tables === undefined) return undefined;
     try {
       const tableBytes = await tables;
-      const result = await this.#importParts(chunked, lane, { ...control, table, tableBytes });
+      const result = await this.#importAtAll(chunked, { ...control, lane, table, tableBytes });
       if (!("kind" in result)) return result;
       this.#noteWhole(layer, result);
     } catch (error) {
@@ -153,10 +169,13 @@ export class PartialPulls {
     orNothing(() => putContentIndex(this.#repo, diffId, path));
   }
 
-  /** The layers of the image in the repo that is most like the new one, as far as the index does not know them. */
+  /**
+   * The layers of the image in the repo that is most like the new one, and those that a bundle counts on, as far as the index
+   * does not know them.
+   */
   #unmeasuredLayers(index: ContentIndex): readonly DiffId[] {
     const image = findSimilarImage(this.#repo, this.#request.imageLayers);
-    const diffIds = new Set(image?.config.diffIds ?? []);
+    const diffIds = new Set([...(image?.config.diffIds ?? []), ...(this.#request.source.bundle()?.countedOn ?? [])]);
     return [...diffIds].filter((diffId) => !index.has(diffId));
   }
 
@@ -175,35 +194,41 @@ export class PartialPulls {
       const range = tablesRange(tables);
       if (layer.sizeBytes <= smallLayerBytes || range.lengthBytes > budget) continue;
       budget -= range.lengthBytes;
-      const bytes = this.#fetcher.fetchBytes(layer, range);
+      const bytes = this.#fetcher.fetchBytes(layer, range, this.#request.run.openKeptRanges(layer.digest));
       // Whoever waits for them sees the failure; until then it must not count as unhandled.
       bytes.catch(() => {});
       this.#tables.set(layer.digest, bytes);
     }
   }
 
+  /** Imports a layer in parts; a second time without what earlier runs left of it, where that could be to blame. */
+  async #importAtAll(chunked: ChunkedLayer, work: PartsWork): Promise<ImportedLayer | WholeInstead> {
+    const kept = this.#request.run.openKeptRanges(chunked.layer.digest);
+    const hadBytes = (kept?.found ?? []).length > 0;
+    const result = await this.#importParts(chunked, work, kept);
+    if (!("kind" in result) || result.problem === undefined) return result;
+    kept?.clear();
+    if (!hadBytes || work.halted.aborted) return result;
+    const tableBytes = await this.#fetcher.fetchBytes(chunked.layer, tablesRange(chunked.tables), kept);
+    const again = await this.#importParts(chunked, { ...work, tableBytes }, kept);
+    if ("kind" in again && again.problem !== undefined) kept?.clear();
+    return again;
+  }
+
   async #importParts(
     chunked: ChunkedLayer,
-    lane: Lane,
-    work: {
-      readonly halted: AbortSignal;
-      readonly progress: LayerCounters;
-      readonly table: ContentTable;
-      readonly tableBytes: Uint8Array;
-    },
+    work: PartsWork,
+    kept: KeptRanges | undefined,
   ): Promise<ImportedLayer | WholeInstead> {
     const { layer, tables } = chunked;
-    const directory = this.#directoryOf(chunked);
-    const costs = this.#reserveRequests();
+    const directory = kept?.directory ?? this.#directoryOf(chunked);
+    const costs = this.#reserveRequests(layer);
     const counters = PartialCounters.for(costs.requests);
     const stop = () => counters.stop();
     work.halted.addEventListener("abort", stop);
     if (work.halted.aborted) stop();
-    const kept = this.#request.run.findKeptRanges(layer.digest);
-    let ranges: readonly FetchRange[] = [];
     let fetching: Promise<void> = Promise.resolve();
     const fetch = (planned: readonly FetchRange[]) => {
-      ranges = planned;
       this.#requestsLeft += costs.requests - planned.length;
       fetching = this.#fetcher.fetchFiles(layer, planned, { directory, counters, kept });
       fetching.catch(() => {});
@@ -211,44 +236,35 @@ export class PartialPulls {
     };
     const { digest, diffId, sizeBytes } = layer;
     const job = {
-      ...{ layer: { digest, diffId, sizeBytes }, tables, tableBytes: work.tableBytes, directory, costs },
+      ...{ layer: { digest, diffId, sizeBytes }, tables, tableBytes: work.tableBytes, costs, kept: kept?.found ?? [] },
+      ...{ rangeDirectory: directory, index: writtenIndexPath(this.#directoryOf(chunked)) },
       ...{ contents: work.table.memory, counters: counters.memory, progress: work.progress.memory },
     };
     try {
-      const [imported] = await Promise.allSettled([lane.importPartial(job, fetch)]);
+      const [imported] = await Promise.allSettled([work.lane.importPartial(job, fetch)]);
       // What is still being fetched then, nobody waits for.
       stop();
       await fetching;
       if (imported.status === "rejected") throw imported.reason;
-      orNothing(() => kept.drop());
       return imported.value;
-    } catch (error) {
-      if (isStop(error)) this.#keepRanges(layer, ranges, directory);
-      else orNothing(() => kept.drop());
-      throw error;
     } finally {
       work.halted.removeEventListener("abort", stop);
-      ranges.forEach((_, range) => {
-        unlinkIfExists(this.#repo.files, rangePath(directory, range));
-      });
     }
   }
 
-  /** What was fetched until now, the next run needs not fetch again. The error that stopped this one is the one to tell. */
-  #keepRanges({ digest }: ResolvedLayer, ranges: readonly FetchRange[], directory: Path): void {
-    orNothing(() => {
-      ranges.forEach(({ offsetBytes }, range) => {
-        this.#request.run.keepRange({ digest, offsetBytes, path: rangePath(directory, range) });
-      });
-    });
-  }
-
   /** Takes from what the pull may ask of the source; what a layer does not need is given back. */
-  #reserveRequests(): RangeCosts {
+  #reserveRequests({ digest }: ResolvedLayer): RangeCosts {
+    const bundle = this.#request.source.bundle();
+    if (bundle?.parts.has(digest)) {
+      // What lies between the parts of a bundle is not there, and a file is not tired by requests.
+      this.#requestsLeft -= bundledRangeLimit;
+      return { bridgedBytes: bundle.bridgedBytes, requests: bundledRangeLimit, partsOnly: true };
+    }
     const share = Math.floor(this.#requestsLeft / 2);
     const requests = Math.max(Math.min(share, layerRequests.most), layerRequests.least);
     this.#requestsLeft -= requests;
-    return { bridgedBytes: weighGaps({ ...this.#fetcher.link, requestsInFlight }), requests };
+    const link = { ...this.#fetcher.meter.speed, requestsInFlight };
+    return { bridgedBytes: weighGaps(link), requests, link };
   }
 
   #noteWhole(layer: ResolvedLayer, { problem, distrusted }: WholeInstead): void {
@@ -257,7 +273,10 @@ export class PartialPulls {
   }
 
   #warn(layer: ResolvedLayer, problem: string): void {
-    const message = `Layer ${layer.digest} cannot come in parts, so it is fetched whole: ${problem}`;
+    const isBundled = this.#request.source.bundle()?.parts.has(layer.digest) === true;
+    const message = isBundled
+      ? `Layer ${layer.digest} cannot be put together from what the bundle has of it: ${problem}`
+      : `Layer ${layer.digest} cannot come in parts, so it is fetched whole: ${problem}`;
     this.#system.progress({ kind: "warning", message });
   }
 
@@ -274,12 +293,6 @@ function orNothing(act: () => void): void {
   } catch (error) {
     if (!(error instanceof OsdeployError)) throw error;
   }
-}
-
-/** Whether the pull was stopped by what says nothing about the layer. On a full disk, for example, nothing may stay. */
-function isStop(error: unknown): boolean {
-  const isPassing = error instanceof OsdeployError && (error.code === "network" || error.code === "interrupted");
-  return isPassing && !isAttemptOver(error);
 }
 
 /**

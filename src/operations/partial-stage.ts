@@ -1,8 +1,11 @@
 import { fromText } from "../core/bytes/byte-string.ts";
+import { element } from "../core/bytes/element.ts";
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import {
+  coveredBytes,
   type FetchRange,
+  isWorthParts,
   type PartialPullPlan,
   planPartialPull,
   type RangeCosts,
@@ -12,13 +15,14 @@ import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import { childPath, pathBelow } from "../linux/path.ts";
+import { childPath } from "../linux/path.ts";
 import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
-import { type IndexedContent, writeContentIndex } from "../repo/content-index-file.ts";
+import { type IndexedContent, isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
 import { claimContents, measureContents, readContents } from "../repo/content-measure.ts";
 import { ContentTable, type ContentTableMemory } from "../repo/content-table.ts";
 import { FetchedFrames } from "../repo/fetched-frames.ts";
-import { isAsClaimed, type KnownContent, KnownContents } from "../repo/known-contents.ts";
+import { rangePath } from "../repo/kept-ranges.ts";
+import { isAsClaimed, KnownContents } from "../repo/known-contents.ts";
 import { LayerAssembly } from "../repo/layer-assembly.ts";
 import { defaultLayerLimits, type ImportedLayer } from "../repo/layer-import.ts";
 import { newScratch } from "../repo/object-check.ts";
@@ -36,8 +40,12 @@ export interface PartialJob {
   /** What is known to be here. */
   readonly contents: ContentTableMemory;
   readonly costs: RangeCosts;
-  /** Where the fetched ranges lie, and the layer's index is to be written. */
-  readonly directory: Path;
+  /** Bytes of the blob that earlier runs have fetched. */
+  readonly kept: readonly FetchRange[];
+  /** Where the fetched ranges lie. */
+  readonly rangeDirectory: Path;
+  /** Where the layer's index is to be written. */
+  readonly index: Path;
   /** The memory of {@link PartialCounters}. */
   readonly counters: SharedArrayBuffer;
   /** The memory of {@link LayerCounters}, which tells how far the layer is. */
@@ -75,15 +83,9 @@ export interface PlannedPartial {
   readonly kind: "planned";
   readonly job: PartialJob;
   readonly toc: ChunkedToc;
-  readonly plan: PartialPullPlan<KnownContent>;
-}
-
-/** Beyond this part of the blob a stream of all of it is as good. To put frames together costs no more than to unpack it. */
-const worthwhilePart = 0.985;
-
-/** Where the file of a fetched range lies. */
-export function rangePath(directory: Path, range: number): Path {
-  return pathBelow(directory, `range-${range}`);
+  readonly known: KnownContents;
+  /** Known contents are records of `known`. */
+  readonly plan: PartialPullPlan<number>;
 }
 
 /** Where the index of a layer is written before it gets its place. */
@@ -97,9 +99,20 @@ export function planPartial(staging: ObjectStaging, job: PartialJob): PlannedPar
     const toc = readToc(job.tables, job.tableBytes);
     const known = new KnownContents(new ContentTable(job.contents), staging);
     const plan = planPartialPull(toc, (digest, sizeBytes) => known.find(digest, sizeBytes), job.costs);
-    const isWorthwhile = plan.fetchBytes < job.tables.toc.offsetBytes * worthwhilePart;
-    return isWorthwhile ? { kind: "planned", job, toc, plan } : { kind: "whole", problem: undefined, distrusted: [] };
+    return isWorthwhile(job, plan)
+      ? { kind: "planned", job, toc, known, plan }
+      : { kind: "whole", problem: undefined, distrusted: [] };
   });
+}
+
+function isWorthwhile({ costs, kept, tables }: PartialJob, { ranges }: PartialPullPlan<number>): boolean {
+  if (costs.partsOnly) return true;
+  const missing = ranges.map((range) => range.lengthBytes - coveredBytes(range, kept));
+  const requests = missing.filter((bytes) => bytes > 0).length;
+  const fetchBytes = missing.reduce((sum, bytes) => sum + bytes, 0);
+  // No frame begins at 0, so what was kept from there on is the beginning of the whole; parts serve no whole pull.
+  const begun = kept.find(({ offsetBytes }) => offsetBytes === 0)?.lengthBytes ?? 0;
+  return isWorthParts({ requests, fetchBytes }, { fetchBytes: tables.toc.offsetBytes - begun }, costs.link);
 }
 
 /** Puts a planned layer together while its ranges are being fetched. When it fails, nothing of it stays staged. */
@@ -113,21 +126,22 @@ export function assemblePartial(
   return { ...result, distrusted: findWrongClaims(files, planned) };
 }
 
-function assemble(files: LinuxFiles, staging: ObjectStaging, { job, toc, plan }: PlannedPartial): ImportedLayer {
-  const { layer, directory } = job;
+function assemble(files: LinuxFiles, staging: ObjectStaging, planned: PlannedPartial): ImportedLayer {
+  const { job, known, toc, plan } = planned;
+  const { layer, rangeDirectory } = job;
   const counters = new PartialCounters(job.counters);
   const progress = new LayerCounters(job.progress);
   const estimate = estimateTarBytes(toc);
   const frames = new FetchedFrames(files, {
     ranges: plan.ranges,
-    pathOf: (range) => rangePath(directory, range),
+    pathOf: (range) => rangePath(rangeDirectory, element(plan.ranges, range)),
     waitFor: (range, bytes) => counters.waitFor(range, bytes),
   });
   const assembly = new LayerAssembly(
     files,
     staging,
     {
-      ...{ diffId: layer.diffId, entries: toc.entries, contents: plan.contents },
+      ...{ diffId: layer.diffId, entries: toc.entries, contents: plan.contents, known },
       tarSplit: unpackTarSplit(job.tables, toc, job.tableBytes),
       tarBytesLimit: allowedTarBytes(plan, job.tableBytes),
       onProgress: (done) => {
@@ -139,7 +153,7 @@ function assemble(files: LinuxFiles, staging: ObjectStaging, { job, toc, plan }:
   );
   try {
     const { imported, indexed } = assembly.run();
-    writeIndex(files, staging, { index: writtenIndexPath(directory), contents: indexed });
+    writeIndex(files, staging, { index: job.index, contents: indexed });
     return imported;
   } finally {
     assembly.close();
@@ -152,7 +166,7 @@ function assemble(files: LinuxFiles, staging: ObjectStaging, { job, toc, plan }:
  * when only parts of the blob are read.
  */
 export function allowedTarBytes(
-  plan: Pick<PartialPullPlan<KnownContent>, "knownBytes" | "fetchBytes">,
+  plan: Pick<PartialPullPlan<number>, "knownBytes" | "fetchBytes">,
   tableBytes: Uint8Array,
 ): number {
   const { freeBytes, ratio, tarBytes } = defaultLayerLimits;
@@ -165,12 +179,14 @@ function estimateTarBytes({ entries }: ChunkedToc): number {
 }
 
 /** The records of the index that led to contents of another sha256 than they claim. */
-function findWrongClaims(files: LinuxFiles, { plan }: PlannedPartial): readonly number[] {
+function findWrongClaims(files: LinuxFiles, { known, plan }: PlannedPartial): readonly number[] {
   const scratch = newScratch();
   return plan.contents.flatMap((content) =>
-    content.flatMap((piece) =>
-      piece.kind === "known" && !isAsClaimed(files, piece, scratch) ? [piece.known.record] : [],
-    ),
+    content.flatMap((piece) => {
+      if (piece.kind !== "known") return [];
+      const claimed = { digest: piece.digest, sizeBytes: piece.sizeBytes, known: known.at(piece.known) };
+      return isAsClaimed(files, claimed, scratch) ? [] : [piece.known];
+    }),
   );
 }
 
@@ -227,11 +243,12 @@ function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange): Uint8A
 function writeIndex(
   files: LinuxFiles,
   staging: ObjectStaging,
-  { index, contents }: { readonly index: Path; readonly contents: readonly IndexedContent[] },
+  { index, contents }: { readonly index: Path; readonly contents: Iterable<IndexedContent> },
 ): void {
-  if (contents.length === 0) return;
+  const bytes = writeContentIndex(staging.algorithm, contents);
+  if (isEmptyIndex(bytes)) return;
   try {
-    files.writeNewFile(index, writeContentIndex(staging.algorithm, contents), 0o644);
+    files.writeNewFile(index, bytes, 0o644);
   } catch (error) {
     // What there is of it goes with the run's directory, or is found damaged.
     if (!(error instanceof OsdeployError)) throw error;

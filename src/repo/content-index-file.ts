@@ -51,42 +51,106 @@ export interface IndexedContent {
     | { readonly kind: "inline"; readonly bytes: Uint8Array };
 }
 
-/** Writes the index of one layer; the same content may come several times. */
+/** Writes the index of one layer; the same content may come several times. None of them is kept. */
 export function writeContentIndex(algorithm: VerityAlgorithm, contents: Iterable<IndexedContent>): Uint8Array {
-  const unique = new Map<string, IndexedContent["place"]>();
-  for (const { digest, place } of contents) {
-    // A whole object serves better than a part of another one.
-    if (!unique.has(digest) || (place.kind === "object" && place.isWhole)) unique.set(digest, place);
+  const builder = new IndexBuilder(algorithm);
+  for (const content of contents) builder.add(content);
+  return builder.finish();
+}
+
+/** Whether an index that was written just now says nothing. */
+export function isEmptyIndex(file: Uint8Array): boolean {
+  return file.length === headerBytes + trailerBytes;
+}
+
+/** The parts of an index while it grows. Of its contents only digests and ids stay as texts, for finding them again. */
+class IndexBuilder {
+  readonly #algorithm: VerityAlgorithm;
+  /** The number of each content's record. */
+  readonly #numbers = new Map<string, number>();
+  readonly #objects = new Map<ObjectId, number>();
+  #records = new Uint8Array(1024 * recordBytes);
+  #view = new DataView(this.#records.buffer);
+  #inline = new Uint8Array(4096);
+  #inlineBytes = 0;
+
+  constructor(algorithm: VerityAlgorithm) {
+    this.#algorithm = algorithm;
   }
-  const objects = new Map<ObjectId, number>();
-  let inlineBytes = 0;
-  for (const place of unique.values()) {
-    if (place.kind === "inline") inlineBytes += place.bytes.length;
-    else if (!objects.has(place.id)) objects.set(place.id, objects.size);
+
+  add({ digest, place }: IndexedContent): void {
+    const known = this.#numbers.get(digest);
+    if (known !== undefined) {
+      // A whole object serves better than a part of another one.
+      if (place.kind === "object" && place.isWhole) this.#setPlace(known, place);
+      return;
+    }
+    const number = this.#numbers.size;
+    this.#numbers.set(digest, number);
+    if (number * recordBytes === this.#records.length) {
+      this.#records = grown(this.#records, 2 * this.#records.length);
+      this.#view = new DataView(this.#records.buffer);
+    }
+    writeHex(digest.slice(0, 32), this.#records, number * recordBytes);
+    this.#setPlace(number, place);
   }
-  const layout = layoutOf({ algorithm, objects: objects.size, records: unique.size, inlineBytes });
-  const file = new Uint8Array(layout.end + trailerBytes);
-  const view = new DataView(file.buffer);
-  writeBytes(magic, file, 0);
-  [algorithmNumbers[algorithm], objects.size, unique.size, inlineBytes].forEach((value, index) => {
-    view.setUint32(8 + 4 * index, value, true);
-  });
-  for (const [id, number] of objects) writeHex(id, file, headerBytes + number * digestLength(algorithm));
-  let at = layout.records;
-  let inlineAt = 0;
-  for (const [digest, place] of unique) {
-    writeHex(digest.slice(0, 32), file, at);
+
+  finish(): Uint8Array {
+    const counts = { objects: this.#objects.size, records: this.#numbers.size, inlineBytes: this.#inlineBytes };
+    const layout = layoutOf({ algorithm: this.#algorithm, ...counts });
+    const file = new Uint8Array(layout.end + trailerBytes);
+    const view = new DataView(file.buffer);
+    writeBytes(magic, file, 0);
+    const numbers = [algorithmNumbers[this.#algorithm], counts.objects, counts.records, counts.inlineBytes];
+    numbers.forEach((value, index) => {
+      view.setUint32(8 + 4 * index, value, true);
+    });
+    const idBytes = digestLength(this.#algorithm);
+    for (const [id, number] of this.#objects) writeHex(id, file, headerBytes + number * idBytes);
+    file.set(this.#records.subarray(0, counts.records * recordBytes), layout.records);
+    file.set(this.#inline.subarray(0, counts.inlineBytes), layout.inline);
+    file.set(fromHex(sha256Hex(file.subarray(0, layout.end))), layout.end);
+    return file;
+  }
+
+  #setPlace(number: number, place: IndexedContent["place"]): void {
+    const at = number * recordBytes;
     const isInline = place.kind === "inline";
-    if (isInline) file.set(place.bytes, layout.inline + inlineAt);
-    view.setUint32(at + recordFields.object, isInline ? 0 : (objects.get(place.id) ?? 0), true);
-    view.setUint32(at + recordFields.kind, kindOf(place), true);
-    view.setBigUint64(at + recordFields.offset, BigInt(isInline ? inlineAt : place.offsetBytes), true);
-    view.setBigUint64(at + recordFields.length, BigInt(isInline ? place.bytes.length : place.sizeBytes), true);
-    if (isInline) inlineAt += place.bytes.length;
-    at += recordBytes;
+    this.#view.setUint32(at + recordFields.object, isInline ? 0 : this.#objectNumber(place.id), true);
+    this.#view.setUint32(at + recordFields.kind, kindOf(place), true);
+    const [offset, length] = isInline
+      ? [this.#addInline(place.bytes), place.bytes.length]
+      : [place.offsetBytes, place.sizeBytes];
+    writeSafe64(this.#view, at + recordFields.offset, offset);
+    writeSafe64(this.#view, at + recordFields.length, length);
   }
-  file.set(fromHex(sha256Hex(file.subarray(0, layout.end))), layout.end);
-  return file;
+
+  #objectNumber(id: ObjectId): number {
+    const known = this.#objects.get(id);
+    if (known !== undefined) return known;
+    this.#objects.set(id, this.#objects.size);
+    return this.#objects.size - 1;
+  }
+
+  #addInline(bytes: Uint8Array): number {
+    const start = this.#inlineBytes;
+    this.#inlineBytes += bytes.length;
+    if (this.#inlineBytes > this.#inline.length) this.#inline = grown(this.#inline, 2 * this.#inlineBytes);
+    this.#inline.set(bytes, start);
+    return start;
+  }
+}
+
+function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const room = new Uint8Array(length);
+  room.set(bytes);
+  return room;
+}
+
+/** In two halves: BigInts would cost more than the rest of the record. */
+function writeSafe64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 0x1_0000_0000, true);
+  view.setUint32(offset + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
 function kindOf(place: IndexedContent["place"]): number {

@@ -38,8 +38,11 @@ export class ContentIndex {
     this.table = loaded.length === 0 ? undefined : table;
   }
 
-  /** Reads the indexes of all layers that the repo still has. */
-  static load(repo: Repo): ContentIndex {
+  /**
+   * Reads the indexes of all layers that the repo still has. `measured` are indexes of further layers, that were made just now
+   * and lie nowhere.
+   */
+  static load(repo: Repo, measured: ReadonlyMap<DiffId, Uint8Array> = new Map()): ContentIndex {
     const layers: DiffId[] = [];
     const loaded: LoadedIndex[] = [];
     let total = 0;
@@ -49,6 +52,12 @@ export class ContentIndex {
       total += index.bytes.length;
       layers.push(diffId);
       loaded.push(index);
+    }
+    for (const [diffId, bytes] of measured) {
+      const layout = readContentIndex(bytes, repo.algorithm);
+      if (layout === undefined) continue;
+      layers.push(diffId);
+      loaded.push({ bytes, layout });
     }
     return new ContentIndex(repo, layers, loaded);
   }

@@ -27,18 +27,17 @@ export function readContents(files: LinuxFiles, splitstream: Path): readonly Fil
  * What is in the contents of a layer, as its table of contents claims. None when the two do not fit together. Nothing is
  * read but the splitstream, so it costs next to nothing, and is worth no more than a claim.
  */
-export function claimContents(contents: readonly FileContent[], toc: ChunkedToc): readonly IndexedContent[] {
+export function* claimContents(contents: readonly FileContent[], toc: ChunkedToc): Iterable<IndexedContent> {
   const entries = toc.entries.filter(({ sizeBytes }) => sizeBytes > 0);
   const isSame =
     entries.length === contents.length && entries.every((entry, i) => sizeOf(contents[i]) === entry.sizeBytes);
-  if (!isSame) return [];
-  return entries.flatMap((entry, i): readonly IndexedContent[] => {
+  if (!isSame) return;
+  for (const [i, entry] of entries.entries()) {
     const content = contents[i];
     if (content?.kind === "inline") {
-      return [{ digest: entry.digest, place: { kind: "inline", bytes: toBytes(content.bytes) } }];
-    }
-    return content?.digest === undefined ? [] : contentsOf(entry, content.digest as ObjectId);
-  });
+      yield { digest: entry.digest, place: { kind: "inline", bytes: toBytes(content.bytes) } };
+    } else if (content?.digest !== undefined) yield* contentsOf(entry, content.digest as ObjectId);
+  }
 }
 
 /** The objects of a layer, and what it takes to measure them. */

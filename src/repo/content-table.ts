@@ -79,15 +79,33 @@ export class ContentTable {
 
   /** Where the content with this sha256 (hex) and size is. */
   find(digest: string, sizeBytes: number): FoundContent | undefined {
+    const record = this.findRecord(digest, sizeBytes);
+    return record === undefined ? undefined : { place: this.placeOf(record), record };
+  }
+
+  /** As {@link find}, for {@link placeOf}: a number is all there is to keep of a content. */
+  findRecord(digest: string, sizeBytes: number): number | undefined {
     const first = wordAt(digest, 0);
     for (let probe = 0; probe < probeLimit; probe++) {
       const slot = this.#slots[(first + probe) & (this.#slots.length - 1)] ?? 0;
       if (slot === 0) return undefined;
       const record = recordIn(slot);
       if (slot === deadSlot || !this.#hasKey(record, digest)) continue;
-      return this.#lengthOf(record) === sizeBytes ? { place: this.#placeOf(record, sizeBytes), record } : undefined;
+      return this.#lengthOf(record) === sizeBytes ? record : undefined;
     }
     return undefined;
+  }
+
+  /** What a record says. */
+  placeOf(record: number): ContentPlace {
+    const offset = readSafe64(this.#view, record + recordFields.offset);
+    const kind = this.#view.getUint32(record + recordFields.kind, true);
+    if (kind === recordKinds.inline) {
+      return { kind: "inline", bytes: Uint8Array.from(this.#bytes.subarray(offset, offset + this.#lengthOf(record))) };
+    }
+    const id = this.#view.getUint32(record + recordFields.object, true) * idAlignment;
+    const hex = this.#bytes.toString("hex", id, id + digestLength(this.memory.algorithm));
+    return { kind: "object", id: hex as ObjectId, offsetBytes: offset, isWhole: kind === recordKinds.whole };
   }
 
   /** Forgets the records from `start` to before `end`, in every thread. */
@@ -105,19 +123,8 @@ export class ContentTable {
     return true;
   }
 
-  #placeOf(record: number, sizeBytes: number): ContentPlace {
-    const offset = Number(this.#view.getBigUint64(record + recordFields.offset, true));
-    const kind = this.#view.getUint32(record + recordFields.kind, true);
-    if (kind === recordKinds.inline) {
-      return { kind: "inline", bytes: Uint8Array.from(this.#bytes.subarray(offset, offset + sizeBytes)) };
-    }
-    const id = this.#view.getUint32(record + recordFields.object, true) * idAlignment;
-    const hex = this.#bytes.toString("hex", id, id + digestLength(this.memory.algorithm));
-    return { kind: "object", id: hex as ObjectId, offsetBytes: offset, isWhole: kind === recordKinds.whole };
-  }
-
   #lengthOf(record: number): number {
-    return Number(this.#view.getBigUint64(record + recordFields.length, true));
+    return readSafe64(this.#view, record + recordFields.length);
   }
 
   /** Copies an index and puts its records into the hash table. What counts within the index then counts in the memory. */
@@ -127,8 +134,8 @@ export class ContentTable {
     for (let number = 0; number < layout.recordCount; number++) {
       const record = start + layout.records + number * recordBytes;
       const isInline = this.#view.getUint32(record + recordFields.kind, true) === recordKinds.inline;
-      const offset = this.#view.getBigUint64(record + recordFields.offset, true);
       if (isInline) {
+        const offset = this.#view.getBigUint64(record + recordFields.offset, true);
         if (!isInside(Number(offset), this.#lengthOf(record), layout.inlineBytes)) continue;
         this.#view.setBigUint64(record + recordFields.offset, offset + BigInt(start + layout.inline), true);
       } else {
@@ -155,6 +162,11 @@ export class ContentTable {
 /** Where the record of a slot that is in use lies. */
 function recordIn(slot: number): number {
   return (slot - 1) * 8;
+}
+
+/** A number that is written as 64 bits, without a BigInt for each of ten thousands. */
+function readSafe64(view: DataView, offset: number): number {
+  return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 0x1_0000_0000;
 }
 
 /** Eight digits of a hex digest as a number. */

@@ -1,61 +1,66 @@
+import { fromText } from "../core/bytes/byte-string.ts";
 import type { LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
-import { unlinkIfExists } from "./name-link.ts";
+import { childPath } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 import { newScratch } from "./object-check.ts";
-import { listPartialLayers, partialLayerPath } from "./partial-layer.ts";
+import { ensureDirectory } from "./object-listing.ts";
+import { lockAttempts, partialLayerPath } from "./partial-layer.ts";
 
 /** Some bytes of a layer's blob, in a file. */
-interface KeptRange {
+interface KeptRange extends FetchRange {
   readonly path: Path;
-  readonly offsetBytes: number;
-  readonly sizeBytes: number;
 }
 
-const infix = "-from-";
-
 /**
- * Parts of a layer's blob that a run has fetched before it was stopped: files in `staging/` under the layer's digest and
- * their place in the blob. The next run plans anew, by what is here then, so it takes over bytes and not requests.
+ * The ranges of a layer that comes in parts, as far as they were fetched: files in a directory in `staging/` under the
+ * layer's digest, each named by its place in the blob, which outlives the run however that ends. The next run plans anew,
+ * by what is here then, so it takes over bytes and not requests.
  *
- * As of a {@link PartialLayer}, nothing vouches for them: the digests of the contents and of the whole do. Not locked: who
- * finds them gone fetches again.
+ * As of a {@link PartialLayer}, nothing vouches for them: the digests of the contents and of the whole do. Locked as long
+ * as it is open.
  */
 export class KeptRanges {
+  readonly directory: Path;
   readonly #files: LinuxFiles;
-  readonly #ranges: readonly KeptRange[];
+  readonly #fd: Fd;
+  #found: readonly KeptRange[];
 
-  private constructor(files: LinuxFiles, ranges: readonly KeptRange[]) {
+  /** Not to be called but by {@link openKeptRanges}, which takes the lock first. */
+  constructor(files: LinuxFiles, place: { readonly directory: Path; readonly fd: Fd; readonly whole: Path }) {
     this.#files = files;
-    this.#ranges = ranges;
+    this.directory = place.directory;
+    this.#fd = place.fd;
+    const parts = files
+      .readDirectory(place.directory)
+      .flatMap((name) => rangeAt(files, childPath(place.directory, name), Number(name)));
+    // What was fetched when the layer was to come whole serves as well.
+    this.#found = [...parts, ...rangeAt(files, place.whole, 0)];
   }
 
-  static find(files: LinuxFiles, repoPath: Path, digest: LayerDigest): KeptRanges {
-    const start = `${partialLayerPath(repoPath, digest)}${infix}`;
-    const ranges = listPartialLayers(files, repoPath).flatMap((path): readonly KeptRange[] => {
-      const offsetBytes = path.startsWith(start) ? Number(path.slice(start.length)) : Number.NaN;
-      const stat = Number.isSafeInteger(offsetBytes) ? files.lstatIfExists(path) : undefined;
-      return stat?.kind === "regular" ? [{ path, offsetBytes, sizeBytes: stat.sizeBytes }] : [];
-    });
-    return new KeptRanges(files, ranges);
+  /** The bytes of the blob that earlier runs have left; they may overlap. */
+  get found(): readonly FetchRange[] {
+    return this.#found;
   }
 
-  /** Writes what is here of the beginning of a range to an open file, and says how many bytes that were. */
-  copy(range: { readonly offsetBytes: number; readonly lengthBytes: number }, target: Fd): number {
+  /** Writes what earlier runs left of the beginning of a range to an open file, and says how many bytes that were. */
+  copy(range: FetchRange, target: Fd): number {
     const { offsetBytes, lengthBytes } = range;
-    const reach = (each: KeptRange) => each.offsetBytes + each.sizeBytes;
-    const [kept] = this.#ranges
-      .filter((each) => each.offsetBytes <= offsetBytes && reach(each) > offsetBytes)
-      .sort((a, b) => reach(b) - reach(a));
+    const [kept] = this.#found
+      .filter((each) => each.offsetBytes <= offsetBytes && endOf(each) > offsetBytes)
+      .sort((a, b) => endOf(b) - endOf(a));
     if (kept === undefined) return 0;
     let done = 0;
+    const wanted = Math.min(lengthBytes, endOf(kept) - offsetBytes);
     const scratch = newScratch();
     try {
       withOpen(this.#files, kept.path, "read", (fd) => {
-        while (done < lengthBytes) {
+        while (done < wanted) {
           const position = offsetBytes - kept.offsetBytes + done;
-          const length = Math.min(scratch.length, lengthBytes - done);
+          const length = Math.min(scratch.length, wanted - done);
           const got = this.#files.read(fd, scratch, { offset: 0, length, position });
           if (got === 0) return;
           this.#files.write(target, scratch.subarray(0, got));
@@ -69,19 +74,69 @@ export class KeptRanges {
     return done;
   }
 
-  /** Removes the files. */
-  drop(): void {
-    for (const { path } of this.#ranges) unlinkIfExists(this.#files, path);
+  /** Where behind `offsetBytes` the next bytes begin that need not be fetched. */
+  nextAfter(offsetBytes: number): number {
+    return this.#found.reduce(
+      (next, each) => (each.offsetBytes > offsetBytes ? Math.min(next, each.offsetBytes) : next),
+      Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /** Forgets all that is here, and removes what lies in the directory: it turned out bad. */
+  clear(): void {
+    this.#found = [];
+    for (const name of this.#files.readDirectory(this.directory)) {
+      removeTree(this.#files, childPath(this.directory, name));
+    }
+  }
+
+  /** Whether no byte is in the directory. */
+  isEmpty(): boolean {
+    const names = this.#files.readDirectory(this.directory);
+    return names.every((name) => this.#files.lstat(childPath(this.directory, name)).sizeBytes === 0);
+  }
+
+  /** Removes the directory. It still has to be closed. */
+  remove(): void {
+    removeTree(this.#files, this.directory);
+  }
+
+  /** Gives the lock back and leaves what was fetched for the next run. */
+  close(): void {
+    this.#files.close(this.#fd);
   }
 }
 
-/** Keeps the bytes of a file, which lie at this place of the layer's blob, for the next run. */
-export function keepRange(
-  files: LinuxFiles,
-  repoPath: Path,
-  range: { readonly digest: LayerDigest; readonly offsetBytes: number; readonly path: Path },
-): void {
-  const stat = files.lstatIfExists(range.path);
-  if (stat === undefined || stat.sizeBytes === 0) return;
-  files.rename(range.path, `${partialLayerPath(repoPath, range.digest)}${infix}${range.offsetBytes}` as Path);
+/** Where the file of a range lies in its directory. */
+export function rangePath(directory: Path, { offsetBytes }: FetchRange): Path {
+  return childPath(directory, fromText(String(offsetBytes)));
+}
+
+/** Opens the directory of a layer's ranges, or makes it; undefined when another run is fetching the same layer. */
+export function openKeptRanges(files: LinuxFiles, repoPath: Path, digest: LayerDigest): KeptRanges | undefined {
+  const whole = partialLayerPath(repoPath, digest);
+  const directory = fromText(`${whole}-parts`);
+  for (let attempt = 0; attempt < lockAttempts; attempt++) {
+    ensureDirectory(files, directory, 0o700);
+    const fd = files.open(directory, "directory");
+    if (!files.lock(fd, "exclusive", { wait: false })) {
+      files.close(fd);
+      return undefined;
+    }
+    if (files.lstatIfExists(directory)?.identity === files.fstat(fd).identity) {
+      return new KeptRanges(files, { directory, fd, whole });
+    }
+    files.close(fd);
+  }
+  return undefined;
+}
+
+function rangeAt(files: LinuxFiles, path: Path, offsetBytes: number): readonly KeptRange[] {
+  const stat = Number.isSafeInteger(offsetBytes) ? files.lstatIfExists(path) : undefined;
+  if (stat?.kind !== "regular" || stat.sizeBytes === 0) return [];
+  return [{ path, offsetBytes, lengthBytes: stat.sizeBytes }];
+}
+
+function endOf({ offsetBytes, lengthBytes }: FetchRange): number {
+  return offsetBytes + lengthBytes;
 }

@@ -1,39 +1,43 @@
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
-import type { ObjectId } from "../core/digest/object-id.ts";
 import { sha256Hex } from "../core/digest/sha256-hex.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
-import type { ContentTable, FoundContent } from "./content-table.ts";
+import type { ContentPlace, ContentTable } from "./content-table.ts";
 import type { ObjectStaging } from "./object-staging.ts";
 
 /** A content that is here, and where it is read from. */
-export interface KnownContent extends FoundContent {
+export interface KnownContent {
+  readonly place: ContentPlace;
   /** The object's file; undefined where the content is inline. */
   readonly path: Path | undefined;
 }
 
-/** The contents of a table whose objects the repo has, and the kernel vouches for where it is to. */
+/**
+ * The contents of a table whose objects the repo has, and the kernel vouches for where it is to. Of each only the number
+ * of its record is kept: a layer has ten thousands.
+ */
 export class KnownContents {
   readonly #table: ContentTable;
   readonly #staging: ObjectStaging;
-  readonly #paths = new Map<ObjectId, Path | undefined>();
 
   constructor(table: ContentTable, staging: ObjectStaging) {
     this.#table = table;
     this.#staging = staging;
   }
 
-  find(digest: string, sizeBytes: number): KnownContent | undefined {
-    const found = this.#table.find(digest, sizeBytes);
-    if (found === undefined || found.place.kind === "inline") return found && { ...found, path: undefined };
-    const path = this.#pathOf(found.place.id);
-    return path === undefined ? undefined : { ...found, path };
+  /** The record of a content that can be used. */
+  find(digest: string, sizeBytes: number): number | undefined {
+    const record = this.#table.findRecord(digest, sizeBytes);
+    if (record === undefined) return undefined;
+    const place = this.#table.placeOf(record);
+    return place.kind === "inline" || this.#staging.comparablePath(place.id) !== undefined ? record : undefined;
   }
 
-  #pathOf(id: ObjectId): Path | undefined {
-    if (!this.#paths.has(id)) this.#paths.set(id, this.#staging.comparablePath(id));
-    return this.#paths.get(id);
+  /** Where the content of a record that was found is read from. */
+  at(record: number): KnownContent {
+    const place = this.#table.placeOf(record);
+    return { place, path: place.kind === "inline" ? undefined : this.#staging.pathOf(place.id) };
   }
 }
 

@@ -13,7 +13,7 @@ import type { LinuxFiles } from "../linux/linux.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
 import type { IndexedContent } from "./content-index-file.ts";
 import type { FetchedFrames } from "./fetched-frames.ts";
-import { type KnownContent, readKnownInto, readKnownPieces } from "./known-contents.ts";
+import { type KnownContent, type KnownContents, readKnownInto, readKnownPieces } from "./known-contents.ts";
 import type { ImportedLayer } from "./layer-import.ts";
 import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
 import { layerStreamName } from "./streams.ts";
@@ -23,8 +23,9 @@ import { openZstdRecords } from "./zstd-records.ts";
 export interface AssembledLayer {
   readonly diffId: DiffId;
   readonly entries: readonly TocEntry[];
-  /** One for each of `entries`. */
-  readonly contents: readonly ContentPlan<KnownContent>[];
+  /** One for each of `entries`; known contents are records of `known`. */
+  readonly contents: readonly ContentPlan<number>[];
+  readonly known: KnownContents;
   /** Unpacked. */
   readonly tarSplit: Uint8Array;
   readonly limits?: TarLimits;
@@ -85,7 +86,7 @@ export class LayerAssembly {
    * @throws OsdeployError `digest-mismatch` when the tar does not measure to the diff id; `bad-format`, `limit-exceeded`,
    * `unsupported` and `damaged` for tables and contents that do not fit together.
    */
-  run(): { readonly imported: ImportedLayer; readonly indexed: readonly IndexedContent[] } {
+  run(): { readonly imported: ImportedLayer; readonly indexed: Iterable<IndexedContent> } {
     const { diffId, tarSplit } = this.#layer;
     let entry = 0;
     for (const record of readTarSplit(tarSplit)) {
@@ -105,10 +106,15 @@ export class LayerAssembly {
     }
     const stream = { name: layerStreamName(diffId), id: this.#staging.add(this.#stream.finish(compressZstd)) };
     const imported = { diffId, stream, objects: this.#staging.take(), tarBytes: this.#tarBytes, stats: this.#stats };
-    const objects = this.#objects.flatMap(({ entry, object }) =>
-      contentsOf(entry, typeof object === "string" ? object : object.id),
-    );
-    return { imported, indexed: [...this.#inline, ...objects] };
+    return { imported, indexed: this.#indexed() };
+  }
+
+  /** One after the other: the index is made of them, and nobody needs all of them at once. */
+  *#indexed(): Iterable<IndexedContent> {
+    yield* this.#inline;
+    for (const { entry, object } of this.#objects) {
+      yield* contentsOf(entry, typeof object === "string" ? object : object.id);
+    }
   }
 
   /** Frees what is held, and removes what was staged unless `run` has handed it out. To be called in any case. */
@@ -169,7 +175,7 @@ export class LayerAssembly {
     this.#objects.push({ entry, object });
   }
 
-  #inlineContent(plan: ContentPlan<KnownContent>, entry: TocEntry): Uint8Array {
+  #inlineContent(plan: ContentPlan<number>, entry: TocEntry): Uint8Array {
     const bytes = new Uint8Array(entry.sizeBytes);
     let at = 0;
     this.#readPieces(plan, entry, (part) => {
@@ -180,14 +186,14 @@ export class LayerAssembly {
   }
 
   /** Passes the content on to the digest, and says which object holds it: one that is here, or a new one. */
-  #objectOf(plan: ContentPlan<KnownContent>, entry: TocEntry): ObjectId | AwaitedObject {
+  #objectOf(plan: ContentPlan<number>, entry: TocEntry): ObjectId | AwaitedObject {
     const { sizeBytes } = entry;
     const [piece] = plan;
-    const place = plan.length === 1 && piece?.kind === "known" ? piece.known.place : undefined;
-    if (piece?.kind === "known" && place?.kind === "object" && place.isWhole) {
+    const known = plan.length === 1 && piece?.kind === "known" ? this.#layer.known.at(piece.known) : undefined;
+    if (known?.place.kind === "object" && known.place.isWhole) {
       this.#stats.knownFiles++;
-      this.#takeKnown(piece.known, sizeBytes);
-      return place.id;
+      this.#takeKnown(known, sizeBytes);
+      return known.place.id;
     }
     return sizeBytes <= wholeFileBytes ? this.#addWhole(plan, entry) : this.#addPieces(plan, entry);
   }
@@ -204,7 +210,7 @@ export class LayerAssembly {
     this.#used += sizeBytes;
   }
 
-  #addWhole(plan: ContentPlan<KnownContent>, entry: TocEntry): AwaitedObject {
+  #addWhole(plan: ContentPlan<number>, entry: TocEntry): AwaitedObject {
     // Put together in the window, so that it is digested from there, too.
     if (this.#used + entry.sizeBytes > windowBytes) this.#digest();
     const start = this.#used;
@@ -215,7 +221,7 @@ export class LayerAssembly {
     return this.#staging.addAwaited(this.#window.subarray(start, this.#used));
   }
 
-  #addPieces(plan: ContentPlan<KnownContent>, entry: TocEntry): ObjectId {
+  #addPieces(plan: ContentPlan<number>, entry: TocEntry): ObjectId {
     this.#digest();
     const writer = this.#staging.begin();
     this.#writer = writer;
@@ -228,7 +234,7 @@ export class LayerAssembly {
   }
 
   /** Reads a new file: each of its pieces, and all of them together, have the sha256 that the table of contents says. */
-  #readPieces(plan: ContentPlan<KnownContent>, entry: TocEntry, use: (part: Uint8Array) => void): void {
+  #readPieces(plan: ContentPlan<number>, entry: TocEntry, use: (part: Uint8Array) => void): void {
     const [piece] = plan;
     if (plan.length === 1 && piece !== undefined) {
       this.#readPiece(piece, use);
@@ -245,7 +251,7 @@ export class LayerAssembly {
   }
 
   /** Reads a piece of a new file, and compares its sha256 with what the table of contents says. */
-  #readPiece(piece: ContentPiece<KnownContent>, use: (part: Uint8Array) => void): void {
+  #readPiece(piece: ContentPiece<number>, use: (part: Uint8Array) => void): void {
     const { digest, sizeBytes } = piece;
     const hasher = new BlobHasher("sha256");
     const check = (part: Uint8Array) => {
@@ -255,7 +261,7 @@ export class LayerAssembly {
     if (piece.kind === "frame") this.#frames.read(piece.frame, sizeBytes, check);
     else if (piece.kind === "zeros") readZeros(sizeBytes, this.#scratch, check);
     else {
-      const content = { known: piece.known, sizeBytes, isWhole: false };
+      const content = { known: this.#layer.known.at(piece.known), sizeBytes, isWhole: false };
       readKnownPieces(this.#files, content, { scratch: this.#scratch, use: check });
     }
     this.#check(hasher, digest);

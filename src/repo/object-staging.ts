@@ -128,6 +128,11 @@ export class ObjectStaging {
     return isVouchedFor(this.#files, this.#options, id) ? objectPath(this.#options.repoPath, id) : undefined;
   }
 
+  /** Where an object of the repo lies, if it is there. */
+  pathOf(id: ObjectId): Path {
+    return objectPath(this.#options.repoPath, id);
+  }
+
   /** Hands over what was staged since the last call. Each object comes once, so one staging can serve many layers. */
   take(): readonly StagedObject[] {
     this.#batch.measure();

@@ -7,7 +7,7 @@ import { stagingPath } from "./repo-paths.ts";
 
 const prefix = "layer-";
 /** Each further attempt means that somebody has just removed the file in the moment before it was locked. */
-const attempts = 8;
+export const lockAttempts = 8;
 
 /**
  * The bytes of a layer as far as they were fetched: a file in `staging/` under the layer's digest, which outlives the run,
@@ -54,8 +54,8 @@ export class PartialLayer {
 /** Opens the file of a layer, or makes it; undefined when another run is fetching the same layer. */
 export function openPartialLayer(files: LinuxFiles, repoPath: Path, digest: LayerDigest): PartialLayer | undefined {
   const path = partialLayerPath(repoPath, digest);
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    const fd = openOrMake(files, path);
+  for (let attempt = 0; attempt < lockAttempts; attempt++) {
+    const fd = openToAppend(files, path);
     if (!files.lock(fd, "exclusive", { wait: false })) {
       files.close(fd);
       return undefined;
@@ -84,7 +84,8 @@ export function isPartialLayer(name: string): boolean {
   return name.startsWith(prefix);
 }
 
-function openOrMake(files: LinuxFiles, path: Path): Fd {
+/** Opens a file for writing at its end, or makes it. */
+export function openToAppend(files: LinuxFiles, path: Path): Fd {
   try {
     return files.open(path, "append");
   } catch (error) {

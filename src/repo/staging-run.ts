@@ -5,10 +5,10 @@ import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
-import { KeptRanges, keepRange } from "./kept-ranges.ts";
+import { type KeptRanges, openKeptRanges } from "./kept-ranges.ts";
 import { ensureDirectory, listObjects } from "./object-listing.ts";
 import type { StagingOptions } from "./object-staging.ts";
-import { openPartialLayer, type PartialLayer } from "./partial-layer.ts";
+import { openPartialLayer, type PartialLayer, partialLayerPath } from "./partial-layer.ts";
 import type { WritableRepo } from "./repo.ts";
 import { stagingPath } from "./repo-paths.ts";
 
@@ -23,8 +23,7 @@ export class StagingRun {
   readonly #fd: Fd;
   readonly #existing: ReadonlySet<ObjectId>;
   readonly #partialLayers = new Map<LayerDigest, PartialLayer>();
-  /** The layers that this run has looked for ranges of. */
-  readonly #rangedLayers = new Set<LayerDigest>();
+  readonly #keptRanges = new Map<LayerDigest, KeptRanges>();
   #count = 0;
 
   constructor(repo: WritableRepo) {
@@ -54,6 +53,8 @@ export class StagingRun {
    * it. Unlike everything else that is staged it outlives the run, unless it is dropped.
    */
   openPartialLayer(digest: LayerDigest): PartialLayer | undefined {
+    const open = this.#partialLayers.get(digest);
+    if (open !== undefined) return open;
     const layer = openPartialLayer(this.#repo.files, this.#repo.path, digest);
     if (layer !== undefined) this.#partialLayers.set(digest, layer);
     return layer;
@@ -71,21 +72,42 @@ export class StagingRun {
     }
   }
 
-  /** What earlier runs have kept of the ranges of a layer that comes in parts. */
-  findKeptRanges(digest: LayerDigest): KeptRanges {
-    this.#rangedLayers.add(digest);
-    return KeptRanges.find(this.#repo.files, this.#repo.path, digest);
+  /**
+   * The directory of the ranges of a layer that comes in parts, with what earlier runs have fetched of it, be it in parts or
+   * whole; undefined when another run has it. It outlives the run as {@link openPartialLayer} does.
+   */
+  openKeptRanges(digest: LayerDigest): KeptRanges | undefined {
+    const open = this.#keptRanges.get(digest);
+    if (open !== undefined) return open;
+    const { files, path } = this.#repo;
+    const kept = openKeptRanges(files, path, digest);
+    if (kept === undefined) return undefined;
+    this.#keptRanges.set(digest, kept);
+    // So that it is dropped with the rest, also when the layer never comes whole.
+    if (files.lstatIfExists(partialLayerPath(path, digest)) !== undefined) this.openPartialLayer(digest);
+    return kept;
   }
 
-  /** Keeps a range for the next run, unless {@link dropPartialLayers} follows. */
-  keepRange(range: Parameters<typeof keepRange>[2]): void {
-    keepRange(this.#repo.files, this.#repo.path, range);
+  /** Removes what this run has of a layer that it fetched whole or in parts. */
+  dropFetched(digest: LayerDigest): void {
+    this.dropPartialLayer(digest);
+    this.#dropRanges(digest);
   }
 
-  /** Removes what this run has, or found kept, of layers that it fetched whole or in parts. */
+  #dropRanges(digest: LayerDigest): void {
+    const kept = this.#keptRanges.get(digest);
+    if (kept === undefined) return;
+    this.#keptRanges.delete(digest);
+    try {
+      kept.remove();
+    } finally {
+      kept.close();
+    }
+  }
+
+  /** Removes what this run has of all layers that it fetched whole or in parts. */
   dropPartialLayers(): void {
-    for (const digest of [...this.#partialLayers.keys()]) this.dropPartialLayer(digest);
-    for (const digest of this.#rangedLayers) this.findKeptRanges(digest).drop();
+    for (const digest of [...this.#partialLayers.keys(), ...this.#keptRanges.keys()]) this.dropFetched(digest);
   }
 
   /** Removes what was not published but the bytes of layers, and gives the directory up. */
@@ -93,6 +115,8 @@ export class StagingRun {
     try {
       for (const [digest, { sizeBytes }] of this.#partialLayers) if (sizeBytes === 0) this.dropPartialLayer(digest);
       for (const layer of this.#partialLayers.values()) layer.close();
+      for (const [digest, kept] of this.#keptRanges) if (kept.isEmpty()) this.#dropRanges(digest);
+      for (const kept of this.#keptRanges.values()) kept.close();
       removeTree(this.#repo.files, this.#path);
     } finally {
       this.#repo.files.close(this.#fd);

@@ -70,14 +70,20 @@ export interface SeenPull extends PullResult {
   readonly requests: number;
 }
 
-export async function pullFrom(linux: FakeLinux, registry: FakeRegistry, tag: string): Promise<SeenPull> {
+/** Pulls; `host` is where the registry is reached, if that is another place. */
+export async function pullFrom(
+  linux: FakeLinux,
+  registry: FakeRegistry,
+  tag: string,
+  host = registry.host,
+): Promise<SeenPull> {
   const warnings: string[] = [];
   const progress = (event: ProgressEvent) => {
     if (event.kind === "warning") warnings.push(event.message);
   };
   registry.requests.length = 0;
   const pulled = await pull(systemOn(linux, { progress }), {
-    image: parseImageReference(`docker://${registry.host}/os:${tag}`),
+    image: parseImageReference(`docker://${host}/os:${tag}`),
     repo: repoOfSysroot,
     platform: linuxAmd64,
     source: {

@@ -26,6 +26,7 @@ function distant(layout: ImageSource, fetched: Map<string, number>): ImageSource
     describe: () => layout.describe(),
     reference: () => layout.reference(),
     registry: () => undefined,
+    bundle: () => undefined,
     resolve: (platform) => layout.resolve(platform),
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),

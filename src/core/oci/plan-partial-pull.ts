@@ -1,4 +1,5 @@
 import { element } from "../bytes/element.ts";
+import type { LinkSpeed } from "./link-meter.ts";
 import type { ChunkedToc, FramePlace, TocEntry } from "./zstd-chunked-toc.ts";
 
 /** Where a part of a file's content comes from. */
@@ -33,6 +34,15 @@ export interface RangeCosts {
   readonly bridgedBytes: number;
   /** The most requests for this layer. */
   readonly requests: number;
+  /** What was measured of the link; where it is left out, or its bandwidth not known yet, only bytes count. */
+  readonly link?: ExpectedLink;
+  /** Set where the whole cannot be had, so that parts are worth every price. */
+  readonly partsOnly?: true;
+}
+
+/** A link, and how it is used. */
+export interface ExpectedLink extends LinkSpeed {
+  readonly requestsInFlight: number;
 }
 
 /** Every second gap is the frame of a file's padding and the next one's header: some hundred bytes. */
@@ -44,11 +54,7 @@ const mostBridgedBytes = 16 * 1024;
  * Weighs requests against bytes by what was measured of the link: what it could have carried while one of
  * `requestsInFlight` requests waits for its first byte.
  */
-export function weighGaps(link: {
-  readonly latencySeconds: number;
-  readonly bytesPerSecond: number;
-  readonly requestsInFlight: number;
-}): number {
+export function weighGaps(link: ExpectedLink): number {
   const bytes = (link.latencySeconds * link.bytesPerSecond) / link.requestsInFlight;
   return Math.min(Math.max(Math.floor(bytes), leastBridgedBytes), mostBridgedBytes);
 }
@@ -66,7 +72,7 @@ export function planPartialPull<Known>(
 ): PartialPullPlan<Known> {
   const frames = new Map<string, FramePlace>();
   const contents = toc.entries.map((entry) => planContent(entry, find, frames));
-  const ranges = mergeFrames([...frames.values()], costs);
+  const ranges = chooseRanges([...frames.values()], costs);
   const known = (sum: number, piece: ContentPiece<Known>) => (piece.kind === "known" ? sum + piece.sizeBytes : sum);
   return {
     contents,
@@ -96,8 +102,58 @@ function planContent<Known>(
   });
 }
 
+/** Less than this, in seconds, nobody notices, and no measurement of a link is that good. */
+const noiseSeconds = 0.1;
+/** Beyond this part of the blob a stream of all of it is as good. To put frames together costs no more than to unpack it. */
+export const worthwhilePart = 0.985;
+
+/**
+ * Whether to take `ranges` of a blob rather than all of it. Fewer bytes are better, unless requests that wait for each other
+ * make that slower than the whole, by more than what is noise.
+ */
+export function isWorthParts(
+  parts: { readonly requests: number; readonly fetchBytes: number },
+  whole: { readonly fetchBytes: number },
+  link: ExpectedLink | undefined,
+): boolean {
+  if (parts.fetchBytes >= whole.fetchBytes * worthwhilePart) return false;
+  if (link === undefined || link.bytesPerSecond === 0) return true;
+  const seconds = expectedSeconds(parts, link);
+  return seconds <= expectedSeconds({ ...whole, requests: 1 }, link) + noiseSeconds;
+}
+
+/** A thread unpacks and digests about so many bytes of a blob in a second: a link that carries more helps no further. */
+const importedBytesPerSecond = 64e6;
+
+/** How long requests take that share a link. */
+function expectedSeconds(
+  work: { readonly requests: number; readonly fetchBytes: number },
+  { latencySeconds, bytesPerSecond, requestsInFlight }: ExpectedLink,
+): number {
+  const turns = Math.ceil(work.requests / requestsInFlight);
+  return turns * latencySeconds + work.fetchBytes / Math.min(bytesPerSecond, importedBytesPerSecond);
+}
+
+/** Fewer requests are worth more bytes where they take no more than this part of the time. */
+const worthwhileTime = 0.5;
+
+/** Ranges that hold all `frames`: as the costs say, or fewer where requests take far longer than the bytes between them. */
+function chooseRanges(frames: readonly FramePlace[], costs: RangeCosts): readonly FetchRange[] {
+  const { link } = costs;
+  const asked = mergeFrames(frames, costs);
+  if (link === undefined || link.bytesPerSecond === 0) return asked;
+  const secondsOf = (ranges: readonly FetchRange[]) =>
+    expectedSeconds({ requests: ranges.length, fetchBytes: sumLengths(ranges) }, link);
+  let best = asked;
+  for (let requests = Math.floor(asked.length / 2); requests >= link.requestsInFlight; requests = requests >> 1) {
+    const fewer = mergeFrames(frames, { ...costs, requests });
+    if (secondsOf(fewer) < secondsOf(best)) best = fewer;
+  }
+  return secondsOf(best) <= secondsOf(asked) * worthwhileTime - noiseSeconds ? best : asked;
+}
+
 /** Ranges that hold all `frames`. Small gaps are bridged; then, until there are few enough ranges, the next smallest. */
-function mergeFrames(frames: readonly FramePlace[], costs: RangeCosts): readonly FetchRange[] {
+export function mergeFrames(frames: readonly FramePlace[], costs: RangeCosts): readonly FetchRange[] {
   const sorted = [...frames].sort((a, b) => a.offsetBytes - b.offsetBytes);
   const bridged = bridgeOver(sorted, costs);
   const ranges: { offsetBytes: number; lengthBytes: number }[] = [];
@@ -121,6 +177,20 @@ function bridgeOver(sorted: readonly FramePlace[], { bridgedBytes, requests }: R
   if (gaps.length < requests) return bridgedBytes;
   gaps.sort((a, b) => b - a);
   return element(gaps, Math.max(requests - 1, 0));
+}
+
+/** How many bytes of `range` lie in any of `others`, which may overlap. */
+export function coveredBytes(range: FetchRange, others: readonly FetchRange[]): number {
+  const end = range.offsetBytes + range.lengthBytes;
+  let reached = range.offsetBytes;
+  let covered = 0;
+  for (const other of [...others].sort((a, b) => a.offsetBytes - b.offsetBytes)) {
+    const from = Math.max(reached, other.offsetBytes);
+    const to = Math.min(end, other.offsetBytes + other.lengthBytes);
+    covered += Math.max(to - from, 0);
+    reached = Math.max(reached, to);
+  }
+  return covered;
 }
 
 function sumLengths(places: readonly FramePlace[]): number {

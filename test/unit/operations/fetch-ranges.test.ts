@@ -5,6 +5,7 @@ import { OsdeployError } from "../../../src/core/errors.ts";
 import type { BlobRange, ImageSource, ResolvedLayer } from "../../../src/image-source/image-source.ts";
 import { RangeFetcher, requestsInFlight } from "../../../src/operations/fetch-ranges.ts";
 import { PartialCounters } from "../../../src/operations/partial-counters.ts";
+import { openKeptRanges } from "../../../src/repo/kept-ranges.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const digest = `sha256:${"a".repeat(64)}`;
@@ -58,7 +59,7 @@ describe("RangeFetcher", () => {
     const counters = PartialCounters.for(ranges.length);
     await new RangeFetcher(linux, parts).fetchFiles(layer, ranges, { directory, counters });
     expect(most()).toBe(requestsInFlight);
-    const last = linux.files.readFile(fromText("/ranges/range-19"), 100);
+    const last = linux.files.readFile(fromText("/ranges/1900"), 100);
     expect([...last]).toEqual(Array.from({ length: 10 }, (_, i) => (1900 + i) & 255));
     for (const [number] of ranges.entries()) counters.waitFor(number, 10);
     expect(linux.openPaths).toEqual([]);
@@ -110,8 +111,41 @@ describe("RangeFetcher", () => {
 
   test("fetches bytes to memory, and measures the link by it", async () => {
     const fetcher = new RangeFetcher(machine(), source().source);
-    expect(fetcher.link).toEqual({ latencySeconds: 0, bytesPerSecond: 0 });
+    expect(fetcher.meter.speed).toEqual({ latencySeconds: 0, bytesPerSecond: 0 });
     expect([...(await fetcher.fetchBytes(layer, { offsetBytes: 7, lengthBytes: 5 }))]).toEqual([7, 8, 9, 10, 11]);
-    expect(fetcher.link.bytesPerSecond).toBeGreaterThan(0);
+    for (let i = 0; i < 8; i++) await fetcher.fetchBytes(layer, { offsetBytes: 0, lengthBytes: 20_000 });
+    expect(fetcher.meter.speed.bytesPerSecond).toBeGreaterThan(0);
+  });
+
+  test("fetches only what lies between the parts that earlier runs have left, wherever those begin", async () => {
+    const linux = machine();
+    const bytesOf = (offset: number, length: number) => Uint8Array.from({ length }, (_, i) => (offset + i) & 255);
+    const leave = (offset: number, length: number) =>
+      linux.files.writeNewFile(fromText(`/repo/staging/${name}-parts/${offset}`), bytesOf(offset, length), 0o600);
+    const name = `layer-sha256-${"a".repeat(64)}`;
+    for (const path of ["/repo", "/repo/staging", `/repo/staging/${name}-parts`]) {
+      linux.files.makeDirectory(fromText(path), 0o755);
+    }
+    // Of the range from 100 on its own first bytes, some in the middle, twice, and some behind its end.
+    leave(100, 10);
+    leave(105, 15);
+    leave(150, 10);
+    leave(155, 10);
+    leave(190, 100);
+    const asked: BlobRange[] = [];
+    const { source: remote } = source((range) => asked.push(range));
+    const kept = openKeptRanges(linux.files, fromText("/repo"), layer.digest);
+    const fetcher = new RangeFetcher(linux, remote);
+    const bytes = await fetcher.fetchBytes(layer, { offsetBytes: 100, lengthBytes: 100 }, kept);
+    expect([...bytes]).toEqual([...bytesOf(100, 100)]);
+    expect(asked).toEqual([
+      { offsetBytes: 120, lengthBytes: 30 },
+      { offsetBytes: 165, lengthBytes: 25 },
+    ]);
+    // A shorter range at the same place is in the file already.
+    expect(await fetcher.fetchBytes(layer, { offsetBytes: 100, lengthBytes: 7 }, kept)).toHaveLength(7);
+    expect(asked).toHaveLength(2);
+    kept?.close();
+    expect(linux.openPaths).toEqual([]);
   });
 });

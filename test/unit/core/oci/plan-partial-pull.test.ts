@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { planPartialPull, weighGaps } from "../../../../src/core/oci/plan-partial-pull.ts";
+import { coveredBytes, isWorthParts, planPartialPull, weighGaps } from "../../../../src/core/oci/plan-partial-pull.ts";
 import type { ChunkedToc, TocChunk, TocEntry } from "../../../../src/core/oci/zstd-chunked-toc.ts";
 
 const costs = { bridgedBytes: 10, requests: 100 };
@@ -90,6 +90,16 @@ describe("planPartialPull", () => {
     expect(ranges(0)).toEqual([10]);
   });
 
+  test("asks for less and takes more between, where requests that wait take longer than the bytes", () => {
+    const files = Array.from({ length: 64 }, (_, i) => entry(`${i}`, [chunk(`${i}`, 1000 + 40_000 * i + 500 * i * i)]));
+    const ranges = (link: { latencySeconds: number; bytesPerSecond: number }) =>
+      planPartialPull(toc(...files), nothing, { ...costs, link: { ...link, requestsInFlight: 6 } }).ranges.length;
+    expect(ranges({ latencySeconds: 0, bytesPerSecond: 0 })).toBe(64);
+    expect(ranges({ latencySeconds: 0.01, bytesPerSecond: 1e8 })).toBe(64);
+    expect(ranges({ latencySeconds: 0.3, bytesPerSecond: 1e8 })).toBe(8);
+    expect(ranges({ latencySeconds: 0.3, bytesPerSecond: 1e5 })).toBe(64);
+  });
+
   test("ranges hold every missing frame, do not overlap, and are as few as allowed, whatever the table says", () => {
     const frames = fc.array(fc.tuple(fc.integer({ min: 1, max: 2000 }), fc.integer({ min: 1, max: 300 })), {
       maxLength: 40,
@@ -124,4 +134,42 @@ test("weighGaps: is what the link could carry while a request waits, within boun
   expect(weighGaps(link)).toBe(10_000);
   expect(weighGaps({ ...link, latencySeconds: 0 })).toBe(4096);
   expect(weighGaps({ ...link, bytesPerSecond: 1e9 })).toBe(16 * 1024);
+});
+
+describe("isWorthParts", () => {
+  const link = { latencySeconds: 0.1, bytesPerSecond: 1e6, requestsInFlight: 5 };
+  const whole = { fetchBytes: 10e6 };
+
+  test("goes by bytes where nothing is known of the link", () => {
+    expect(isWorthParts({ requests: 1000, fetchBytes: 9.8e6 }, whole, undefined)).toBe(true);
+    expect(isWorthParts({ requests: 1, fetchBytes: 9.9e6 }, whole, undefined)).toBe(false);
+    const unknown = { ...link, latencySeconds: 0, bytesPerSecond: 0 };
+    expect(isWorthParts({ requests: 1000, fetchBytes: 9.8e6 }, whole, unknown)).toBe(true);
+  });
+
+  test("takes the whole where requests that wait take longer than its bytes", () => {
+    expect(isWorthParts({ requests: 100, fetchBytes: 8e6 }, whole, link)).toBe(true);
+    expect(isWorthParts({ requests: 100, fetchBytes: 9e6 }, whole, link)).toBe(false);
+    expect(isWorthParts({ requests: 100, fetchBytes: 9e6 }, whole, { ...link, requestsInFlight: 20 })).toBe(true);
+    expect(isWorthParts({ requests: 100, fetchBytes: 8e6 }, whole, { ...link, latencySeconds: 1 })).toBe(false);
+    expect(isWorthParts({ requests: 100, fetchBytes: 9e6 }, whole, { ...link, bytesPerSecond: 1e5 })).toBe(true);
+  });
+
+  test("takes fewer bytes where the difference is noise", () => {
+    const fast = { latencySeconds: 0.001, bytesPerSecond: 1e9, requestsInFlight: 6 };
+    expect(isWorthParts({ requests: 96, fetchBytes: 50_000 }, { fetchBytes: 60_000 }, fast)).toBe(true);
+  });
+});
+
+test("coveredBytes: counts what lies in any of several places once", () => {
+  const range = { offsetBytes: 100, lengthBytes: 100 };
+  const others = [
+    { offsetBytes: 150, lengthBytes: 20 },
+    { offsetBytes: 0, lengthBytes: 110 },
+    { offsetBytes: 160, lengthBytes: 20 },
+    { offsetBytes: 195, lengthBytes: 500 },
+    { offsetBytes: 300, lengthBytes: 10 },
+  ];
+  expect(coveredBytes(range, others)).toBe(10 + 30 + 5);
+  expect(coveredBytes(range, [])).toBe(0);
 });

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import { LinkMeter } from "../../../../src/core/oci/link-meter.ts";
+
+const lots = 1_000_000;
+
+/** A meter that has seen as many answers as it takes, each after so long. */
+function meterAfter(latencyMs: number): LinkMeter {
+  const meter = new LinkMeter();
+  for (let i = 0; i < 8; i++) {
+    meter.begin(0, latencyMs);
+    meter.end(0);
+  }
+  return meter;
+}
+
+describe("LinkMeter", () => {
+  test("says nothing at first, nor of the bandwidth by a few bytes", () => {
+    const meter = new LinkMeter();
+    meter.begin(0, 500);
+    meter.add(lots);
+    meter.end(1000);
+    expect(meter.speed).toEqual({ latencySeconds: 0, bytesPerSecond: 0 });
+    const few = meterAfter(20);
+    few.begin(0, 20);
+    few.add(100);
+    few.end(1000);
+    expect(few.speed).toEqual({ latencySeconds: 0.02, bytesPerSecond: 0 });
+  });
+
+  test("says what all answers together brought while any was coming", () => {
+    const meter = meterAfter(1);
+    meter.begin(0, 1);
+    meter.begin(100, 1);
+    meter.add(lots);
+    meter.add(lots);
+    meter.end(1000);
+    expect(meter.speed.bytesPerSecond).toBe(2 * lots);
+    meter.end(1000);
+    // Nothing came for an hour.
+    meter.begin(3_600_000, 1);
+    meter.add(2 * lots);
+    meter.end(3_601_000);
+    expect(meter.speed.bytesPerSecond).toBe(2 * lots);
+  });
+
+  test("puts few bytes to those that come next", () => {
+    const meter = meterAfter(1);
+    for (const now of [0, 1000]) {
+      meter.begin(now, 1);
+      meter.add(10_000);
+      meter.end(now + 500);
+    }
+    expect(meter.speed.bytesPerSecond).toBe(20_000);
+  });
+
+  test("follows a link that changes: slowly where answers come later, at once where they come earlier", () => {
+    const meter = meterAfter(100);
+    meter.begin(0, 200);
+    expect(meter.speed.latencySeconds).toBeCloseTo(0.11);
+    for (let i = 0; i < 50; i++) meter.begin(0, 200);
+    expect(meter.speed.latencySeconds).toBeCloseTo(0.2);
+    meter.begin(0, 50);
+    expect(meter.speed.latencySeconds).toBeCloseTo(0.05);
+    meter.add(lots);
+    meter.end(0);
+    expect(meter.speed.bytesPerSecond).toBe(1000 * lots);
+  });
+});
