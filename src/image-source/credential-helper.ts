@@ -39,6 +39,7 @@ export function askHelper(
     limitSeconds,
   });
   if (status === 0) return parseAnswer(stdout, what);
+  if (status > 128) throw new OsdeployError("interrupted", `Cannot ${what}: it was stopped`);
   const said = Buffer.from(stdout).toString("utf8").trim();
   if (said === notFoundText) return undefined;
   throw new OsdeployError("unauthorized", `Cannot ${what}: ${plain(said) || `it ended with status ${status}`}`);

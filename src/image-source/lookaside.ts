@@ -1,4 +1,5 @@
-import { fromText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { sha256Of } from "../core/digest/blob-hasher.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { RegistryName } from "../core/oci/registry-name.ts";
@@ -46,6 +47,55 @@ export async function findInLookaside(
     }
     if (protocol !== "http:" && protocol !== "https:") throw unusable(base);
     return read(new URL(`${href.replace(/\/$/, "")}/${path}`), signatureLimitBytes);
+  }
+}
+
+/**
+ * Puts signatures into a lookaside store on this machine, behind those that are there; one that is there already stays as it
+ * is.
+ *
+ * @throws OsdeployError `unsupported` for a store that is not on this machine: the web can only be read.
+ */
+export function addToLookaside(
+  files: LinuxFiles,
+  base: string,
+  work: {
+    readonly name: RegistryName;
+    readonly digest: ManifestDigest;
+    readonly messages: readonly Uint8Array[];
+  },
+): void {
+  if (!URL.canParse(base) || new URL(base).protocol !== "file:") {
+    throw new OsdeployError("unsupported", `Cannot write signatures to ${base}: it can only be read`, {
+      facts: { hint: "Name a lookaside-staging in registries.d, or leave the signatures with --remove-signatures" },
+    });
+  }
+  const folder = `${pathOf(base, new URL(base).pathname)}/${work.name.repository}@${work.digest.replace(":", "=")}`;
+  makeDirectories(files, folder);
+  const pathOfNumber = (number: number) => fromText(`${folder}/signature-${number}`);
+  const known = new Set<string>();
+  let number = 1;
+  for (; ; number++) {
+    const bytes = readConfiguration(files, pathOfNumber(number));
+    if (bytes === undefined) break;
+    known.add(sha256Of(bytes));
+  }
+  for (const message of work.messages) {
+    if (known.has(sha256Of(message))) continue;
+    const path = pathOfNumber(number++);
+    // A reader takes whatever has the name.
+    const unfinished = fromText(`${toText(path)}.new`);
+    if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
+    files.writeNewFile(unfinished, message, 0o644);
+    files.rename(unfinished, path);
+  }
+}
+
+function makeDirectories(files: LinuxFiles, path: string): void {
+  const names = path.split("/").filter((name) => name !== "");
+  for (let count = 1; count <= names.length; count++) {
+    const each = fromText(`/${names.slice(0, count).join("/")}`);
+    if (files.lstatIfExists(each) === undefined) files.makeDirectory(each, 0o755);
   }
 }
 

@@ -28,6 +28,8 @@ export function openPgpMessages({ files, programs, clock }: Linux): JudgingMeans
         ["gpgv", "--quiet", "--status-fd", "2", "--homedir", directory, ...words, "--output", "-", "-"],
         { input: message },
       );
+      // A signal to all of us ended it before we learn of the signal: that says nothing about the signature.
+      if (status > 128) throw new OsdeployError("interrupted", "Cannot check an OpenPGP signature: gpgv was stopped");
       const fingerprint = signerIn(stderr);
       if (status !== 0) throw wrong("gpgv does not accept it");
       return { payload: stdout, fingerprint };

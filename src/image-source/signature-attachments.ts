@@ -1,4 +1,4 @@
-import { type ManifestDigest, parseLayerDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
+import { type ManifestDigest, parseLayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { type Descriptor, parseDescriptor } from "../core/oci/descriptor.ts";
 import { parseDocument } from "../core/oci/json.ts";
@@ -6,6 +6,7 @@ import { arrayOf, type JsonPlace, member, optional, optionalText } from "../core
 import type { FoundSignature } from "../core/trust/judge-image.ts";
 import { bundleMediaTypes } from "../core/trust/sigstore-bundle.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
+import { listReferrers, referrersTag } from "./referrers.ts";
 
 /** What podman accepts of one image. */
 const signatureLimit = 128;
@@ -26,9 +27,8 @@ export async function findAttachments(
   registry: ResolvedRegistry,
   digest: ManifestDigest,
 ): Promise<readonly FoundSignature[]> {
-  const tag = digest.replace(":", "-");
   const budget = new Budget(registry);
-  return [...(await taggedSignatures(budget, `${tag}.sig`)), ...(await bundles(budget, digest, tag))];
+  return [...(await taggedSignatures(budget, `${referrersTag(digest)}.sig`)), ...(await bundles(budget, digest))];
 }
 
 /** Counts what a registry makes us hold. */
@@ -48,11 +48,15 @@ class Budget {
     if (this.#signatures <= signatureLimit && this.#bytes <= allSignaturesLimitBytes) {
       return this.registry.readBlob(blob, signatureLimitBytes);
     }
-    throw new OsdeployError(
-      "limit-exceeded",
-      `Cannot read signatures: there are more than ${signatureLimit}, or too large`,
-    );
+    throw tooMuch();
   }
+}
+
+function tooMuch(): OsdeployError {
+  return new OsdeployError(
+    "limit-exceeded",
+    `Cannot read signatures: there are more than ${signatureLimit}, or too large`,
+  );
 }
 
 async function taggedSignatures(budget: Budget, tag: string): Promise<readonly FoundSignature[]> {
@@ -71,19 +75,12 @@ function layersOf(manifest: JsonPlace): readonly Descriptor[] {
   return arrayOf(member(manifest, "layers"), signatureLimit).map((layer) => parseDescriptor(layer, parseLayerDigest));
 }
 
-/**
- * Registries without the API for referrers keep the same index under a tag. The kinds that its descriptors tell are not
- * looked at: cosign 3 writes that of the config there, so each manifest is asked itself.
- */
-async function bundles(budget: Budget, digest: ManifestDigest, tag: string): Promise<readonly FoundSignature[]> {
-  const { registry } = budget;
-  const index = (await registry.readReferrers(digest)) ?? (await registry.readManifest(tag))?.bytes;
-  if (index === undefined) return [];
-  const place = parseDocument(index, `the index of what refers to ${digest}`);
-  const listed = optional(place, "manifests");
+/** The kinds that descriptors tell are not looked at: cosign 3 writes that of the config there, so each manifest is asked itself. */
+async function bundles(budget: Budget, digest: ManifestDigest): Promise<readonly FoundSignature[]> {
+  const listed = await listReferrers(budget.registry, digest);
+  if (listed.length > signatureLimit) throw tooMuch();
   const found: FoundSignature[] = [];
-  for (const each of listed === undefined ? [] : arrayOf(listed, signatureLimit)) {
-    const descriptor = parseDescriptor(each, parseManifestDigest);
+  for (const descriptor of listed) {
     if (descriptor.mediaType === manifestMediaType) found.push(...(await bundlesOf(budget, descriptor, digest)));
   }
   return found;

@@ -11,6 +11,8 @@ import { type Environment, homeOf, listConfiguration, readConfiguration } from "
 export interface SignaturePlaces {
   /** A `file:`, `http:` or `https:` address that simple signatures lie below. */
   readonly lookaside: string;
+  /** Where new ones are written: the same, unless another place is named for that. */
+  readonly lookasideToWrite: string;
   /** Whether the registry is asked for signatures beside the image. */
   readonly attachments: boolean;
 }
@@ -18,6 +20,7 @@ export interface SignaturePlaces {
 /** One section of registries.d. */
 interface Section {
   readonly lookaside: string | undefined;
+  readonly staging: string | undefined;
   readonly attachments: boolean | undefined;
 }
 
@@ -45,8 +48,10 @@ export function signaturePlaces(files: LinuxFiles, name: RegistryName, environme
   };
   const isRoot = environment.userId === 0;
   const usual = isRoot ? "/var/lib/containers/sigstore" : `${homeOf(environment)}/.local/share/containers/sigstore`;
+  const lookaside = first((section) => section.lookaside) ?? `file://${usual}`;
   return {
-    lookaside: first(({ lookaside }) => lookaside) ?? `file://${usual}`,
+    lookaside,
+    lookasideToWrite: first(({ staging }) => staging) ?? lookaside,
     attachments: first(({ attachments }) => attachments) ?? false,
   };
 }
@@ -96,11 +101,13 @@ function sectionOf(value: unknown, path: Path): Section {
   const fields = fieldsOf(value ?? {}, path);
   const lookaside = fields["lookaside"] ?? fields["sigstore"];
   const attachments = fields["use-sigstore-attachments"];
+  const staging = fields["lookaside-staging"] ?? fields["sigstore-staging"];
   if (lookaside !== undefined && typeof lookaside !== "string") throw wrong(path, "a lookaside is no text");
+  if (staging !== undefined && typeof staging !== "string") throw wrong(path, "a lookaside-staging is no text");
   if (attachments !== undefined && typeof attachments !== "boolean") {
     throw wrong(path, "use-sigstore-attachments is neither true nor false");
   }
-  return { lookaside, attachments };
+  return { lookaside, staging, attachments };
 }
 
 function fieldsOf(value: unknown, path: Path): Readonly<Record<string, unknown>> {

@@ -3,6 +3,7 @@ import { formatImageReference, type ImageReference } from "../core/oci/reference
 import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
 import { openImageDestination } from "../image-source/open-image-destination.ts";
 import { openImageSource, type SourceOptions } from "../image-source/open-image-source.ts";
+import { companionsOf } from "./copy-signatures.ts";
 import { fetchedTar } from "./layer-bytes.ts";
 import { resolveTrusted } from "./offered-image.ts";
 import { type ImageToSend, type SendOptions, type SentImage, sendImage } from "./send-image.ts";
@@ -14,6 +15,8 @@ export interface CopyImageRequest extends SendOptions {
   readonly source: SourceOptions;
   readonly destination: ImageReference;
   readonly destinationOptions: SourceOptions;
+  /** Whether signatures and what else refers to the image stay where they are. */
+  readonly removeSignatures: boolean;
 }
 
 /** What was copied. */
@@ -23,8 +26,9 @@ export interface CopyImageResult extends SentImage {
 }
 
 /**
- * Copies an image from one place to another, without a repo. The signature policy is asked as for a pull. Signatures and
- * whatever else refers to the image stay where they are.
+ * Copies an image from one place to another, without a repo. The signature policy is asked as for a pull. Between
+ * registries, signatures and what else refers to the image go along as long as its manifest stays as it is: they are about
+ * that manifest.
  */
 export async function copyImage(system: System, request: CopyImageRequest): Promise<CopyImageResult> {
   const { linux, signal } = system;
@@ -36,7 +40,9 @@ export async function copyImage(system: System, request: CopyImageRequest): Prom
     const options = { ...request.destinationOptions, signal };
     const destination = await openImageDestination(request.destination, linux, options);
     try {
-      const sent = await sendImage(system, toSend(source, image), { destination, options: request });
+      const companions = await companionsOf(system, { source, image, request }, destination);
+      const toSend = { ...imageToSend(source, image), companions };
+      const sent = await sendImage(system, toSend, { destination, options: request });
       system.progress({ kind: "done" });
       return { image: source.describe(), ...sent };
     } finally {
@@ -47,7 +53,10 @@ export async function copyImage(system: System, request: CopyImageRequest): Prom
   }
 }
 
-function toSend(source: ImageSource, { manifest, config, imageConfig, layers }: ResolvedImage): ImageToSend {
+function imageToSend(
+  source: ImageSource,
+  { manifest, config, imageConfig, layers }: ResolvedImage,
+): Omit<ImageToSend, "companions"> {
   return {
     ...{ manifest, config, imageConfig, layers },
     tar: (layer, advance) => fetchedTar(source, layer, advance),

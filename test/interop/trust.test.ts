@@ -258,7 +258,7 @@ describe.skipIf(missing.length > 0)(`signatures made by others (missing: ${missi
     writePolicy(keyed({ keyPath: join(directory, "other.pub") }));
     expect(await refusal("os:v2")).toMatch(/no key of the policy made it/);
     writePolicy(keyed({ rekorPublicKeyPath: join(directory, "other.pub") }));
-    expect(await refusal("os:v2")).toMatch(/without a promise of the log/);
+    expect(await refusal("os:v2")).toMatch(/without an entry of the log/);
   });
 });
 

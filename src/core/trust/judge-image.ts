@@ -8,13 +8,8 @@ import {
 } from "../digest/public-key.ts";
 import { type ErrorCode, OsdeployError } from "../errors.ts";
 import type { RegistryName } from "../oci/registry-name.ts";
-import {
-  checkLogPromise,
-  isPromisedBy,
-  type LoggedSignature,
-  type LogPromise,
-  parseLogAnnotation,
-} from "./log-entry.ts";
+import type { LoggedSignature } from "./log-body.ts";
+import { checkLogEntry, type LogEntry, parseLogAnnotation } from "./log-entry.ts";
 import type { KeySource, Requirement } from "./policy.ts";
 import { matchesIdentity, type SignedIdentity } from "./signed-identity.ts";
 import { parseSignedPayload, type payloadTypes } from "./signed-payload.ts";
@@ -164,7 +159,9 @@ interface OpenedSignature {
   readonly remark: string;
   /** The leaf first. */
   readonly certificates: () => readonly Certificate[];
-  readonly promises: () => readonly LogPromise[];
+  readonly logEntries: () => readonly LogEntry[];
+  /** What is in the envelope that was signed; undefined where there is none. */
+  readonly payload: Uint8Array | undefined;
   readonly checkSubject: (image: JudgedImage, identity: SignedIdentity) => void;
 }
 
@@ -197,7 +194,8 @@ function openAttachment({
       // The last one is the root, and roots come from the policy alone.
       return [...leaf, ...(chain.length === 0 ? [] : parseCertificates(chain, "its chain").slice(0, -1))];
     },
-    promises: () => {
+    payload: undefined,
+    logEntries: () => {
       const text = annotations.get("dev.sigstore.cosign/bundle");
       return text === undefined ? [] : [parseLogAnnotation(text)];
     },
@@ -212,7 +210,8 @@ function openBundle(bytes: Uint8Array): OpenedSignature {
     signature: bundle.signature,
     remark: " (it names no repository)",
     certificates: () => bundle.certificates.flatMap((der) => parseCertificates(der, "its certificate")),
-    promises: () => bundle.promises,
+    payload: bundle.statement,
+    logEntries: bundle.logEntries,
     checkSubject: ({ manifestDigest }, identity) => {
       checkNameless(identity);
       if (!signedDigests(bundle.statement).includes(manifestDigest)) throw wrong("it is for another image");
@@ -268,7 +267,8 @@ function checkWithKeys(
   if (signature === undefined) return undefined;
   const signer = keys.find(({ key }) => isSignedBy(key, signature.signedBytes, signature.signature));
   if (signer === undefined) throw wrong("no key of the policy made it");
-  if (logKeys.length > 0) timeInLog(signature, logKeys, signer.key);
+  // As containers/image: without a key of a log nothing is asked of one, whatever the signature brings.
+  if (logKeys.length > 0) timeInLog(signature, logKeys, { key: signer.key, certificate: undefined });
   signature.checkSubject(image, identity);
   return signer.name + signature.remark;
 }
@@ -293,19 +293,28 @@ function checkWithCertificate(
   if (!isSignedBy(leaf.publicKey, signature.signedBytes, signature.signature)) {
     throw wrong("the key of its certificate did not make it");
   }
-  const atSeconds = timeInLog(signature, logKeys, leaf.publicKey);
+  const atSeconds = timeInLog(signature, logKeys, { key: leaf.publicKey, certificate: leaf.der });
+  if (atSeconds === undefined) throw wrong("the log proves its entry, but does not promise when it came");
   checkSigningCertificate(leaf, { intermediates, roots }, { identity: requirement, atSeconds });
   signature.checkSubject(image, requirement.identity);
   return `sigstore certificate of ${requirement.email} from ${requirement.issuer}${signature.remark}`;
 }
 
-function timeInLog(signature: OpenedSignature, logKeys: readonly PublicKey[], key: PublicKey): number {
-  const logged: LoggedSignature = { signature: signature.signature, key, signedBytes: signature.signedBytes };
-  const promises = signature.promises();
-  // Those of logs that the policy does not know count for nothing, and harm nothing.
-  const promise = promises.find((each) => isPromisedBy(each, logKeys)) ?? promises[0];
-  if (promise === undefined) throw wrong("it comes without a promise of the log");
-  return checkLogPromise(promise, logKeys, logged);
+/** When the log had it, where it promises that. Entries of logs that the policy does not know count for nothing. */
+function timeInLog(
+  { signature, signedBytes, payload, logEntries }: OpenedSignature,
+  logKeys: readonly PublicKey[],
+  signer: Pick<LoggedSignature, "key" | "certificate">,
+): number | undefined {
+  const failures: unknown[] = [];
+  for (const entry of logEntries()) {
+    try {
+      return checkLogEntry(entry, logKeys, { signature, signedBytes, payload, ...signer });
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0] ?? wrong("it comes without an entry of the log");
 }
 
 function wrong(state: string): OsdeployError {

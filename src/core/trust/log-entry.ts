@@ -1,29 +1,33 @@
-import { decodeBase64 } from "../bytes/base64.ts";
-import { sha256Of } from "../digest/blob-hasher.ts";
-import { isSameKey, isSignedBy, type PublicKey, parsePublicKey } from "../digest/public-key.ts";
+import { isSignedBy, type PublicKey } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
 import { badPlace, type JsonPlace, member, textOf } from "../oci/json-place.ts";
+import { isCheckpointOf, parseCheckpoint } from "./checkpoint.ts";
+import { base64Of, checkLogBody, type LoggedSignature, sameBytes } from "./log-body.ts";
+import { type MerklePath, merkleRoot } from "./merkle-proof.ts";
 import { onlyKeys } from "./only-keys.ts";
 
-/** What a transparency log promises to hold, and its signature over that: Rekor's signed entry timestamp. */
+/** An entry of a transparency log, and by what the log answers for it. */
+export interface LogEntry {
+  readonly body: Uint8Array;
+  readonly promise: LogPromise | undefined;
+  readonly proof: LogProof | undefined;
+}
+
+/** The log's promise to hold an entry, with the time when it came: Rekor's signed entry timestamp. */
 export interface LogPromise {
   readonly signature: Uint8Array;
-  /** The entry, as bytes. */
-  readonly body: Uint8Array;
   readonly integratedTime: number;
   readonly logIndex: number;
   /** Lower-case hex. */
   readonly logId: string;
 }
 
-/** What an entry has to be about. */
-export interface LoggedSignature {
-  readonly signature: Uint8Array;
-  /** That of the policy, or of the certificate. */
-  readonly key: PublicKey;
-  /** What the entry names by its sha256: the bytes that were signed. */
-  readonly signedBytes: Uint8Array;
+/** The log's proof that it holds an entry. It tells no time. */
+export interface LogProof extends MerklePath {
+  readonly rootHash: Uint8Array;
+  /** A signed note about the tree. */
+  readonly checkpoint: string;
 }
 
 /**
@@ -31,25 +35,21 @@ export interface LoggedSignature {
  *
  * @throws OsdeployError `bad-format`.
  */
-export function parseLogAnnotation(text: string): LogPromise {
+export function parseLogAnnotation(text: string): LogEntry {
   const document = parseDocument(new TextEncoder().encode(text), "the promise of the log");
   onlyKeys(document, ["SignedEntryTimestamp", "Payload"]);
   const payload = member(document, "Payload");
   onlyKeys(payload, ["body", "integratedTime", "logIndex", "logID"]);
   return {
-    signature: base64Of(member(document, "SignedEntryTimestamp")),
     body: base64Of(member(payload, "body")),
-    integratedTime: wholeNumberOf(member(payload, "integratedTime")),
-    logIndex: wholeNumberOf(member(payload, "logIndex")),
-    logId: textOf(member(payload, "logID")),
+    promise: {
+      signature: base64Of(member(document, "SignedEntryTimestamp")),
+      integratedTime: wholeNumberOf(member(payload, "integratedTime")),
+      logIndex: wholeNumberOf(member(payload, "logIndex")),
+      logId: textOf(member(payload, "logID")),
+    },
+    proof: undefined,
   };
-}
-
-/** The bytes of a text in base64. */
-export function base64Of(place: JsonPlace): Uint8Array {
-  const bytes = decodeBase64(textOf(place));
-  if (bytes === undefined) throw badPlace(place, "is not base64");
-  return bytes;
 }
 
 function wholeNumberOf(place: JsonPlace): number {
@@ -58,26 +58,32 @@ function wholeNumberOf(place: JsonPlace): number {
 }
 
 /**
- * Checks that one of `logKeys` promises an entry for exactly this signature, and tells when it was made, in seconds since
- * 1970. The comparison of key, signature and digest is what binds the promise to the image: without it the promise for
- * anything else would do.
+ * Checks that a log with one of `logKeys` holds an entry for exactly this signature, by all that the entry comes with. Tells
+ * when it was made, in seconds since 1970; undefined where only a proof is there.
  *
  * @throws OsdeployError `bad-format` or `digest-mismatch` with what is wrong.
  */
-export function checkLogPromise(promise: LogPromise, logKeys: readonly PublicKey[], logged: LoggedSignature): number {
-  if (!isPromisedBy(promise, logKeys)) throw wrong("no log that the policy knows has promised its entry");
-  checkBody(promise.body, logged);
-  return promise.integratedTime;
+export function checkLogEntry(
+  entry: LogEntry,
+  logKeys: readonly PublicKey[],
+  logged: LoggedSignature,
+): number | undefined {
+  const { promise, proof } = entry;
+  if (promise !== undefined && !isPromisedBy(entry.body, promise, logKeys)) throw wrong(unknownLog);
+  if (proof !== undefined) checkProof(entry.body, proof, logKeys);
+  checkLogBody(entry.body, logged);
+  return promise?.integratedTime;
 }
 
-/** Whether one of `logKeys` made the promise, whatever it is about. */
-export function isPromisedBy(promise: LogPromise, logKeys: readonly PublicKey[]): boolean {
-  const message = new TextEncoder().encode(canonicalPromise(promise));
+const unknownLog = "no log that the policy knows has promised its entry";
+
+function isPromisedBy(body: Uint8Array, promise: LogPromise, logKeys: readonly PublicKey[]): boolean {
+  const message = new TextEncoder().encode(canonicalPromise(body, promise));
   return logKeys.some((key) => isSignedBy(key, message, promise.signature));
 }
 
 /** RFC 8785 for these values: keys in order, no white space. All of them are plain ASCII. */
-function canonicalPromise({ body, integratedTime, logId, logIndex }: LogPromise): string {
+function canonicalPromise(body: Uint8Array, { integratedTime, logId, logIndex }: LogPromise): string {
   return JSON.stringify({ body: encodeBase64(body), integratedTime, logID: logId, logIndex });
 }
 
@@ -85,25 +91,15 @@ function encodeBase64(bytes: Uint8Array): string {
   return btoa(new TextDecoder("latin1").decode(bytes));
 }
 
-function checkBody(body: Uint8Array, { signature, key, signedBytes }: LoggedSignature): void {
-  const entry = parseDocument(body, "the entry of the log");
-  const [kind, version] = ["kind", "apiVersion"].map((name) => textOf(member(entry, name)));
-  if (kind !== "hashedrekord" || version !== "0.0.1") throw wrong(`its log entry is a ${kind} ${version}`);
-  const spec = member(entry, "spec");
-  const digest = member(member(spec, "data"), "hash");
-  const named = `${textOf(member(digest, "algorithm"))}:${textOf(member(digest, "value"))}`;
-  if (named !== sha256Of(signedBytes)) throw wrong("its log entry is about something else");
-  const logged = member(spec, "signature");
-  if (!sameBytes(base64Of(member(logged, "content")), signature)) throw wrong("its log entry has another signature");
-  const loggedKey = parsePublicKey(
-    base64Of(member(member(logged, "publicKey"), "content")),
-    "the key of the log entry",
-  );
-  if (!isSameKey(loggedKey, key)) throw wrong("its log entry has another key");
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+function checkProof(body: Uint8Array, proof: LogProof, logKeys: readonly PublicKey[]): void {
+  const checkpoint = parseCheckpoint(proof.checkpoint);
+  if (!isCheckpointOf(checkpoint, logKeys)) throw wrong("no log that the policy knows has signed its checkpoint");
+  if (checkpoint.treeSize !== proof.treeSize || !sameBytes(checkpoint.rootHash, proof.rootHash)) {
+    throw wrong("the checkpoint of the log is about another tree than its proof");
+  }
+  const root = merkleRoot(body, proof);
+  if (root === undefined || !sameBytes(root, proof.rootHash))
+    throw wrong("the log does not prove that it holds its entry");
 }
 
 function wrong(state: string): OsdeployError {

@@ -1,8 +1,9 @@
-import { decodeBase64 } from "../bytes/base64.ts";
+import { toHex } from "../bytes/hex.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
 import { arrayOf, badPlace, type JsonPlace, member, optional, textOf } from "../oci/json-place.ts";
-import { base64Of, type LogPromise } from "./log-entry.ts";
+import { base64Of } from "./log-body.ts";
+import type { LogEntry, LogProof } from "./log-entry.ts";
 
 /** The media types of bundles that can be read. */
 export const bundleMediaTypes: readonly string[] = [
@@ -19,7 +20,8 @@ export interface SigstoreBundle {
   readonly signature: Uint8Array;
   /** DER of the signer's certificate, and of those between it and its authority; none for a plain key. */
   readonly certificates: readonly Uint8Array[];
-  readonly promises: readonly LogPromise[];
+  /** Read when they are asked for: who looks at keys only lets no entry stand in the way. */
+  readonly logEntries: () => readonly LogEntry[];
   /** The statement itself. */
   readonly statement: Uint8Array;
 }
@@ -58,7 +60,7 @@ export function parseSigstoreBundle(bytes: Uint8Array): SigstoreBundle {
     signedBytes: preAuthenticationEncoding(payloadType, statement),
     signature: base64Of(member(signature, "sig")),
     certificates: certificatesOf(material),
-    promises: promisesOf(material),
+    logEntries: () => logEntriesOf(material, mediaType),
     statement,
   };
 }
@@ -80,34 +82,49 @@ function certificatesOf(material: JsonPlace): readonly Uint8Array[] {
   return (places ?? []).map((place) => base64Of(member(place, "rawBytes")));
 }
 
-/** Entries with a proof but without a promise tell no time; they are passed over. */
-function promisesOf(material: JsonPlace): readonly LogPromise[] {
+/** Since version 0.2 each entry comes with a proof, before with a promise; it may have both. */
+function logEntriesOf(material: JsonPlace, mediaType: string): readonly LogEntry[] {
   const entries = optional(material, "tlogEntries");
-  return (entries === undefined ? [] : arrayOf(entries, listLimit)).flatMap((entry) => {
+  return (entries === undefined ? [] : arrayOf(entries, listLimit)).map((entry) => {
+    const needed = mediaType.endsWith("version=0.1") ? "inclusionPromise" : "inclusionProof";
     const promise = optional(entry, "inclusionPromise");
-    if (promise === undefined) return [];
-    return [
-      {
+    const proof = optional(entry, "inclusionProof");
+    member(entry, needed);
+    return {
+      body: base64Of(member(entry, "canonicalizedBody")),
+      promise: promise && {
         signature: base64Of(member(promise, "signedEntryTimestamp")),
-        body: base64Of(member(entry, "canonicalizedBody")),
         integratedTime: int64Of(member(entry, "integratedTime")),
         logIndex: int64Of(member(entry, "logIndex")),
-        logId: hexOf(member(member(entry, "logId"), "keyId")),
+        logId: toHex(base64Of(member(member(entry, "logId"), "keyId"))),
       },
-    ];
+      proof: proof && proofOf(proof),
+    };
   });
 }
 
-/** Numbers of 64 bits are written as texts. */
-function int64Of(place: JsonPlace): number {
-  const value = Number(textOf(place));
-  if (!/^[0-9]+$/.test(textOf(place)) || !Number.isSafeInteger(value)) throw badPlace(place, "is not a number");
-  return value;
+/** A tree of 2^53 leaves has no longer way to its root. */
+const pathLimit = 64;
+
+function proofOf(proof: JsonPlace): LogProof {
+  const hashes = optional(proof, "hashes");
+  // What is 0 may be left out.
+  const index = optional(proof, "logIndex");
+  return {
+    index: index === undefined ? 0 : int64Of(index),
+    treeSize: int64Of(member(proof, "treeSize")),
+    rootHash: base64Of(member(proof, "rootHash")),
+    hashes: hashes === undefined ? [] : arrayOf(hashes, pathLimit).map(base64Of),
+    checkpoint: textOf(member(member(proof, "checkpoint"), "envelope")),
+  };
 }
 
-function hexOf(place: JsonPlace): string {
-  const bytes = decodeBase64(textOf(place)) ?? new Uint8Array(0);
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Numbers of 64 bits are written as texts; readers take both. */
+function int64Of(place: JsonPlace): number {
+  const text = typeof place.value === "number" ? String(place.value) : textOf(place);
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(value)) throw badPlace(place, "is not a number");
+  return value;
 }
 
 const statementTypes: readonly string[] = ["https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1"];

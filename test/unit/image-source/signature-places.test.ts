@@ -22,7 +22,8 @@ const machine = "/etc/containers/registries.d";
 
 describe("signaturePlaces", () => {
   test("has defaults of root and of users where nothing is said", () => {
-    expect(places("quay.io/os", {})).toEqual({ lookaside: "file:///var/lib/containers/sigstore", attachments: false });
+    const usual = "file:///var/lib/containers/sigstore";
+    expect(places("quay.io/os", {})).toEqual({ lookaside: usual, lookasideToWrite: usual, attachments: false });
     expect(places("quay.io/os", { [`${machine}/empty.yaml`]: "" }, 1000).lookaside).toBe(
       "file:///ann/.local/share/containers/sigstore",
     );
@@ -35,9 +36,18 @@ describe("signaturePlaces", () => {
         "docker:\n  quay.io:\n    sigstore: https://old-name\n  quay.io/os:\n    use-sigstore-attachments: false\n",
       [`${machine}/c.txt`]: "no yaml: [",
     };
-    expect(places("quay.io/os:v1", files)).toEqual({ lookaside: "https://old-name", attachments: false });
-    expect(places("quay.io/more:v1", files)).toEqual({ lookaside: "https://old-name", attachments: true });
-    expect(places("example.com/os:v1", files)).toEqual({ lookaside: "https://default", attachments: true });
+    expect(places("quay.io/os:v1", files)).toMatchObject({ lookaside: "https://old-name", attachments: false });
+    expect(places("quay.io/more:v1", files)).toMatchObject({ lookaside: "https://old-name", attachments: true });
+    expect(places("example.com/os:v1", files)).toMatchObject({ lookaside: "https://default", attachments: true });
+  });
+
+  test("writes to another place than it reads from, where one is named", () => {
+    const files = {
+      [`${machine}/a.yaml`]:
+        "default-docker:\n  lookaside-staging: file:///new\ndocker:\n  quay.io:\n    sigstore-staging: file:///old\n",
+    };
+    expect(places("quay.io/os", files)).toMatchObject({ lookasideToWrite: "file:///old" });
+    expect(places("example.com/os", files)).toMatchObject({ lookasideToWrite: "file:///new" });
   });
 
   test("takes a user's directory instead of the machine's", () => {
@@ -53,6 +63,7 @@ describe("signaturePlaces", () => {
     ["a key that stands twice", "docker: {}\ndocker: {}\n", /it is no YAML/],
     ["aliases, which can grow without end", "docker: &a {}\ndefault-docker: *a\n", /it has aliases/],
     ["a list for a section", "default-docker: [1]\n", /a section is no mapping/],
+    ["a place to write that is no text", "default-docker: {lookaside-staging: 1}\n", /a lookaside-staging is no text/],
     ["a lookaside that is no text", "default-docker: {lookaside: 1}\n", /a lookaside is no text/],
     [
       "attachments that are no boolean",

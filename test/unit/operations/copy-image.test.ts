@@ -47,7 +47,7 @@ function copy(linux: Linux, from: string, to: string, options: Partial<SendOptio
     source: { ...noLogin, retry },
     destination: parseImageReference(to),
     destinationOptions: { ...noLogin, retry },
-    ...{ format: undefined, level: undefined },
+    ...{ format: undefined, level: undefined, removeSignatures: false },
     ...options,
   });
 }
@@ -123,6 +123,14 @@ describe("copyImage", () => {
     expect(linux.files.lstatIfExists(fromText("/out"))).toBeUndefined();
   });
 
+  test("removes what a run left that was killed", async () => {
+    const linux = machineWith({ v1: gzipped });
+    linux.files.makeDirectory(fromText("/.osdeploy-copy-dead"), 0o700);
+    linux.files.writeNewFile(fromText("/.osdeploy-copy-dead/archive"), Buffer.from("x"), 0o644);
+    await copy(linux, layoutReference("v1"), "oci-archive:/out.tar");
+    expect(linux.files.readDirectory(fromText("/")).filter((name) => name.startsWith("."))).toEqual([]);
+  });
+
   test("tells how far it is", async () => {
     const linux = machineWith({ v1: gzipped });
     const seen = new SeenProgress();
@@ -132,7 +140,7 @@ describe("copyImage", () => {
       source: noLogin,
       destination: parseImageReference("oci-archive:/out.tar"),
       destinationOptions: noLogin,
-      ...{ format: "gzip", level: undefined },
+      ...{ format: "gzip", level: undefined, removeSignatures: false },
     });
     const kinds = seen.events.map(({ kind }) => kind);
     expect(kinds[0]).toBe("start");

@@ -15,6 +15,7 @@ interface CopyOptions extends PackingWords, SourceWords {
   readonly destTlsVerify: boolean;
   readonly destAuthfile?: ByteString;
   readonly destCreds?: string;
+  readonly removeSignatures?: true;
 }
 
 /** `osdeploy image copy` */
@@ -24,11 +25,16 @@ export const define: DefineCommand = (command, frame) => {
       "Copies an image to a registry, an OCI layout or an archive, without a repo and without keeping it here. Every digest is checked " +
         "on the way, and the signature policy is asked first. As long as no compression is asked for, all bytes and digests stay; " +
         "otherwise only layers that are compressed in another way are compressed anew. Of an index the image of one platform is " +
-        "copied; signatures are not.",
+        "copied. Signatures, attestations and what else refers to the image go along between registries, as long as its digest " +
+        "stays; a layout or archive cannot hold them.",
     )
     .argument("<source>", imageHelp.replace(/; rootfs:.*/, ""))
     .argument("<destination>", destinationHelp);
-  addSourceOptions(addLoginOptions(addPackingOptions(command, "as they are"), "dest-")).action(
+  addPackingOptions(command, "as they are").option(
+    "--remove-signatures",
+    "copy the image alone, without its signatures",
+  );
+  addSourceOptions(addLoginOptions(command, "dest-")).action(
     (source: string, destination: string, options: CopyOptions) =>
       frame.write(
         async (system) => {
@@ -36,7 +42,8 @@ export const define: DefineCommand = (command, frame) => {
           const { destTlsVerify: tlsVerify, destAuthfile, destCreds: creds } = options;
           const login = { tlsVerify, authfile: destAuthfile ?? options.authfile, creds };
           const target = destinationRequest(destination, { packing: options, login }, frame);
-          return copyImage(system, { ...sourceRequest(source, options, frame), ...target });
+          const removeSignatures = options.removeSignatures === true;
+          return copyImage(system, { ...sourceRequest(source, options, frame), ...target, removeSignatures });
         },
         { text: sentImageText },
       ),

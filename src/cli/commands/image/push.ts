@@ -23,7 +23,7 @@ export const define: DefineCommand = (command, frame) => {
       "Writes an image of the repo to a registry, an OCI layout or an archive. The layers are put together again bit for bit and " +
         "compressed anew; config and diff ids stay, so that whoever pulls it gets the same root image. Layers of zstd:chunked can be " +
         "pulled in parts. Equal images and options give equal bytes. What the destination has is not sent again, and the name is " +
-        "set last.",
+        "set last. The manifest is a new one: sign it there, for signatures of the old one do not hold.",
     )
     .argument("<image>", "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest")
     .argument("<destination>", destinationHelp)

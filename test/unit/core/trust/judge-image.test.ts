@@ -24,6 +24,7 @@ import {
   type PromiseOptions,
   type SigningKey,
 } from "../../../builders/signatures.ts";
+import { envelopeBody } from "../../../builders/transparency-log.ts";
 
 describe("judgeImage", () => {
   test("accepts anything, or nothing, as the policy says, and needs all requirements", () => {
@@ -171,19 +172,25 @@ describe("judgeImage with a log", () => {
     };
   };
 
+  // A signature that is in no envelope is nothing that such an entry could be about.
+  const envelope = JSON.parse(
+    envelopeBody("dsse", { payload, payloadType: "x", signature: Buffer.from("s"), pem: key.pem }).toString(),
+  );
+
   test("takes a signature with a promise of the log for it", () => {
     expect(judge(requirement, [logged()]).accepted).toBe(true);
   });
 
   test.each<readonly [string, () => FoundSignature, RegExp]>([
-    ["no promise", () => attachment(key, payload), /without a promise of the log/],
+    ["no promise", () => attachment(key, payload), /without an entry of the log/],
     ["a promise of another log", () => logged({ log: makeKey() }), /no log that the policy knows/],
     [
       "an entry of another version",
       () => logged({ body: { apiVersion: "0.0.2" } }),
       /log entry is a hashedrekord 0.0.2/,
     ],
-    ["an entry of another kind", () => logged({ body: { kind: "dsse" } }), /log entry is a dsse/],
+    ["an entry of another kind", () => logged({ body: { kind: "rekord" } }), /log entry is a rekord 0.0.1/],
+    ["an entry about an envelope", () => logged({ body: envelope }), /about something else/],
     ["an entry about something else", () => logged({ body: spec(key, payload) }), /about something else/],
     [
       "a promise that is no object",

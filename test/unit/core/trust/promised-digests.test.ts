@@ -1,25 +1,90 @@
 import { expect, test } from "vitest";
+import { verityDigest } from "../../../../src/core/digest/fs-verity.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
-import { checkPromisedDigests } from "../../../../src/core/trust/promised-digests.ts";
+import {
+  checkPromisedDigests,
+  type MadeImage,
+  promisesOfArtifact,
+  promisesOfManifest,
+  sealingArtifactType,
+} from "../../../../src/core/trust/promised-digests.ts";
 
+const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 const id = (digit: string) => parseObjectId(digit.repeat(128), "sha512");
 const rawKey = "composefs.merged.erofs.v1.fsverity-sha512-12";
 const bootKey = "composefs.merged.bootable.erofs.v1.fsverity-sha512-12";
-const made = { raw: id("a"), boot: id("b") };
-const check = (
-  annotations: Readonly<Record<string, string>>,
-  images: Parameters<typeof checkPromisedDigests>[2] = made,
-) => checkPromisedDigests(new Map(Object.entries(annotations)), "sha512", images);
+const configKey = "composefs.config.fsverity-sha256-12";
+const manifestKey = "composefs.manifest.fsverity-sha512-12";
+const config = bytesOf({ os: "linux" });
+const manifest = bytesOf({ schemaVersion: 2 });
+const made: MadeImage = { algorithm: "sha512", raw: id("a"), boot: id("b"), config, manifest };
 
-test("checkPromisedDigests: takes what is as promised, and what nobody promises", () => {
-  check({});
-  check({ [rawKey]: id("a"), [bootKey]: id("b") });
-  // of an algorithm that this repo does not have
-  check({ [bootKey.replace("sha512", "sha256")]: "c".repeat(64) });
-  // not asked for, and so not made
-  check({ [bootKey]: id("c") }, { raw: id("a"), boot: undefined });
+const check = (annotations: Readonly<Record<string, string>>, more: Partial<MadeImage> = {}) =>
+  checkPromisedDigests(promisesOfManifest(bytesOf({ annotations })), { ...made, ...more });
+
+test("checkPromisedDigests: tells what is as promised, and takes what nobody promises", () => {
+  expect(check({})).toEqual([]);
+  const held = [rawKey, bootKey].map((key) => `annotation ${key}`);
+  expect(check({ [rawKey]: id("a"), [bootKey]: id("b"), other: "x" })).toEqual(held);
 });
 
-test.each([rawKey, bootKey])("checkPromisedDigests: refuses another root image than %s says", (key) => {
-  expect(() => check({ [key]: id("c") })).toThrow(`not the one that its annotation ${key} promises`);
+test.each([
+  ["of an algorithm that this repo does not have", bootKey.replace("sha512", "sha256")],
+  ["of a format that is not made", bootKey.replace("v1", "v2")],
+  ["by blocks of another size", bootKey.replace("-12", "-16")],
+  ["of one layer", bootKey.replace("merged.bootable", "layer")],
+  ["of the config, where only the whole is described", configKey],
+  ["of nothing that is known", bootKey.replace("merged", "other")],
+])("checkPromisedDigests: a promise %s counts for nothing", (_what, key) => {
+  expect(check({ [key]: "c".repeat(64) })).toEqual([]);
+});
+
+test("checkPromisedDigests: what was not asked for is not compared", () => {
+  expect(check({ [bootKey]: id("c") }, { boot: undefined })).toEqual([]);
+});
+
+test.each([
+  [rawKey, "root image to look at"],
+  [bootKey, "root image"],
+])("checkPromisedDigests: refuses another root image than %s says", (key, name) => {
+  expect(() => check({ [key]: id("c") })).toThrow(`its ${name} is not the one that its annotation ${key} promises`);
+});
+
+test("promisesOfManifest: the config's digest stands with its descriptor", () => {
+  const digest = verityDigest("sha256", config);
+  const promised = (value: string) =>
+    promisesOfManifest(bytesOf({ config: { annotations: { [configKey]: value, [rawKey]: id("c") } } }));
+  expect(checkPromisedDigests(promised(digest), made)).toEqual([`annotation ${configKey}`]);
+  expect(() => checkPromisedDigests(promised("0".repeat(64)), made)).toThrow("its config is not the one");
+});
+
+const subject = `sha256:${"d".repeat(64)}`;
+const artifact = (layers: readonly object[] | undefined, more: object = {}) =>
+  promisesOfArtifact(
+    bytesOf({ artifactType: sealingArtifactType, subject: { digest: subject }, ...(layers && { layers }), ...more }),
+    { subject, name: "artifact sha256:1" },
+  );
+
+test("promisesOfArtifact: covers manifest, config and both root images, each with a layer", () => {
+  const digests = {
+    [manifestKey]: verityDigest("sha512", manifest),
+    [configKey]: verityDigest("sha256", config),
+    [rawKey]: id("a"),
+    [bootKey]: id("b"),
+  };
+  const layers = Object.entries(digests).map(([key, value]) => ({ annotations: { [key]: value } }));
+  expect(checkPromisedDigests(artifact(layers), made)).toEqual(
+    Object.keys(digests).map((key) => `annotation ${key} of artifact sha256:1`),
+  );
+  const others = [{ annotations: { [manifestKey]: id("c") } }];
+  expect(() => checkPromisedDigests(artifact(others), made)).toThrow("its manifest is not the one");
+});
+
+test("promisesOfArtifact: another kind of artifact, or one about another image, promises nothing", () => {
+  const layers = [{ annotations: { [rawKey]: id("c") } }];
+  expect(artifact(layers)).toHaveLength(1);
+  expect(artifact(layers, { artifactType: "application/x" })).toEqual([]);
+  expect(artifact(layers, { subject: { digest: "sha256:1" } })).toEqual([]);
+  expect(artifact(layers, { subject: undefined })).toEqual([]);
+  expect(artifact(undefined)).toEqual([]);
 });

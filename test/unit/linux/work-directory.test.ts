@@ -1,0 +1,74 @@
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { openLinux } from "../../../src/linux/live-linux.ts";
+import { openWorkDirectory } from "../../../src/linux/work-directory.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+let parent: string;
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), "work-directory-"));
+});
+afterEach(() => rmSync(parent, { recursive: true }));
+
+const open = () => openWorkDirectory(openLinux(), fromText(parent), ".work-");
+const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
+test("openWorkDirectory: is there until it is closed, for its user alone", () => {
+  const work = open();
+  expect(openLinux().files.lstat(work.path)).toMatchObject({ kind: "directory", permissions: 0o700 });
+  writeFileSync(join(parent, nameOf(work.path), "file"), "x");
+  work.close();
+  work.close();
+  expect(readdirSync(parent)).toEqual([]);
+});
+
+test("openWorkDirectory: those of dead runs go; living ones, files, links and others' stay", () => {
+  const living = open();
+  mkdirSync(join(parent, ".work-dead/below"), { recursive: true });
+  writeFileSync(join(parent, ".work-file"), "somebody's");
+  mkdirSync(join(parent, "other"));
+  symlinkSync("other", join(parent, ".work-link"));
+  const second = open();
+  const left = [nameOf(living.path), nameOf(second.path), ".work-file", ".work-link", "other"];
+  expect(readdirSync(parent).sort()).toEqual(left.sort());
+});
+
+test("openWorkDirectory: what belongs to another user stays", () => {
+  const linux = new FakeLinux();
+  linux.files.makeDirectory(fromText("/.work-theirs"), 0o700);
+  linux.files.setOwner(fromText("/.work-theirs"), 1000, 1000);
+  openWorkDirectory(linux, fromText("/"), ".work-").close();
+  expect(linux.files.readDirectory(fromText("/"))).toEqual([".work-theirs"]);
+});
+
+test("openWorkDirectory: one that another run took for a dead one's is made again", () => {
+  const linux = new FakeLinux();
+  let isFirst = true;
+  const files = new Proxy(linux.files, {
+    get: (target, key: keyof typeof linux.files) => {
+      const method = target[key].bind(target) as (...words: readonly unknown[]) => unknown;
+      if (key !== "makeDirectory") return method;
+      return (...words: readonly unknown[]) => {
+        if (!isFirst) return method(...words);
+        isFirst = false;
+        return undefined;
+      };
+    },
+  });
+  const work = openWorkDirectory({ files, clock: linux.clock }, fromText("/"), ".work-");
+  expect(linux.files.readDirectory(fromText("/"))).toEqual([nameOf(work.path)]);
+});
+
+test.skipIf(process.getuid?.() === 0)(
+  "openWorkDirectory: works where it may not look (skipped for root, who may)",
+  () => {
+    chmodSync(parent, 0o300);
+    const work = open();
+    work.close();
+    chmodSync(parent, 0o700);
+    expect(readdirSync(parent)).toEqual([]);
+  },
+);
