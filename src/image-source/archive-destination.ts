@@ -7,12 +7,12 @@ import type { Stat } from "../core/tree/inode.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
-import { removeTree } from "../linux/remove-tree.ts";
+import type { WorkDirectory } from "../linux/work-directory.ts";
 import { checkedBlob } from "./checked-blob.ts";
 import { streamRange } from "./file-range.ts";
 import type { ImageDestination, ImageToCommit, OpenBlob } from "./image-destination.ts";
 import { addToIndex, layoutFile, tagOfChoice } from "./layout-documents.ts";
-import { makeScratchDirectory, parentOf } from "./scratch-directory.ts";
+import { openScratchDirectory, parentOf } from "./scratch-directory.ts";
 
 /** Nothing in an archive says who wrote it or when. */
 const fileStat: Stat = { permissions: 0o644, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
@@ -21,6 +21,7 @@ const directoryStat: Stat = { ...fileStat, permissions: 0o755 };
 /** An OCI image layout in a tar. It is written beside its place, and replaces what is there with one rename. */
 export class ArchiveDestination implements ImageDestination {
   readonly scratch: Path;
+  readonly #work: WorkDirectory;
   /** A tar is written from its start to its end, and always in the same order. */
   readonly lanes = 1;
   readonly #files: LinuxFiles;
@@ -35,7 +36,8 @@ export class ArchiveDestination implements ImageDestination {
     this.#reference = reference;
     this.#files = linux.files;
     this.#tag = tagOfChoice(reference.choice, this.describe());
-    this.scratch = makeScratchDirectory(linux, parentOf(reference.path));
+    this.#work = openScratchDirectory(linux, parentOf(reference.path));
+    this.scratch = this.#work.path;
     this.#archive = pathBelow(this.scratch, "archive");
   }
 
@@ -61,7 +63,8 @@ export class ArchiveDestination implements ImageDestination {
     this.#files.unlink(path);
   }
 
-  async commit(image: ImageToCommit): Promise<void> {
+  /** `annotations` are what `index.json` says of the image besides its name. */
+  async commit(image: ImageToCommit & { readonly annotations?: Readonly<Record<string, string>> }): Promise<void> {
     this.#addFile(blobPath(image.manifest.digest), image.manifest.bytes);
     this.#addFile("index.json", addToIndex(undefined, image, this.#tag));
     this.#addFile("oci-layout", new TextEncoder().encode(layoutFile));
@@ -73,10 +76,14 @@ export class ArchiveDestination implements ImageDestination {
     });
   }
 
+  registry(): undefined {
+    return undefined;
+  }
+
   async close(): Promise<void> {
     if (this.#fd !== undefined) this.#files.close(this.#fd);
     this.#fd = undefined;
-    removeTree(this.#files, this.scratch);
+    this.#work.close();
   }
 
   #open(): Fd {

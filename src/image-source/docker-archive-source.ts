@@ -65,6 +65,10 @@ class DockerArchiveSource implements ImageSource {
     return undefined;
   }
 
+  bundle(): undefined {
+    return undefined;
+  }
+
   async resolve(platform: Platform): Promise<ResolvedImage> {
     const name = this.describe();
     const list = readRange(this.#files, this.#find("manifest.json"), documentLimitBytes);

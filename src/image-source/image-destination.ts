@@ -10,6 +10,14 @@ export interface ImageToCommit {
   readonly platform: Platform;
 }
 
+/** The registry that an image is written to, for what belongs beside it: signatures, and what else refers to it. */
+export interface WritableRegistry {
+  /** The manifest or index with this tag or digest, its digest measured; undefined when there is none. */
+  readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined>;
+  /** Writes one under a tag or its digest. Says whether the registry lists it by itself with what it refers to. */
+  putManifest(name: string, manifest: ResolvedDocument<ManifestDigest>): Promise<{ readonly isListed: boolean }>;
+}
+
 /** Makes the bytes of a blob; called again when they have to be sent again. */
 export type OpenBlob = () => AsyncIterable<Uint8Array>;
 
@@ -34,6 +42,8 @@ export interface ImageDestination {
   putFile(blob: Descriptor, path: Path): Promise<void>;
   /** Writes the manifest and gives the image its name. Durable, where that is in our hands, when it returns. */
   commit(image: ImageToCommit): Promise<void>;
+  /** Undefined for files: a layout or archive holds images, and nothing beside them. */
+  registry(): WritableRegistry | undefined;
   /** Removes whatever was not committed, and ends connections. Calling it twice is fine. */
   close(): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { ConfigDigest, DiffId, ManifestDigest } from "../core/digest/oci-digest.ts";
+import type { BundleDocument } from "../core/oci/bundle-document.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { ImageConfig } from "../core/oci/image-config.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
@@ -83,6 +84,8 @@ export interface ImageSource {
   resolve(platform: Platform): Promise<ResolvedImage>;
   /** The registry that delivered the image that was resolved; undefined for images that come from files. */
   registry(): ResolvedRegistry | undefined;
+  /** What the image that was resolved leaves out, where it was bundled for hosts that have the rest; else undefined. */
+  bundle(): BundleDocument | undefined;
   /**
    * Where a worker may read the blob by itself; undefined when it has to be fetched. The length was compared with the
    * descriptor, the digest was not.

@@ -8,10 +8,11 @@ import { withOpen } from "../linux/file-content.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
+import type { WorkDirectory } from "../linux/work-directory.ts";
 import { checkedBlob } from "./checked-blob.ts";
 import type { ImageDestination, ImageToCommit, OpenBlob } from "./image-destination.ts";
 import { addToIndex, layoutFile, tagOfChoice } from "./layout-documents.ts";
-import { makeScratchDirectory, parentOf } from "./scratch-directory.ts";
+import { openScratchDirectory, parentOf } from "./scratch-directory.ts";
 
 /**
  * An OCI image layout in a directory. A new one is made beside its place and renamed; in one that is there, blobs are
@@ -19,6 +20,7 @@ import { makeScratchDirectory, parentOf } from "./scratch-directory.ts";
  */
 export class LayoutDestination implements ImageDestination {
   readonly scratch: Path;
+  readonly #work: WorkDirectory;
   readonly lanes = 2;
   readonly #files: LinuxFiles;
   readonly #reference: LayoutReference;
@@ -35,7 +37,8 @@ export class LayoutDestination implements ImageDestination {
     this.#files = linux.files;
     this.#tag = tagOfChoice(reference.choice, this.describe());
     this.#isNew = isFree(linux.files, reference.path);
-    this.scratch = makeScratchDirectory(linux, this.#isNew ? parentOf(reference.path) : reference.path);
+    this.#work = openScratchDirectory(linux, this.#isNew ? parentOf(reference.path) : reference.path);
+    this.scratch = this.#work.path;
     this.#layout = this.#isNew ? pathBelow(this.scratch, "layout") : reference.path;
   }
 
@@ -87,10 +90,14 @@ export class LayoutDestination implements ImageDestination {
     this.#added = [];
   }
 
+  registry(): undefined {
+    return undefined;
+  }
+
   async close(): Promise<void> {
     // Of a layout that is there, blobs that nothing names are all that a failure can leave; these are new.
     for (const path of this.#added.splice(0)) removeTree(this.#files, path);
-    removeTree(this.#files, this.scratch);
+    this.#work.close();
   }
 
   #blobPath(digest: BlobDigest): Path {

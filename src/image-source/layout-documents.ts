@@ -17,15 +17,20 @@ const manifestLimit = 1000;
  *
  * @throws OsdeployError `bad-format` when the old one is none.
  */
-export function addToIndex(before: Uint8Array | undefined, image: ImageToCommit, tag: string | undefined): Uint8Array {
+export function addToIndex(
+  before: Uint8Array | undefined,
+  image: ImageToCommit & { readonly annotations?: Readonly<Record<string, string>> },
+  tag: string | undefined,
+): Uint8Array {
   const { manifest, platform } = image;
   const { os, architecture, variant } = platform;
   const described = { architecture, os, ...(variant === undefined ? {} : { variant }) };
+  const annotations = { ...image.annotations, ...(tag === undefined ? {} : { [refNameKey]: tag }) };
   const entry = {
     mediaType: manifest.mediaType,
     digest: manifest.digest,
     size: manifest.bytes.length,
-    ...(tag === undefined ? {} : { annotations: { [refNameKey]: tag } }),
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
     ...(architecture === "" || os === "" ? {} : { platform: described }),
   };
   const kept = before === undefined ? { fields: {}, entries: [] } : readIndex(before, manifest.digest, tag);

@@ -1,10 +1,16 @@
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
-import { splitDigest } from "../core/digest/oci-digest.ts";
+import { type LayerDigest, parseManifestDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
+import {
+  type BundleDocument,
+  bundleAnnotation,
+  findBundled,
+  parseBundleDocument,
+} from "../core/oci/bundle-document.ts";
 import { chooseInLayout } from "../core/oci/choose-image.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
-import { parseIndex } from "../core/oci/image-index.ts";
+import { type IndexEntry, parseIndex } from "../core/oci/image-index.ts";
 import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
 import { member } from "../core/oci/json-place.ts";
 import { ociIndexType } from "../core/oci/media-type.ts";
@@ -17,9 +23,9 @@ import {
 } from "../core/oci/reference.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { indexArchive } from "./archive-index.ts";
-import { partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
-import type { BlobLocation, BlobRange, ImageSource, ResolvedImage } from "./image-source.ts";
-import { resolveEntries } from "./resolve-image.ts";
+import { checkRange, partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
+import type { BlobLocation, BlobRange, ImageSource, ResolvedImage, ResolvedLayer } from "./image-source.ts";
+import { checkDigest, resolveEntries } from "./resolve-image.ts";
 
 /** Where a file of the layout lies, by its path in the layout; undefined where there is none. */
 type Locate = (path: ByteString) => BlobLocation | undefined;
@@ -47,6 +53,7 @@ class LayoutSource implements ImageSource {
   readonly #reference: LayoutReference | OciArchiveReference;
   readonly #files: LinuxFiles;
   readonly #locate: Locate;
+  #bundle: BundleDocument | undefined;
 
   constructor(reference: LayoutReference | OciArchiveReference, files: LinuxFiles, locate: Locate) {
     this.#reference = reference;
@@ -66,6 +73,10 @@ class LayoutSource implements ImageSource {
     return undefined;
   }
 
+  bundle(): BundleDocument | undefined {
+    return this.#bundle;
+  }
+
   async resolve(platform: Platform): Promise<ResolvedImage> {
     const name = this.describe();
     this.#checkVersion(name);
@@ -74,16 +85,18 @@ class LayoutSource implements ImageSource {
     const entries = chooseInLayout(parseIndex(place), this.#reference.choice, name);
     const readDocument = async (descriptor: Descriptor) =>
       readRange(this.#files, this.locateBlob(descriptor), documentLimitBytes);
-    return resolveEntries(entries, { readDocument, platform, name });
+    const image = await resolveEntries(entries, { readDocument, platform, name });
+    this.#bundle = this.#readBundle(entries.find(({ digest }) => digest === image.manifest.digest));
+    return image;
   }
 
-  locateBlob(blob: Descriptor): BlobLocation {
+  locateBlob(blob: Pick<Descriptor, "digest" | "sizeBytes">): BlobLocation {
     const { algorithm, hex } = splitDigest(blob.digest);
     const location = this.#locate(fromText(`blobs/${algorithm}/${hex}`));
-    if (location === undefined) {
-      throw new OsdeployError("not-found", `Cannot find blob ${blob.digest} in ${this.describe()}`);
-    }
-    return checkLength(location, blob);
+    if (location !== undefined) return checkLength(location, blob);
+    const layer = blob.digest as LayerDigest;
+    if (this.#bundle?.absent.has(layer) || this.#bundle?.parts.has(layer)) throw notInBundle(this.describe(), [layer]);
+    throw new OsdeployError("not-found", `Cannot find blob ${blob.digest} in ${this.describe()}`);
   }
 
   openBlob(blob: Descriptor, options = { offsetBytes: 0 }): AsyncIterable<Uint8Array> {
@@ -91,10 +104,29 @@ class LayoutSource implements ImageSource {
   }
 
   async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
-    yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
+    const parts = this.#bundle?.parts.get(blob.digest as LayerDigest);
+    if (parts === undefined) {
+      yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
+      return;
+    }
+    checkRange(blob, range);
+    const start = findBundled(parts.ranges, range);
+    if (start === undefined) throw notInBundle(this.describe(), [blob.digest]);
+    const { path, offsetBytes } = this.locateBlob(parts.blob);
+    yield* streamRange(this.#files, { path, offsetBytes: offsetBytes + start, lengthBytes: range.lengthBytes }, 0);
   }
 
   async close(): Promise<void> {}
+
+  #readBundle(entry: IndexEntry | undefined): BundleDocument | undefined {
+    const named = entry?.annotations.get(bundleAnnotation);
+    if (named === undefined) return undefined;
+    const digest = parseManifestDigest(named);
+    const { algorithm, hex } = splitDigest(digest);
+    const bytes = this.#readFile(`blobs/${algorithm}/${hex}`);
+    checkDigest(bytes, digest);
+    return parseBundleDocument(bytes, this.describe());
+  }
 
   /** Tools that leave the file out are forgiven; one that names another layout is believed. */
   #checkVersion(name: string): void {
@@ -115,8 +147,36 @@ class LayoutSource implements ImageSource {
   }
 }
 
+/**
+ * Refuses a bundle that was made for other machines before anything is done: it leaves out layers that are missing here.
+ *
+ * @throws OsdeployError `unsupported`.
+ */
+export function checkServed(source: ImageSource, missing: readonly ResolvedLayer[]): void {
+  const absent = source.bundle()?.absent;
+  const lacking = missing.flatMap(({ digest }) => (absent?.has(digest) ? [digest] : []));
+  if (lacking.length > 0) throw notInBundle(source.describe(), lacking);
+}
+
+/** Layers that are listed in the message. */
+const listLimit = 4;
+
+/**
+ * The error that a bundle does not hold what this machine would need of these layers. It does not pass by itself, so nothing is
+ * kept for another try.
+ */
+function notInBundle(bundle: string, layers: readonly string[]): OsdeployError {
+  const more = layers.length > listLimit ? ` and ${layers.length - listLimit} more` : "";
+  const listed = `${layers.length === 1 ? "layer" : "layers"} ${layers.slice(0, listLimit).join(", ")}${more}`;
+  return new OsdeployError(
+    "unsupported",
+    `Cannot take ${listed} from ${bundle}: it was made for machines that have the rest, and this one has not`,
+    { facts: { hint: 'Make one with this machine\'s "osdeploy status --json" among its --hosts, or without --hosts' } },
+  );
+}
+
 /** @throws OsdeployError `bad-format` when the blob is longer or shorter than its descriptor says. */
-function checkLength(location: BlobLocation, blob: Descriptor): BlobLocation {
+function checkLength(location: BlobLocation, blob: Pick<Descriptor, "digest" | "sizeBytes">): BlobLocation {
   if (location.lengthBytes === blob.sizeBytes) return location;
   throw new OsdeployError(
     "bad-format",

@@ -1,17 +1,21 @@
+import { sha256Of } from "../core/digest/blob-hasher.ts";
+import { type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { formatImageReference, type RegistryReference } from "../core/oci/reference.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
-import { removeTree } from "../linux/remove-tree.ts";
+import type { WorkDirectory } from "../linux/work-directory.ts";
 import { checkedBlob } from "./checked-blob.ts";
 import { streamRange } from "./file-range.ts";
 import type { HttpAnswer, HttpRequest } from "./http-client.ts";
 import { connectionFailure, readBody, statusFailure } from "./http-failure.ts";
-import type { ImageDestination, ImageToCommit, OpenBlob } from "./image-destination.ts";
+import type { ImageDestination, ImageToCommit, OpenBlob, WritableRegistry } from "./image-destination.ts";
+import type { ResolvedDocument } from "./image-source.ts";
 import type { Registry } from "./registry.ts";
+import { fetchManifest, unlessMissing } from "./registry-documents.ts";
 import { withAdvice } from "./registry-login.ts";
 import { withRetries } from "./retry.ts";
-import { makeScratchDirectory } from "./scratch-directory.ts";
+import { openScratchDirectory } from "./scratch-directory.ts";
 
 /** What registries answer to uploads is empty or a sentence. */
 const answerLimitBytes = 64 * 1024;
@@ -21,8 +25,9 @@ const answerLimitBytes = 64 * 1024;
  *
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#push
  */
-export class RegistryDestination implements ImageDestination {
+export class RegistryDestination implements ImageDestination, WritableRegistry {
   readonly scratch: Path;
+  readonly #work: WorkDirectory;
   readonly lanes = 3;
   readonly #reference: RegistryReference;
   readonly #registry: Registry;
@@ -37,7 +42,8 @@ export class RegistryDestination implements ImageDestination {
     this.#reference = reference;
     this.#registry = registry;
     this.#files = linux.files;
-    this.scratch = makeScratchDirectory(linux, temporary);
+    this.#work = openScratchDirectory(linux, temporary);
+    this.scratch = this.#work.path;
   }
 
   describe(): string {
@@ -76,17 +82,30 @@ export class RegistryDestination implements ImageDestination {
     if (digest !== undefined && digest !== manifest.digest) {
       throw new OsdeployError("usage", `Cannot write ${manifest.digest} to ${this.describe()}: that is another image`);
     }
-    const name = tag ?? digest ?? "latest";
+    await this.putManifest(tag ?? digest ?? "latest", manifest);
+  }
+
+  registry(): WritableRegistry {
+    return this;
+  }
+
+  async readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined> {
+    const found = await unlessMissing(() => fetchManifest(this.#registry, name, `read ${name} at ${this.describe()}`));
+    return found && { ...found, digest: parseManifestDigest(sha256Of(found.bytes)) };
+  }
+
+  async putManifest(name: string, manifest: ResolvedDocument<ManifestDigest>): Promise<{ readonly isListed: boolean }> {
     const what = `send the manifest to ${this.describe()}`;
-    await this.#try(what, async () => {
+    return this.#try(what, async () => {
       const headers = { "content-type": manifest.mediaType };
       const request: HttpRequest = { method: "PUT", headers, body: () => manifest.bytes };
-      await this.#send(`manifests/${name}`, request, what);
+      const answer = await this.#send(`manifests/${name}`, request, what);
+      return { isListed: answer.header("oci-subject") !== undefined };
     });
   }
 
   async close(): Promise<void> {
-    removeTree(this.#files, this.scratch);
+    this.#work.close();
     await this.#registry.close();
   }
 

@@ -88,6 +88,10 @@ export class RegistrySource implements ImageSource {
     return place && endpoint && new DeliveringRegistry(place.name, endpoint, () => this.#registries.get(endpoint));
   }
 
+  bundle(): undefined {
+    return undefined;
+  }
+
   locateBlob(_blob: Descriptor): BlobLocation | undefined {
     return undefined;
   }

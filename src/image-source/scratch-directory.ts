@@ -1,15 +1,10 @@
 import { fromText } from "../core/bytes/byte-string.ts";
 import type { Linux, Path } from "../linux/linux.ts";
-import { childPath } from "../linux/path.ts";
+import { openWorkDirectory, type WorkDirectory } from "../linux/work-directory.ts";
 
-/** What only we call so: whoever finds one of these may remove it when nothing of ours runs. */
-const prefix = ".osdeploy-";
-
-/** Makes a directory in `parent` that nobody else uses. */
-export function makeScratchDirectory({ files, clock }: Pick<Linux, "files" | "clock">, parent: Path): Path {
-  const path = childPath(parent, fromText(`${prefix}${clock.randomName()}`));
-  files.makeDirectory(path, 0o700);
-  return path;
+/** Makes a directory in `parent` for an image that is being written; those of runs that were killed go. */
+export function openScratchDirectory(linux: Pick<Linux, "files" | "clock">, parent: Path): WorkDirectory {
+  return openWorkDirectory(linux, parent, ".osdeploy-copy-");
 }
 
 /** The directory that `path` lies in; `.` for a name alone. */

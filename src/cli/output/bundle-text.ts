@@ -1,0 +1,15 @@
+import type { BundleResult } from "../../operations/bundle.ts";
+import { printable } from "./plain-text.ts";
+import { formatFields } from "./table.ts";
+import { formatBytes } from "./units.ts";
+
+/** What is in the bundle, and where it is. */
+export function bundleText(result: BundleResult): string {
+  const count = (wanted: string) => result.layers.filter(({ kind }) => kind === wanted).length;
+  return formatFields([
+    ["Written to", printable(result.bundle)],
+    ["Digest", result.manifestDigest],
+    ["Layers", `${count("whole")} whole, ${count("parts")} in parts, ${count("absent")} left out`],
+    ["Size", `${formatBytes(result.archiveBytes)}; the whole image has ${formatBytes(result.imageBytes)}`],
+  ]);
+}

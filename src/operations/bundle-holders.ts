@@ -1,0 +1,174 @@
+import { toText } from "../core/bytes/byte-string.ts";
+import { parseHostStatus } from "../core/deployment/host-status.ts";
+import type { DiffId, ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { documentLimitBytes } from "../core/oci/json.ts";
+import type { Platform } from "../core/oci/platform.ts";
+import { type ImageReference, parseImageReference } from "../core/oci/reference.ts";
+import { findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
+import { openImageSource, type SourceOptions } from "../image-source/open-image-source.ts";
+import type { Path } from "../linux/linux.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import { measureContents, readContents } from "../repo/content-measure.ts";
+import type { Repo } from "../repo/repo.ts";
+import { objectPath } from "../repo/repo-paths.ts";
+import { findStream, layerStreamName } from "../repo/streams.ts";
+import { findImage } from "./find-image.ts";
+import { fetchToc } from "./plan-image.ts";
+import { checkInterrupted, type System } from "./system.ts";
+
+/** Somebody who is to use a bundle, by the layers that they hold. */
+export type Holder = ReadonlySet<DiffId>;
+
+/** Where it can be learnt what older images are made of. */
+export interface HolderRequest {
+  /** Files with the status of hosts. */
+  readonly hosts: readonly Path[];
+  /** Images that somebody holds. */
+  readonly bases: readonly string[];
+  /** The image to be bundled: the older ones of hosts are looked for beside it. */
+  readonly image: ImageReference;
+  readonly platform: Platform;
+  readonly source: SourceOptions;
+  readonly repo: Repo | undefined;
+}
+
+/** Older images: who holds which of their layers, and what is in those. */
+export class Holders {
+  readonly #system: System;
+  readonly #request: HolderRequest;
+  readonly #sources: ImageSource[] = [];
+  readonly #layers = new Map<DiffId, { readonly source: ImageSource; readonly layer: ResolvedLayer }>();
+  readonly #contents = new Map<DiffId, Promise<ReadonlySet<string> | undefined>>();
+  readonly #deployments = new Map<ManifestDigest, readonly DiffId[]>();
+  #holders: readonly Holder[] = [];
+
+  private constructor(system: System, request: HolderRequest) {
+    this.#system = system;
+    this.#request = request;
+  }
+
+  /** Reads what the hosts say, and the documents of the images that are named. */
+  static async read(system: System, request: HolderRequest): Promise<Holders> {
+    const holders = new Holders(system, request);
+    try {
+      const bases: Holder[] = [];
+      for (const words of request.bases) bases.push(await holders.#readBase(words));
+      const hosts = request.hosts.map((path) => holders.#readHost(path));
+      holders.#holders = unique([...bases, ...hosts]);
+      return holders;
+    } catch (error) {
+      await holders.close();
+      throw error;
+    }
+  }
+
+  /** Each combination of layers that somebody holds, once. Empty when nobody was named. */
+  get all(): readonly Holder[] {
+    return this.#holders;
+  }
+
+  /** Finds where it can be learnt what is in the images that hosts have deployed. */
+  async findImages(): Promise<void> {
+    for (const [manifestDigest, layers] of this.#deployments) {
+      checkInterrupted(this.#system.signal);
+      if (layers.every((diffId) => this.#layers.has(diffId) || this.#isStored(diffId))) continue;
+      const reference = besides(this.#request.image, manifestDigest);
+      const message = `It is not known what image ${manifestDigest} is made of, so only whole layers that a host has of it are left out`;
+      try {
+        if (reference === undefined) this.#system.progress({ kind: "warning", message });
+        else await this.#addImage(reference);
+      } catch (error) {
+        if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
+        this.#system.progress({ kind: "warning", message: `${message}: ${error.message}` });
+      }
+    }
+  }
+
+  /** The sha256 (hex) of every file in a layer; undefined where that cannot be learnt. */
+  async contentsOf(diffId: DiffId): Promise<ReadonlySet<string> | undefined> {
+    const known = this.#contents.get(diffId);
+    if (known !== undefined) return known;
+    const contents = this.#readContents(diffId);
+    this.#contents.set(diffId, contents);
+    return contents;
+  }
+
+  async close(): Promise<void> {
+    for (const source of this.#sources.splice(0)) await source.close();
+  }
+
+  async #readContents(diffId: DiffId): Promise<ReadonlySet<string> | undefined> {
+    checkInterrupted(this.#system.signal);
+    if (this.#isStored(diffId)) return this.#measure(diffId);
+    const known = this.#layers.get(diffId);
+    const tables = known && findChunkedTables(known.layer);
+    const toc = known && tables && (await fetchToc(known.source, known.layer, tables));
+    return toc && new Set(toc.entries.flatMap(({ chunks, digest }) => (chunks.length > 0 ? [digest] : [])));
+  }
+
+  #isStored(diffId: DiffId): boolean {
+    const { repo } = this.#request;
+    return repo !== undefined && findStream(repo, layerStreamName(diffId)) !== undefined;
+  }
+
+  #measure(diffId: DiffId): ReadonlySet<string> | undefined {
+    const { repo } = this.#request;
+    const stream = repo && findStream(repo, layerStreamName(diffId));
+    if (repo === undefined || stream === undefined) return undefined;
+    const { files, path, algorithm } = repo;
+    const measured = measureContents(files, readContents(files, objectPath(path, stream)), {
+      algorithm,
+      hashBlocks: multiBufferHasher(algorithm),
+      pathOf: (id) => objectPath(path, id),
+    });
+    return new Set(measured.map(({ digest }) => digest));
+  }
+
+  #readHost(path: Path): Holder {
+    const bytes = this.#system.linux.files.readFile(path, documentLimitBytes);
+    const deployments = parseHostStatus(bytes, `the status of a host in ${toText(path)}`);
+    for (const { manifestDigest, layers } of deployments) {
+      const others = this.#deployments.get(manifestDigest) ?? [];
+      this.#deployments.set(manifestDigest, [...new Set([...others, ...layers])]);
+    }
+    return new Set(deployments.flatMap(({ layers }) => layers));
+  }
+
+  async #readBase(words: string): Promise<Holder> {
+    const stored = this.#findStored(words);
+    return stored ?? (await this.#addImage(parseImageReference(words)));
+  }
+
+  #findStored(words: string): Holder | undefined {
+    const { repo } = this.#request;
+    try {
+      return repo && new Set(findImage(repo, words).config.diffIds);
+    } catch (error) {
+      if (error instanceof OsdeployError && error.code === "not-found") return undefined;
+      throw error;
+    }
+  }
+
+  async #addImage(reference: ImageReference): Promise<Holder> {
+    const { source: options, platform } = this.#request;
+    const { linux, signal } = this.#system;
+    const source = openImageSource(reference, linux, { ...options, signal });
+    this.#sources.push(source);
+    const { layers } = await source.resolve(platform);
+    for (const layer of layers) this.#layers.set(layer.diffId, { source, layer });
+    return new Set(layers.map(({ diffId }) => diffId));
+  }
+}
+
+/** The image with this manifest in the same place as `image`. What a host says leads to no other place. */
+function besides(image: ImageReference, digest: ManifestDigest): ImageReference | undefined {
+  if (image.kind === "registry") return { ...image, tag: undefined, digest };
+  if (image.kind === "oci-layout") return { ...image, choice: { kind: "digest", digest } };
+  return undefined;
+}
+
+function unique(holders: readonly Holder[]): readonly Holder[] {
+  return [...new Map(holders.map((holder) => [[...holder].sort().join(" "), holder])).values()];
+}
