@@ -15,7 +15,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . test/tools/apt.sh
 
-PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv mtools openssl qemu-utils shellcheck skopeo tar xfsprogs xz-utils zstd"
+PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv mtools openssl qemu-utils rpm shellcheck skopeo sqlite3 tar xfsprogs xz-utils zstd"
 FOREIGN="composefs cosign erofs-utils fsverity skopeo"
 PROGRAMS="cosign mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
 SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}

@@ -1,8 +1,9 @@
 import { freeBootSpace } from "../bootloader/free-boot-space.ts";
 import { addKernel, listKernels, type StoredKernel } from "../bootloader/kernel-store.ts";
 import { findKernel, type Kernel } from "../core/boot/kernel.ts";
-import { planBootSpace } from "../core/boot/plan-boot-space.ts";
+import { type BootSpacePlan, type BootSpaceRequest, planBootSpace } from "../core/boot/plan-boot-space.ts";
 import { toBytes } from "../core/bytes/byte-string.ts";
+import type { SysrootState } from "../core/deployment/deployment.ts";
 import { planDeploymentGc } from "../core/deployment/plan-deployment-gc.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { parseObjectId } from "../core/digest/object-id.ts";
@@ -15,6 +16,7 @@ import { soundObjectPath } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { removeStagedMarker } from "../sysroot/staged-marker.ts";
 import { makeDirectories } from "../sysroot/state-directory.ts";
+import type { Sysroot } from "../sysroot/sysroot.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
 /** A kernel on the boot partition, as a boot entry names it. */
@@ -37,7 +39,7 @@ export function storeBootFiles(writable: WritableSystem, repo: Repo, tree: FileT
     vmlinuz: contentSource(repo, kernel.vmlinuz.content),
     initramfs: contentSource(repo, kernel.initramfs.content),
   };
-  const bootDigest = measure(repo, [sources.vmlinuz, sources.initramfs]);
+  const bootDigest = measureBootFiles(repo, [sources.vmlinuz, sources.initramfs]);
   makeDirectories(files, paths.root, ["boot"]);
   makeRoom(writable, kernel, bootDigest);
   // With the dot, what a link leads to counts.
@@ -46,29 +48,43 @@ export function storeBootFiles(writable: WritableSystem, repo: Repo, tree: FileT
   return { ...stored, version: kernel.version, bootDigest };
 }
 
-function makeRoom({ sysroot, bootloader, state }: WritableSystem, kernel: Kernel, bootDigest: string): void {
+function makeRoom(
+  { sysroot, bootloader, state }: WritableSystem,
+  { vmlinuz, initramfs }: Kernel,
+  bootDigest: string,
+): void {
   const { files, paths } = sysroot;
-  const removable = new Set(planDeploymentGc(state, { keep: 0 }).entries);
-  const kept = state.menu.entries.filter((entry) => !removable.has(entry));
-  const plan = planBootSpace({
-    menu: state.menu,
-    kernels: listKernels(files, paths.boot),
-    newKernel: {
-      bootDigest,
-      vmlinuzBytes: sizeOf(kernel.vmlinuz.content),
-      initramfsBytes: sizeOf(kernel.initramfs.content),
-    },
-    protectedEntries: new Set(kept.map(({ sequence }) => sequence)),
-    availableBytes: files.space(paths.boot).availableBytes,
-  });
+  const [vmlinuzBytes, initramfsBytes] = [sizeOf(vmlinuz.content), sizeOf(initramfs.content)];
+  const plan = planRoom(sysroot, state, { bootDigest, vmlinuzBytes, initramfsBytes });
   const stagedKernel = state.staged?.origin.bootDigest;
   // What was staged before is about to be replaced; it must not be committed once its kernel is gone.
   if (stagedKernel !== undefined && plan.removeKernels.includes(stagedKernel)) removeStagedMarker(files);
   freeBootSpace(files, paths.boot, bootloader, plan);
 }
 
+/**
+ * Decides how a kernel gets onto the boot partition of a sysroot.
+ *
+ * @throws OsdeployError `no-space` with the numbers.
+ */
+export function planRoom(
+  { files, paths }: Pick<Sysroot, "files" | "paths">,
+  state: SysrootState,
+  newKernel: BootSpaceRequest["newKernel"],
+): BootSpacePlan {
+  const removable = new Set(planDeploymentGc(state, { keep: 0 }).entries);
+  const kept = state.menu.entries.filter((entry) => !removable.has(entry));
+  return planBootSpace({
+    menu: state.menu,
+    kernels: listKernels(files, paths.boot),
+    newKernel,
+    protectedEntries: new Set(kept.map(({ sequence }) => sequence)),
+    availableBytes: files.space(paths.boot).availableBytes,
+  });
+}
+
 /** sha256 over kernel and initramfs, lower-case hex, as bootc computes it. */
-function measure({ files }: Repo, sources: readonly ContentSource[]): string {
+export function measureBootFiles({ files }: Repo, sources: readonly ContentSource[]): string {
   const hasher = new BlobHasher("sha256");
   for (const source of sources) {
     if (source.kind === "bytes") hasher.update(source.bytes);

@@ -1,7 +1,6 @@
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
-import type { TransferPlan } from "../core/deployment/plan-transfer.ts";
 import { followedOrigin, planUpgrade } from "../core/deployment/plan-upgrade.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { parseImageReference } from "../core/oci/reference.ts";
@@ -12,7 +11,7 @@ import { findStream, layerStreamName } from "../repo/streams.ts";
 import { openSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { resolveTrusted } from "./offered-image.ts";
-import { readTransfer } from "./plan-image.ts";
+import { type DeploymentPlan, planDeployment } from "./plan-deployment.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 import type { UpgradeRequest } from "./upgrade.ts";
@@ -36,11 +35,14 @@ export interface CheckUpgradeResult {
   /** Layers that the repo does not have, and their size as the registry has them. */
   readonly missingLayers: number;
   readonly missingBytes: number;
-  /** What fetching it would cost; null when it is not what comes next. */
-  readonly transfer: Omit<TransferPlan, "layers"> | null;
+  /** What it would cost, and what would change; null when it is not what comes next. */
+  readonly plan: DeploymentPlan | null;
 }
 
-/** Asks the registry for the manifest of the image that is followed, and tells what is new. Writes nothing. */
+/**
+ * Asks the registry for the manifest of the image that is followed, and tells what is new and what it would cost. Writes
+ * nothing, and fetches of layers no more than tables and package databases.
+ */
 export async function checkUpgrade(system: System, request: CheckUpgradeRequest): Promise<CheckUpgradeResult> {
   const sysroot = openSysroot(system.linux.files, request.sysroot);
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
@@ -51,8 +53,8 @@ export async function checkUpgrade(system: System, request: CheckUpgradeRequest)
     const check = async (source: ImageSource, image: ResolvedImage): Promise<CheckUpgradeResult> => {
       const described = describe(state, imageReference, image, request);
       const isNews = described.kind === "available";
-      const transfer = isNews ? withoutLayers(await readTransfer(repo, source, image)) : null;
-      return { ...described, ...missingOf(repo, image), transfer };
+      const plan = isNews ? await planDeployment(system, { repo, sysroot, state }, { source, image }) : null;
+      return { ...described, ...missingOf(repo, image), plan };
     };
     return await withClockHint(system, { repo, state }, () => resolve(system, { imageReference, request }, check));
   } finally {
@@ -84,7 +86,7 @@ function describe(
   imageReference: string,
   { manifest, imageConfig }: ResolvedImage,
   request: CheckUpgradeRequest,
-): Omit<CheckUpgradeResult, "missingLayers" | "missingBytes" | "transfer"> {
+): Omit<CheckUpgradeResult, "missingLayers" | "missingBytes" | "plan"> {
   const manifestDigest = manifest.digest;
   const { kind } = planUpgrade(state, { imageReference, manifestDigest }, request);
   const kinds = {
@@ -106,8 +108,4 @@ function describe(
 function missingOf(repo: Repo, { layers }: ResolvedImage): Pick<CheckUpgradeResult, "missingLayers" | "missingBytes"> {
   const missing = layers.filter(({ diffId }) => findStream(repo, layerStreamName(diffId)) === undefined);
   return { missingLayers: missing.length, missingBytes: missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
-}
-
-function withoutLayers({ layers: _, ...transfer }: TransferPlan): Omit<TransferPlan, "layers"> {
-  return transfer;
 }

@@ -135,8 +135,8 @@ function removeDeployments(
 }
 
 /** Kernels that no entry names any more, but for the one of what is staged. */
-function unneededKernels(
-  { files, paths }: Sysroot,
+export function unneededKernels(
+  { files, paths }: Pick<Sysroot, "files" | "paths">,
   { menu, staged }: SysrootState,
   plan: DeploymentGcPlan,
 ): readonly string[] {
@@ -145,7 +145,7 @@ function unneededKernels(
 }
 
 /** Tags that were only there for deployments; bootc's have the same form, and its deployments are among those kept. */
-function unneededTags(repo: Repo, { manifests }: DeploymentGcPlan): readonly string[] {
+export function unneededTags(repo: Repo, { manifests }: DeploymentGcPlan): readonly string[] {
   const needed = new Set([...manifests].map(deploymentTag));
   return listTags(repo).flatMap(({ tag, manifest }) =>
     tag === deploymentTag(manifest) && !needed.has(tag) ? [tag] : [],
@@ -153,7 +153,11 @@ function unneededTags(repo: Repo, { manifests }: DeploymentGcPlan): readonly str
 }
 
 /** The root images that the repo keeps: also of what is staged and of others' entries where the state directory is gone. */
-function neededImages(repo: Repo, { heldByOthers, staged }: SysrootState, plan: DeploymentGcPlan): readonly ObjectId[] {
+export function neededImages(
+  repo: Repo,
+  { heldByOthers, staged }: SysrootState,
+  plan: DeploymentGcPlan,
+): readonly ObjectId[] {
   const isThere = (id: ObjectId) => repo.files.lstatIfExists(pathBelow(imagesPath(repo.path), id)) !== undefined;
   const others = [...heldByOthers, ...(staged === undefined ? [] : [staged.rootImage])].filter(isThere);
   return [...new Set([...keptImages(plan), ...others])];

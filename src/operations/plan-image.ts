@@ -1,21 +1,26 @@
-import { type LayerOffer, planTransfer, type TransferPlan } from "../core/deployment/plan-transfer.ts";
+import type { FileChanges } from "../core/deployment/plan-file-changes.ts";
+import { planTransfer, type TransferPlan } from "../core/deployment/plan-transfer.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { planPartialPull } from "../core/oci/plan-partial-pull.ts";
 import type { Platform } from "../core/oci/platform.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
-import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import type { ChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
-import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
+import type { FileTree } from "../core/tree/inode.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
 import { openImageSource, type SourceOptions } from "../image-source/open-image-source.ts";
 import type { Path } from "../linux/linux.ts";
 import { readToc, tablesRange } from "../repo/chunked-tables.ts";
-import { ContentIndex } from "../repo/content-index.ts";
-import type { ContentTable } from "../repo/content-table.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
-import { findStream, layerStreamName } from "../repo/streams.ts";
+import { readBlobPart } from "./blob-part.ts";
+import { readImageTree } from "./image-tree.ts";
+import { findSimilarImage } from "./known-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
+import { type PlannedLayers, planLayers, unusableCodes } from "./planned-layers.ts";
+import { type PackagePlan, planPackages } from "./planned-packages.ts";
+import { asLookedAt, compareTrees, orUntold, type PlannedTree, planTree, type Untold } from "./planned-tree.ts";
+import { planOtherWrites } from "./planned-writes.ts";
 import type { System } from "./system.ts";
 
 export interface PlanImageRequest {
@@ -25,8 +30,34 @@ export interface PlanImageRequest {
   readonly source: SourceOptions;
 }
 
+/** What is compared with: the image or deployment whose place the new one takes. */
+export interface PlanBase {
+  readonly tree: PlannedTree;
+  /** What it is known by; null where nothing says so. */
+  readonly image: string | null;
+  readonly manifestDigest: ManifestDigest | null;
+  readonly rootImage: ObjectId | null;
+}
+
+/** What bringing an image into a repo costs, and what it changes there. */
+export interface ImagePlan extends TransferPlan {
+  /** Objects that hold no file's content: splitstreams of layers, documents, root images. */
+  readonly otherObjects: number;
+  /** Bytes in them, exact but for how a few new files of some bytes are packed; null where a layer has no table of contents. */
+  readonly otherBytes: number | null;
+  /** All inodes that the repo gets: objects, links and the tag; null where a layer has no table of contents. */
+  readonly newInodes: number | null;
+  /** What is free in the repo's file system. */
+  readonly availableBytes: number;
+  readonly availableInodes: number;
+  /** What files and packages are compared with; null where there is nothing. */
+  readonly base: Omit<PlanBase, "tree"> | null;
+  readonly files: (FileChanges & { readonly kind: "known" }) | Untold;
+  readonly packages: PackagePlan;
+}
+
 /** What pulling an image into a repo would cost. */
-export interface PlanImageResult extends TransferPlan {
+export interface PlanImageResult extends ImagePlan {
   /** The canonical reference. */
   readonly image: string;
   readonly manifestDigest: ManifestDigest;
@@ -34,12 +65,9 @@ export interface PlanImageResult extends TransferPlan {
   readonly version: string | null;
 }
 
-/** As a pull merges ranges where it bridges the most. */
-const costs = { bridgedBytes: 16 * 1024, requests: 96 } as const;
-
 /**
- * Finds out what a pull would fetch and write, from the image's documents and the tables of contents of its layers, and
- * from what the repo holds. Nothing is written.
+ * Finds out what a pull would fetch and write, and what of the image in the repo that is most like it would be another, from
+ * the image's documents and the tables of its layers, and from what the repo holds. Nothing is written.
  */
 export async function planImage(system: System, request: PlanImageRequest): Promise<PlanImageResult> {
   const { linux, signal } = system;
@@ -48,78 +76,99 @@ export async function planImage(system: System, request: PlanImageRequest): Prom
   const source = openImageSource(request.image, linux, { ...request.source, signal });
   try {
     const { image } = await resolveTrusted(system, source, request);
-    const transfer = await readTransfer(repo, source, image);
+    const planned = await planLayers(system, repo, { source, image });
+    const tree = planTree(planned.layers);
+    const base = similarBase(repo, image);
+    const found = await describePlan(repo, { source, image, planned, tree, base, bootable: false });
     system.progress({ kind: "done" });
-    return {
-      image: formatImageReference(source.reference()),
-      manifestDigest: image.manifest.digest,
-      version: image.imageConfig.labels.get("org.opencontainers.image.version") ?? null,
-      ...transfer,
-    };
+    return { ...describeImage(source, image), ...found };
   } finally {
     await source.close();
     repo.close();
   }
 }
 
-/** What bringing these layers into the repo would cost. Fetches no more than tables of contents. */
-export async function readTransfer(repo: Repo, source: ImageSource, image: ResolvedImage): Promise<TransferPlan> {
-  const { table } = ContentIndex.load(repo);
-  const offers: LayerOffer[] = [];
-  for (const layer of image.layers) offers.push(await offerOf(repo, { source, layer, table }));
-  return planTransfer(offers);
+/** What the documents of an image say of it. */
+export function describeImage(
+  source: ImageSource,
+  { manifest, imageConfig }: ResolvedImage,
+): Pick<PlanImageResult, "image" | "manifestDigest" | "version"> {
+  return {
+    image: formatImageReference(source.reference()),
+    manifestDigest: manifest.digest,
+    version: imageConfig.labels.get("org.opencontainers.image.version") ?? null,
+  };
 }
 
-interface Offered {
+/** All that a plan is made of. */
+export interface PlanParts {
   readonly source: ImageSource;
-  readonly layer: ResolvedLayer;
-  readonly table: ContentTable | undefined;
+  readonly image: ResolvedImage;
+  readonly planned: PlannedLayers;
+  /** What the layers make. */
+  readonly tree: PlannedTree;
+  readonly base: PlanBase | undefined;
+  /** Whether a root image that boots is made, too. */
+  readonly bootable: boolean;
 }
 
-async function offerOf(repo: Repo, { source, layer, table }: Offered): Promise<LayerOffer> {
-  const { digest, sizeBytes } = layer;
-  if (findStream(repo, layerStreamName(layer.diffId)) !== undefined) return { kind: "known", digest, sizeBytes };
-  const tables = findChunkedTables(layer);
-  const toc = tables === undefined ? undefined : await fetchToc(source, layer, tables);
-  if (tables === undefined || toc === undefined) return { kind: "whole", digest, sizeBytes };
-  const find = (content: string, size: number) => table?.find(content, size);
-  const contents = toc.entries
-    .filter((entry) => entry.sizeBytes > maxInlineBytes)
-    .map((entry) => ({ digest: entry.digest, sizeBytes: entry.sizeBytes, known: isObject(table, entry) }));
-  const { fetchBytes } = planPartialPull(toc, find, costs);
-  const tablesBytes = tablesRange(tables).lengthBytes;
-  // With nothing to compare with, a pull does not try to get parts.
-  const missingBytes = table === undefined ? sizeBytes : fetchBytes;
-  return { kind: "chunked", digest, sizeBytes, tablesBytes, missingBytes, contents };
+/** Puts the plan together. Fetches the package databases of the new image, where they are not here. */
+export async function describePlan(repo: Repo, parts: PlanParts): Promise<ImagePlan> {
+  const { base, planned, source } = parts;
+  const transfer = planTransfer(planned.layers.map(({ offer }) => offer));
+  const { availableBytes, availableInodes } = repo.files.space(repo.path);
+  const trees = pairOf(parts);
+  const other = planOtherWrites(repo, { ...parts, layers: planned.layers });
+  const newInodes = transfer.uncountedLayers > 0 ? null : transfer.newObjects + other.objects + other.names;
+  return {
+    ...transfer,
+    otherObjects: other.objects,
+    otherBytes: other.bytes,
+    newInodes,
+    availableBytes,
+    availableInodes,
+    base:
+      base === undefined ? null : { image: base.image, manifestDigest: base.manifestDigest, rootImage: base.rootImage },
+    files:
+      trees.kind === "unknown"
+        ? trees
+        : orUntold(() => ({ kind: "known", ...compareTrees(repo, trees.before, trees.after) })),
+    packages:
+      trees.kind === "unknown"
+        ? trees
+        : await planPackages({ repo, source, missing: planned.missing }, trees.before, trees.after),
+  };
 }
 
-function isObject(
-  table: ContentTable | undefined,
-  { digest, sizeBytes }: { readonly digest: string; readonly sizeBytes: number },
-): boolean {
-  const place = table?.find(digest, sizeBytes)?.place;
-  return place?.kind === "object" && place.isWhole;
+function pairOf({
+  base,
+  tree,
+}: PlanParts): { readonly kind: "known"; readonly before: FileTree; readonly after: FileTree } | Untold {
+  if (tree.kind === "unknown") return tree;
+  if (base === undefined) return { kind: "unknown", reason: "there is no image here to compare with" };
+  return base.tree.kind === "unknown" ? base.tree : { kind: "known", before: base.tree.tree, after: tree.tree };
 }
 
-/** Undefined where a pull would take the layer whole: the tables cannot be had, or used. */
-async function fetchToc(
+/** The image in the repo that is most like the new one; undefined where there is none but that itself. */
+function similarBase(repo: Repo, { layers, manifest }: ResolvedImage): PlanBase | undefined {
+  const stored = findSimilarImage(repo, layers);
+  if (stored === undefined || stored.manifestDigest === manifest.digest) return undefined;
+  const tree = orUntold((): PlannedTree => {
+    return { kind: "known", tree: asLookedAt(readImageTree(repo, stored, { bootable: false })) };
+  });
+  return { tree, image: null, manifestDigest: stored.manifestDigest, rootImage: stored.rawImage ?? null };
+}
+
+/** The table of contents of a layer. Undefined where a pull would take the layer whole: it cannot be had, or used. */
+export async function fetchToc(
   source: ImageSource,
   layer: ResolvedLayer,
   tables: ChunkedTables,
 ): Promise<ChunkedToc | undefined> {
-  const range = tablesRange(tables);
-  const bytes = new Uint8Array(range.lengthBytes);
   try {
-    let at = 0;
-    for await (const piece of source.readBlobRange(layer, range)) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return readToc(tables, bytes);
+    return readToc(tables, await readBlobPart(source, layer, tablesRange(tables)));
   } catch (error) {
-    if (error instanceof OsdeployError && wholeCodes.has(error.code)) return undefined;
+    if (error instanceof OsdeployError && unusableCodes.has(error.code)) return undefined;
     throw error;
   }
 }
-
-const wholeCodes: ReadonlySet<string> = new Set(["unsupported", "bad-format", "limit-exceeded", "digest-mismatch"]);

@@ -12,8 +12,13 @@ export function content(seed: string, bytes = 200): string {
 export async function buildOsImage(version: string, changes: readonly LayerFile[] = []): Promise<BuiltImage> {
   return await buildImage({
     labels: { "org.opencontainers.image.version": version },
-    layers: [baseLayer, [...versionLayer(version), ...changes]],
+    layers: osLayers(version, changes),
   });
+}
+
+/** The layers of such an image. */
+export function osLayers(version: string, changes: readonly LayerFile[] = []): readonly (readonly LayerFile[])[] {
+  return [baseLayer, [...versionLayer(version), ...changes]];
 }
 
 const directories = [

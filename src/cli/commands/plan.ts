@@ -13,9 +13,11 @@ interface PlanOptions extends SourceWords {
 export const define: DefineCommand = (command, frame) => {
   addSourceOptions(command)
     .description(
-      "Tells what a pull of an image would cost before it is begun: bytes to fetch, and files that would be new in the repo. It reads " +
-        "the image's documents and, of zstd:chunked layers, the table of contents; nothing is written. Of other layers the size " +
-        "of the download is known, but not what they bring.",
+      "Tells what a pull of an image would cost before it is begun: bytes to fetch, files that would be new in the repo, and which files " +
+        "and packages are others than in the image there that is most like it. It reads the image's documents and, of zstd:chunked " +
+        "layers, tables and package databases; nothing is written. Of such an image all is exact but for the gaps between missing " +
+        "parts, which a fast link fetches with them. Of other layers the download is exact, and what they bring is not known before they are here. " +
+        "For a machine, with boot partition and what would be pruned: osdeploy switch --dry-run, osdeploy upgrade --check.",
     )
     .argument("<image>", imageHelp.replace(/; rootfs:.*/, ""))
     .addOption(repoOption())
@@ -26,8 +28,11 @@ export const define: DefineCommand = (command, frame) => {
           const repo = options.repo ?? frame.defaultRepo();
           return planImage(system, { ...sourceRequest(image, options, frame), repo });
         },
-        { text: planText },
+        { text: (plan) => planText(plan, frame.options) },
       ),
     );
-  addExamples(command, [["osdeploy plan quay.io/os:latest", "what an upgrade to it would fetch and write"]]);
+  addExamples(command, [
+    ["osdeploy plan quay.io/os:latest", "what an upgrade to it would fetch, write and change"],
+    ["osdeploy plan -v quay.io/os:latest", "with every layer, package and file"],
+  ]);
 };

@@ -20,11 +20,13 @@ export const define: DefineCommand = (command, frame) => {
     .description(
       "Brings the image that the followed reference names now, and makes it what boots next. On the running system it is staged: all is " +
         "prepared now, and at shutdown /etc is merged once more and the boot entry added. An image that failed to boot here, or was " +
-        "rolled back from, is in quarantine and left alone until the tag moves to another one. With --check the exit status is " +
+        "rolled back from, is in quarantine and left alone until the tag moves to another one. With --check nothing is written: it tells what " +
+        "an upgrade would fetch and write, what the boot partition has to hold, which files and packages change and what would be " +
+        "pruned afterwards, and the exit status is " +
         `${successStatus} when an upgrade would bring something, and ${unchangedStatus} when not.`,
     )
     .addOption(sysrootOption())
-    .option("--check", "only ask the registry, and tell what is new")
+    .option("--check", "only tell what is new, what it costs and what it changes")
     .option("--download-only", "stage it, but leave it out at shutdown, until upgrade is run again without this")
     .option("--apply", "reboot when something is staged")
     .option("--ignore-quarantine", "take an image that failed here before, too")
@@ -36,7 +38,7 @@ export const define: DefineCommand = (command, frame) => {
         ? frame.read(
             async (system) => (await import("../../operations/check-upgrade.ts")).checkUpgrade(system, request),
             {
-              text: checkUpgradeText,
+              text: (result) => checkUpgradeText(result, frame.options),
               status: ({ kind }) => (kind === "available" ? successStatus : unchangedStatus),
             },
           )
@@ -46,7 +48,7 @@ export const define: DefineCommand = (command, frame) => {
           );
     });
   addExamples(command, [
-    ["osdeploy upgrade --check", "what is new"],
+    ["osdeploy upgrade --check", "what is new, and what it costs"],
     ["osdeploy upgrade", "get it now, and boot it at the next reboot"],
     ["osdeploy upgrade --apply", "the same, and reboot at once"],
   ]);

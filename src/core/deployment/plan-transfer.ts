@@ -13,31 +13,47 @@ export interface OfferedContent {
 export type LayerOffer = { readonly digest: LayerDigest; readonly sizeBytes: number } & (
   | { readonly kind: "known" }
   /** It has to come whole, and what is in it nobody knows before. */
-  | { readonly kind: "whole" }
+  | { readonly kind: "whole"; readonly keptBytes: number }
   /** Its table of contents was read. */
   | {
       readonly kind: "chunked";
-      readonly tablesBytes: number;
-      /** What of its blob is missing here, besides the tables, and the gaps that are fetched with it. */
-      readonly missingBytes: number;
+      readonly download: ChunkedDownload;
       /** The contents that the repo keeps as objects. */
       readonly contents: readonly OfferedContent[];
     }
 );
+
+/** What is fetched of a layer with a table of contents. */
+export interface ChunkedDownload {
+  /** Whether it comes in parts; else whole, for too little of it is here, or it is too small. */
+  readonly inParts: boolean;
+  /** The tables, as far as a pull asks for them, and the frames that are missing. */
+  readonly leastBytes: number;
+  /** The same with the gaps between frames that are fetched with them, as many as a pull may bridge. */
+  readonly mostBytes: number;
+}
 
 /** What pulling an image would cost. */
 export interface TransferPlan {
   readonly layers: readonly {
     readonly digest: LayerDigest;
     readonly kind: LayerOffer["kind"];
+    /** Whether only parts of it are fetched. */
+    readonly inParts: boolean;
     readonly sizeBytes: number;
     /** At most so much of it is fetched. */
     readonly downloadBytes: number;
   }[];
-  /** Exact where no layer comes in parts; else a pull fetches a little less, for it bridges fewer gaps. */
+  /**
+   * The most that is fetched of layers in parts, and of those that come whole, each blob once. A pull that finds the link so slow
+   * to answer that parts would take longer than a whole layer takes that, all the same.
+   */
   readonly downloadBytes: number;
+  /** The least. How many gaps between missing parts are fetched with them depends on the link, and is seen when it is used. */
+  readonly leastDownloadBytes: number;
+  /** Whether these two differ; else both are exact. */
   readonly isDownloadBound: boolean;
-  /** Objects that would be new, each an inode, and the bytes in them; of layers whose contents are known. */
+  /** Contents of files that would be new, each an object and an inode, and the bytes in them; of layers whose contents are known. */
   readonly newObjects: number;
   readonly newBytes: number;
   /** Layers whose contents nobody knows before they are here: what they bring comes on top. */
@@ -52,23 +68,32 @@ export function planTransfer(offers: readonly LayerOffer[]): TransferPlan {
     if (offer.kind !== "chunked") continue;
     for (const { digest, sizeBytes, known } of offer.contents) if (!known) fresh.set(digest, sizeBytes);
   }
+  const downloadBytes = sum(unique.map(mostOf));
+  const leastDownloadBytes = sum(unique.map(leastOf));
   return {
-    layers: offers.map((offer) => {
-      const { digest, kind, sizeBytes } = offer;
-      return { digest, kind, sizeBytes, downloadBytes: downloadOf(offer) };
-    }),
-    downloadBytes: sum(unique.map(downloadOf)),
-    isDownloadBound: unique.some((offer) => offer.kind === "chunked" && downloadOf(offer) < offer.sizeBytes),
+    layers: offers.map((offer) => ({
+      digest: offer.digest,
+      kind: offer.kind,
+      inParts: offer.kind === "chunked" && offer.download.inParts,
+      sizeBytes: offer.sizeBytes,
+      downloadBytes: mostOf(offer),
+    })),
+    downloadBytes,
+    leastDownloadBytes,
+    isDownloadBound: leastDownloadBytes < downloadBytes,
     newObjects: fresh.size,
     newBytes: sum([...fresh.values()]),
     uncountedLayers: unique.filter(({ kind }) => kind === "whole").length,
   };
 }
 
-function downloadOf(offer: LayerOffer): number {
+function mostOf(offer: LayerOffer): number {
   if (offer.kind === "known") return 0;
-  if (offer.kind === "whole") return offer.sizeBytes;
-  return Math.min(offer.sizeBytes, offer.tablesBytes + offer.missingBytes);
+  return offer.kind === "whole" ? offer.sizeBytes - offer.keptBytes : offer.download.mostBytes;
+}
+
+function leastOf(offer: LayerOffer): number {
+  return offer.kind === "chunked" ? offer.download.leastBytes : mostOf(offer);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -115,7 +115,8 @@ function parseJson(line: Uint8Array, decoder: { decode(bytes: Uint8Array): strin
 }
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/** What each character stands for; 64 for "=", 255 for what is no base64. */
+const equalsSign = 0x3d;
+/** What each character stands for; 255 for what is no base64. */
 const values = new Uint8Array(256).fill(255);
 for (let i = 0; i < alphabet.length; i++) values[alphabet.charCodeAt(i)] = i;
 
@@ -124,20 +125,20 @@ class Base64 {
   #room = new Uint8Array(16 * 1024);
 
   decode(text: Uint8Array, start: number, end: number): Uint8Array {
-    if ((end - start) % 4 !== 0) throw bad("a segment is no base64");
-    let padding = 0;
-    while (padding < 2 && end > start && text[end - 1 - padding] === 0x3d) padding++;
-    const length = ((end - start) / 4) * 3;
+    const length = end - start;
+    if (length % 4 !== 0) throw bad("a segment is no base64");
     if (length > this.#room.length) this.#room = new Uint8Array(2 * length);
     const room = this.#room;
-    const last = end - padding;
-    let to = 0;
+    // The last four may end in padding, which counts as zeros and is cut off.
+    const padding = length === 0 ? 0 : paddingOf(text, end);
     let seen = 0;
+    let to = 0;
     for (let at = start; at < end; at += 4) {
-      const a = value(text, at, end);
-      const b = value(text, at + 1, end);
-      const c = value(text, at + 2, last);
-      const d = value(text, at + 3, last);
+      const isLast = at + 4 === end;
+      const a = values[text[at] as number] as number;
+      const b = values[text[at + 1] as number] as number;
+      const c = isLast && padding > 1 ? 0 : (values[text[at + 2] as number] as number);
+      const d = isLast && padding > 0 ? 0 : (values[text[at + 3] as number] as number);
       seen |= a | b | c | d;
       const word = (a << 18) | (b << 12) | (c << 6) | d;
       room[to] = word >> 16;
@@ -146,13 +147,13 @@ class Base64 {
       to += 3;
     }
     if (seen > 63) throw bad("a segment is no base64");
-    return room.subarray(0, length - padding);
+    return room.subarray(0, to - padding);
   }
 }
 
-/** What a character stands for; 0 for padding. */
-function value(text: Uint8Array, at: number, end: number): number {
-  return at < end ? (values[text[at] as number] as number) : 0;
+function paddingOf(text: Uint8Array, end: number): number {
+  if (text[end - 1] !== equalsSign) return 0;
+  return text[end - 2] === equalsSign ? 2 : 1;
 }
 
 function bad(state: string, cause?: unknown): OsdeployError {

@@ -34,7 +34,7 @@ test("checkUpgrade: nothing new", async () => {
     reason: null,
     missingLayers: 0,
     missingBytes: 0,
-    transfer: null,
+    plan: null,
   });
 });
 
@@ -50,7 +50,7 @@ test("checkUpgrade: tells what is new, and writes nothing", async () => {
     missingLayers: 1,
   });
   expect(found.missingBytes).toBeGreaterThan(100);
-  expect(found.transfer).toEqual({
+  expect(found.plan).toMatchObject({
     ...{ downloadBytes: found.missingBytes, isDownloadBound: false, newObjects: 0, newBytes: 0, uncountedLayers: 1 },
   });
   expect(describeFiles(linux.files, fromText("/"))).toEqual(before);

@@ -1,0 +1,225 @@
+import type { ChunkedDownload, LayerOffer } from "../core/deployment/plan-transfer.ts";
+import { parseObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
+import type { DiffId } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
+import { planPartialPull, worthwhilePart } from "../core/oci/plan-partial-pull.ts";
+import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import type { ChunkedToc, TocEntry } from "../core/oci/zstd-chunked-toc.ts";
+import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
+import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
+import { type NamedContent, readTarSplitEntries } from "../core/tar/tar-split-entries.ts";
+import type { LayerEntry } from "../core/tree/layer.ts";
+import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
+import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
+import { compressZstd } from "../linux/zstd-encoder.ts";
+import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
+import { ContentIndex } from "../repo/content-index.ts";
+import { writeContentIndex } from "../repo/content-index-file.ts";
+import { measureContents, readContents } from "../repo/content-measure.ts";
+import { listPartialLayers, partialLayerPath } from "../repo/partial-layer.ts";
+import { unlessDamaged } from "../repo/read-object.ts";
+import type { Repo } from "../repo/repo.ts";
+import { objectPath } from "../repo/repo-paths.ts";
+import { findStream, layerStreamName, readLayer } from "../repo/streams.ts";
+import { openZstdRecords } from "../repo/zstd-records.ts";
+import { readBlobPart } from "./blob-part.ts";
+import { HeldContents } from "./held-contents.ts";
+import { findSimilarImage } from "./known-image.ts";
+import { layerRequests, requestLimit, smallLayerBytes } from "./partial-pulls.ts";
+import { checkInterrupted, type System } from "./system.ts";
+
+/** A layer as a pull would find it. */
+export interface PlannedLayer {
+  readonly offer: LayerOffer;
+  /** What is in it; undefined where nobody knows before it is here. */
+  readonly entries: readonly LayerEntry[] | undefined;
+  /** Bytes of the splitstream that would be written for it; 0 for a layer that is here. */
+  readonly streamBytes: number;
+}
+
+/** Where the bytes of a content that is not here can be had. */
+export interface ContentPlace {
+  readonly layer: ResolvedLayer;
+  readonly entry: TocEntry;
+}
+
+/** All layers of an image, lowest first, and the contents that the repo lacks, by the hex of their sha256. */
+export interface PlannedLayers {
+  readonly layers: readonly PlannedLayer[];
+  readonly missing: ReadonlyMap<string, ContentPlace>;
+}
+
+/** Gaps of up to so many bytes a pull bridges on the fastest link. */
+const bridgedBytes = 16 * 1024;
+
+/**
+ * Finds out what the layers of an image are, and what a pull of them would fetch. Fetches no more than tables of contents,
+ * and writes nothing. Where a pull would first measure layers that the repo has, so does this.
+ */
+export async function planLayers(
+  system: System,
+  repo: Repo,
+  { source, image }: { readonly source: ImageSource; readonly image: ResolvedImage },
+): Promise<PlannedLayers> {
+  const planner = new LayerPlanner(system, { repo, source, image });
+  const layers: PlannedLayer[] = [];
+  for (const layer of image.layers) layers.push(await planner.plan(layer));
+  return { layers, missing: planner.missing };
+}
+
+class LayerPlanner {
+  readonly missing = new Map<string, ContentPlace>();
+  readonly #system: System;
+  readonly #repo: Repo;
+  readonly #source: ImageSource;
+  readonly #image: ResolvedImage;
+  /** The same layer can be in an image twice. */
+  readonly #planned = new Map<DiffId, PlannedLayer>();
+  #held: HeldContents | undefined;
+  #requestsLeft = requestLimit;
+
+  constructor(
+    system: System,
+    work: { readonly repo: Repo; readonly source: ImageSource; readonly image: ResolvedImage },
+  ) {
+    this.#system = system;
+    this.#repo = work.repo;
+    this.#source = work.source;
+    this.#image = work.image;
+  }
+
+  async plan(layer: ResolvedLayer): Promise<PlannedLayer> {
+    const planned = this.#planned.get(layer.diffId) ?? (await this.#planNew(layer));
+    this.#planned.set(layer.diffId, planned);
+    return planned;
+  }
+
+  async #planNew(layer: ResolvedLayer): Promise<PlannedLayer> {
+    checkInterrupted(this.#system.signal);
+    const { digest, diffId, sizeBytes } = layer;
+    const isNamed = findStream(this.#repo, layerStreamName(diffId)) !== undefined;
+    const known = isNamed ? unlessDamaged(() => readLayer(this.#repo, diffId)) : undefined;
+    if (known !== undefined) return { offer: { kind: "known", digest, sizeBytes }, entries: known, streamBytes: 0 };
+    const tables = findChunkedTables(layer);
+    const chunked = tables === undefined ? undefined : await this.#planChunked(layer, tables);
+    if (chunked !== undefined) return chunked;
+    const keptBytes = this.#keptBytes(layer);
+    return { offer: { kind: "whole", digest, sizeBytes, keptBytes }, entries: undefined, streamBytes: 0 };
+  }
+
+  /** Undefined where a pull would take the layer whole: the tables cannot be had, or used. */
+  async #planChunked(layer: ResolvedLayer, tables: ChunkedTables): Promise<PlannedLayer | undefined> {
+    try {
+      const bytes = await readBlobPart(this.#source, layer, tablesRange(tables));
+      const toc = readToc(tables, bytes);
+      const held = this.#openHeld();
+      const contents = toc.entries.map((entry) => ({ sizeBytes: entry.sizeBytes, content: held.contentOf(entry) }));
+      const read = readLayerOutline(unpackTarSplit(tables, toc, bytes), contents, this.#repo.algorithm);
+      for (const entry of toc.entries) this.missing.set(entry.digest, { layer, entry });
+      return { offer: this.#offerOf(layer, { tables, toc, held }), ...read };
+    } catch (error) {
+      if (error instanceof OsdeployError && unusableCodes.has(error.code)) return undefined;
+      throw error;
+    }
+  }
+
+  #offerOf(
+    layer: ResolvedLayer,
+    read: { readonly tables: ChunkedTables; readonly toc: ChunkedToc; readonly held: HeldContents },
+  ): LayerOffer {
+    const { digest, sizeBytes } = layer;
+    const contents = read.toc.entries
+      .filter((entry) => entry.sizeBytes > maxInlineBytes)
+      .map((entry) => ({ digest: entry.digest, sizeBytes: entry.sizeBytes, known: read.held.isObject(entry) }));
+    return { kind: "chunked", digest, sizeBytes, download: this.#downloadOf(layer, read), contents };
+  }
+
+  #downloadOf(
+    layer: ResolvedLayer,
+    { tables, toc, held }: { readonly tables: ChunkedTables; readonly toc: ChunkedToc; readonly held: HeldContents },
+  ): ChunkedDownload {
+    const whole = layer.sizeBytes - this.#keptBytes(layer);
+    if (!held.isIndexed || layer.sizeBytes <= smallLayerBytes) {
+      return { inParts: false, leastBytes: whole, mostBytes: whole };
+    }
+    const tablesBytes = tablesRange(tables).lengthBytes;
+    const share = Math.floor(this.#requestsLeft / 2);
+    const requests = Math.max(Math.min(share, layerRequests.most), layerRequests.least);
+    const plan = planPartialPull(toc, (content, size) => held.find(content, size), { bridgedBytes, requests });
+    this.#requestsLeft -= plan.ranges.length;
+    if (plan.fetchBytes >= tables.toc.offsetBytes * worthwhilePart) {
+      return { inParts: false, leastBytes: tablesBytes + whole, mostBytes: tablesBytes + whole };
+    }
+    // Of what a run before has left of it nobody can say how much will serve.
+    const least = this.#hasKeptRanges(layer) ? 0 : plan.missingBytes;
+    return { inParts: true, leastBytes: tablesBytes + least, mostBytes: tablesBytes + plan.fetchBytes };
+  }
+
+  /** Bytes of the layer that a pull before has fetched; a longer file is of no use. */
+  #keptBytes({ digest, sizeBytes }: ResolvedLayer): number {
+    const kept = this.#repo.files.lstatIfExists(partialLayerPath(this.#repo.path, digest))?.sizeBytes ?? 0;
+    return kept <= sizeBytes ? kept : 0;
+  }
+
+  #hasKeptRanges({ digest }: ResolvedLayer): boolean {
+    const whole = partialLayerPath(this.#repo.path, digest);
+    return listPartialLayers(this.#repo.files, this.#repo.path).some(
+      (path) => path.startsWith(whole) && path !== whole,
+    );
+  }
+
+  #openHeld(): HeldContents {
+    this.#held ??= new HeldContents(this.#repo, loadIndex(this.#system, this.#repo, this.#image).table);
+    return this.#held;
+  }
+}
+
+/** The entries of a layer, and how large its splitstream is: as large as the true one, where the few bytes of small files are here. */
+function readLayerOutline(
+  tarSplit: Uint8Array,
+  contents: readonly NamedContent[],
+  algorithm: VerityAlgorithm,
+): Pick<PlannedLayer, "entries" | "streamBytes"> {
+  const records = openZstdRecords();
+  try {
+    const stream = new SplitstreamWriter(algorithm, "layer", records);
+    const entries = readTarSplitEntries(tarSplit, contents, {
+      addInline: (bytes) => stream.addInline(bytes),
+      addObject: ({ digest }, sizeBytes) => stream.addObject(parseObjectId(`${digest}`, algorithm), sizeBytes),
+    });
+    return { entries, streamBytes: stream.finish(compressZstd).length };
+  } finally {
+    records.close();
+  }
+}
+
+/** The index of contents as a pull would make it before it asks for parts: with the layers of the image most like this one. */
+function loadIndex(system: System, repo: Repo, image: ResolvedImage): ContentIndex {
+  const index = ContentIndex.load(repo);
+  const diffIds = new Set(findSimilarImage(repo, image.layers)?.config.diffIds ?? []);
+  const unmeasured = [...diffIds].filter((diffId) => !index.has(diffId));
+  if (unmeasured.length === 0) return index;
+  const measured = unmeasured.map((diffId): readonly [DiffId, Uint8Array] => {
+    checkInterrupted(system.signal);
+    return [diffId, measure(repo, diffId)];
+  });
+  return ContentIndex.load(repo, new Map(measured));
+}
+
+function measure(repo: Repo, diffId: DiffId): Uint8Array {
+  const { algorithm, files, path } = repo;
+  const stream = findStream(repo, layerStreamName(diffId));
+  const contents =
+    stream === undefined ? [] : (unlessDamaged(() => readContents(files, objectPath(path, stream))) ?? []);
+  const hashBlocks = multiBufferHasher(algorithm);
+  const pathOf = (id: Parameters<typeof objectPath>[1]) => objectPath(path, id);
+  return writeContentIndex(algorithm, measureContents(files, contents, { algorithm, hashBlocks, pathOf }));
+}
+
+/** Errors with which a pull takes a layer whole: its tables cannot be had, or used. */
+export const unusableCodes: ReadonlySet<string> = new Set([
+  "unsupported",
+  "bad-format",
+  "limit-exceeded",
+  "digest-mismatch",
+]);
