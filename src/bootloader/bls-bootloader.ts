@@ -1,4 +1,4 @@
-import { type BootEntry, bootEntryFileName, isExhausted } from "../core/boot/boot-menu.ts";
+import { type BootEntry, bootEntryFileName, isExhausted, sortedInto } from "../core/boot/boot-menu.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { fileNamesOf, readBootEntries, removeEntryFiles, renameEntryFile, writeEntryFile } from "./bls-directory.ts";
@@ -25,8 +25,9 @@ export function blsBootloader(files: LinuxFiles, boot: Path, kind: "systemd-boot
     countsTries,
     readMenu: () => readBootEntries(files, boot),
     addEntry: (entry) => {
-      const added = countsTries ? entry : withoutTries(entry);
-      if (fileNamesOf(readBootEntries(files, boot), entry.sequence).length > 0) throw numberTaken(entry);
+      const menu = readBootEntries(files, boot);
+      if (fileNamesOf(menu, entry.sequence).length > 0) throw numberTaken(entry);
+      const added = sortedInto(menu, countsTries ? entry : withoutTries(entry));
       writeEntryFile(files, boot, added);
       return added;
     },

@@ -7,7 +7,12 @@ import { bootloaderNotePath } from "./open-bootloader.ts";
 
 /** What `install` decides for a loader. */
 export type LoaderSettings =
-  | { readonly kind: "systemd-boot"; readonly timeoutSeconds: number }
+  | {
+      readonly kind: "systemd-boot";
+      readonly timeoutSeconds: number;
+      /** The EFI system partition, where the boot partition is another one: the loader looks there for its settings. */
+      readonly esp?: Path | undefined;
+    }
   | ({ readonly kind: "grub" } & GrubConfig)
   | { readonly kind: "none" };
 
@@ -18,10 +23,10 @@ export type LoaderSettings =
  */
 export function prepareBootPartition(files: LinuxFiles, boot: Path, settings: LoaderSettings): readonly Path[] {
   const kept: Path[] = [];
-  for (const { path, bytes } of loaderFiles(settings)) {
-    const target = pathBelow(boot, path);
-    makeParents(files, boot, path);
-    if (files.lstatIfExists(target) === undefined) commitFile(files, boot, target, bytes, { replace: false });
+  for (const { path, bytes, top = boot } of loaderFiles(settings)) {
+    const target = pathBelow(top, path);
+    makeParents(files, top, path);
+    if (files.lstatIfExists(target) === undefined) commitFile(files, top, target, bytes, { replace: false });
     else kept.push(target);
   }
   makeParents(files, boot, "osdeploy/bootloader");
@@ -33,6 +38,8 @@ interface LoaderFile {
   /** From the top of the partition. */
   readonly path: string;
   readonly bytes: Uint8Array;
+  /** The partition where it is not the boot partition. */
+  readonly top?: Path | undefined;
 }
 
 function loaderFiles(settings: LoaderSettings): readonly LoaderFile[] {
@@ -40,7 +47,11 @@ function loaderFiles(settings: LoaderSettings): readonly LoaderFile[] {
     case "systemd-boot":
       return [
         // Entries of others may sort before ours: the pattern says which are meant.
-        { path: "loader/loader.conf", bytes: text(`timeout ${settings.timeoutSeconds}\ndefault osdeploy-*\n`) },
+        {
+          path: "loader/loader.conf",
+          bytes: text(`timeout ${settings.timeoutSeconds}\ndefault osdeploy-*\n`),
+          top: settings.esp,
+        },
         // bootctl and kernel-install read here what kind of entries this is for.
         { path: "loader/entries.srel", bytes: text("type1\n") },
       ];

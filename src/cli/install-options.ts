@@ -58,6 +58,7 @@ export interface ToDiskWords extends InstallWords {
   readonly size?: number;
   readonly rootSize?: number;
   readonly bootSize: number;
+  readonly espSize?: number;
   readonly randomUuids?: true;
 }
 
@@ -82,6 +83,12 @@ export function addDiskOptions(command: Command): Command {
     .addOption(
       new Option("--boot-size <size>", "the size of the boot partition").default(2 ** 29, "512M").argParser(parseSize),
     )
+    .addOption(
+      new Option(
+        "--esp-size <size>",
+        "make an EFI system partition of this size for the loader alone, such as 64M, and the boot partition an extended one (XBOOTLDR)",
+      ).argParser(parseSize),
+    )
     .option("--random-uuids", "make the UUIDs of a file by chance");
 }
 
@@ -95,6 +102,7 @@ export function diskRequest(target: ByteString, words: ToDiskWords, frame: Frame
     format: words.format,
     diskBytes: words.size,
     bootBytes: words.bootSize,
+    espBytes: words.espSize,
     rootBytes: words.rootSize,
     randomUuids: words.randomUuids === true,
   };

@@ -4,8 +4,10 @@ import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { runTool } from "./tools.ts";
 
-/** An EFI system partition that is to be made as a file of its own. */
+/** An EFI system partition, or a boot partition beside one, that is to be made as a file of its own. */
 export interface NewEsp {
+  /** As blkid and udev show it; at most eleven capital letters. */
+  readonly label: string;
   readonly file: Path;
   /** A multiple of 1024. */
   readonly sizeBytes: number;
@@ -20,9 +22,6 @@ export interface NewEsp {
 /** The least number of clusters that makes a file system FAT32, times one sector, and some for its tables. */
 const leastFat32Bytes = 36 * 1024 * 1024;
 
-/** The label that blkid and udev show. */
-const label = "ESP";
-
 /**
  * Makes a FAT file system with all that is in a directory, by mkfs.vfat and mtools: without a mount, without rights, and with
  * the same bytes for the same input.
@@ -34,7 +33,7 @@ export function makeEsp({ files, programs }: Linux, made: NewEsp): void {
   const file = toText(made.file);
   const bits = made.sizeBytes >= leastFat32Bytes ? ["-F", "32"] : [];
   const number = made.uuid.slice(0, 8);
-  const options = ["--invariant", ...bits, "-n", label, "-i", number, "-C", file];
+  const options = ["--invariant", ...bits, "-n", made.label, "-i", number, "-C", file];
   runTool(programs, ["mkfs.vfat", ...options, String(made.sizeBytes / 1024)], { environment });
   for (const path of pathsBelow(files, made.content)) {
     const source = childPath(made.content, path);

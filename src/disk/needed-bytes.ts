@@ -11,13 +11,10 @@ const clusterBytes = 32 * 1024;
 const ext4Bytes = 160 * mebibyte;
 const ext4Share = 1.06;
 
-/** What the partitions of a disk need at least for their contents, file systems included. */
-export function neededBytes(
-  files: LinuxFiles,
-  content: { readonly steps: readonly DiskStep[]; readonly boot: Path },
-): { readonly boot: number; readonly root: number } {
+/** What a root file system needs at least for its contents, with what it keeps for itself. */
+export function neededRootBytes(files: LinuxFiles, steps: readonly DiskStep[]): number {
   let root = 0;
-  for (const step of content.steps) {
+  for (const step of steps) {
     if (step.content.kind === "directory") root += blockBytes;
     if (step.content.kind !== "file") continue;
     const { sizeBytes } = files.lstat(step.content.source);
@@ -26,10 +23,15 @@ export function neededBytes(
     root +=
       sealedBytes === undefined ? wholeBlocks(sizeBytes) : wholeBlocks(sealedBytes * (1 + 1 / 63)) + 3 * blockBytes;
   }
-  const boot = pathsBelow(files, content.boot)
-    .map((path) => files.lstat(childPath(content.boot, path)).sizeBytes)
+  return Math.ceil(root * ext4Share) + ext4Bytes;
+}
+
+/** What a FAT partition needs at least for all that is in a directory, tables included. */
+export function neededFatBytes(files: LinuxFiles, directory: Path): number {
+  const content = pathsBelow(files, directory)
+    .map((path) => files.lstat(childPath(directory, path)).sizeBytes)
     .reduce((sum, sizeBytes) => sum + Math.ceil(sizeBytes / clusterBytes + 1) * clusterBytes, 0);
-  return { boot: boot + 2 * mebibyte, root: Math.ceil(root * ext4Share) + ext4Bytes };
+  return content + 2 * mebibyte;
 }
 
 function wholeBlocks(sizeBytes: number): number {

@@ -8,6 +8,7 @@ import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../s
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
 import { bootLogTail } from "./boot-log.ts";
 import type { System } from "./system.ts";
+import { type UpdatedLoader, updateLoader } from "./update-loader.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
 export interface BootCompleteRequest {
@@ -24,11 +25,13 @@ export interface BootCompleteResult {
   readonly counting: BootCompletePlan["counting"];
   /** What went into quarantine, and why. */
   readonly quarantined: readonly { readonly manifestDigest: ManifestDigest; readonly reason: string }[];
+  /** The versions of a boot loader that was replaced by the image's newer one; null where there was nothing to do. */
+  readonly loader: UpdatedLoader | null;
 }
 
 /**
- * What follows from a boot that was good: it is blessed, what failed before it goes into quarantine, and a loader that does
- * not count is told of. Run again it changes nothing.
+ * What follows from a boot that was good: it is blessed, what failed before it goes into quarantine, a loader that does not
+ * count is told of, and one that is older than the image's is replaced. Run again it changes nothing.
  */
 export async function bootComplete(system: System, request: BootCompleteRequest): Promise<BootCompleteResult> {
   return await withWritableSystem(system, { ...request, wait: true }, (writable) => {
@@ -38,11 +41,14 @@ export async function bootComplete(system: System, request: BootCompleteRequest)
     const records = plan.failed.map((failed) => describeFailure(system, writable, failed));
     remember(system, writable, plan, records);
     noteDamage(system, writable, plan.damaged);
+    // Last: it is the only thing here that a machine can do without.
+    const loader = updateLoader(system, writable) ?? null;
     return {
       bootEntry: plan.entry === undefined ? null : bootEntryId(plan.entry.sequence),
       blessed: plan.bless,
       counting: plan.counting,
       quarantined: records.map(({ manifestDigest, reason }) => ({ manifestDigest, reason })),
+      loader,
     };
   });
 }

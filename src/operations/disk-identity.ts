@@ -9,6 +9,9 @@ import type { LinuxClock } from "../linux/linux.ts";
 export interface DiskIdentity {
   readonly disk: Uuid;
   readonly bootPartition: Uuid;
+  /** Of the EFI system partition and its file system, where the boot partition is another one. */
+  readonly espPartition: Uuid;
+  readonly esp: Uuid;
   readonly rootPartition: Uuid;
   /** Of the boot partition's file system; FAT keeps the first eight digits. */
   readonly boot: Uuid;
@@ -30,6 +33,8 @@ export function diskIdentity(
   return {
     disk: uuid("disk"),
     bootPartition: uuid("boot-partition"),
+    espPartition: uuid("esp-partition"),
+    esp: uuid("esp"),
     rootPartition: uuid("root-partition"),
     boot: uuid("boot"),
     root: uuid("root"),

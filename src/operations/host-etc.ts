@@ -1,26 +1,34 @@
-import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import type { Deployment } from "../core/deployment/deployment.ts";
+import { etcMount } from "../core/deployment/setup-root-config.ts";
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
-import type { FileContent, FileTree } from "../core/tree/inode.ts";
-import { type EtcMerge, mergeEtc } from "../core/tree/merge-etc.ts";
+import type { Directory, FileContent, FileTree } from "../core/tree/inode.ts";
+import { type EtcMerge, type EtcStep, mergeEtc } from "../core/tree/merge-etc.ts";
+import { applyUpper, upperSteps } from "../core/tree/overlay-upper.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import { pathBelow } from "../linux/path.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
 import { readRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { type SysrootPaths, stateDirectory } from "../sysroot/sysroot-paths.ts";
+import { readImageText } from "./image-content.ts";
 
-/** The /etc of a deployment on disk. */
-export function etcDirectory(paths: SysrootPaths, { rootImage }: Pick<Deployment, "rootImage">): Path {
-  return pathBelow(stateDirectory(paths, rootImage), "etc");
+/** The /etc of a new deployment, as it is to lie in its state directory. */
+export interface NewEtc extends EtcMerge {
+  /** Where the content lies of a file that a step takes from the host. */
+  readonly hostPathOf: (step: EtcStep) => Path;
 }
 
 /**
  * Merges the /etc of the deployment `base` into that of a new image. The host's files are only read.
  *
- * @throws OsdeployError `not-found` or `damaged` when the deployment's root image or /etc cannot be read.
+ * A deployment has its /etc as a whole, which the initramfs mounts, or only what was changed, in `etc/upper`, where it mounts
+ * an overlay: the image's own configuration says which. An image that says nothing gets what `base` has.
+ *
+ * @throws OsdeployError `not-found` or `damaged` when the deployment's root image or /etc cannot be read; `unsupported` when its
+ * upper directory holds what only the kernel understands.
  */
 export function mergeHostEtc(
   files: LinuxFiles,
@@ -30,12 +38,58 @@ export function mergeHostEtc(
     base,
     image,
   }: { readonly repo: Repo; readonly paths: SysrootPaths; readonly base: Deployment; readonly image: FileTree },
-): EtcMerge {
-  return mergeEtc({
-    pristine: directoryAsTree(readRootImage(repo, base.rootImage), "etc"),
-    host: readHostTree(files, repo, etcDirectory(paths, base)),
-    image: directoryAsTree(image, "etc"),
+): NewEtc {
+  const booted = readRootImage(repo, base.rootImage);
+  const pristine = directoryAsTree(booted, "etc");
+  const etc = pathBelow(stateDirectory(paths, base.rootImage), "etc");
+  const isOverlay = configuredAsOverlay(repo, booted) ?? looksLikeOverlay(files, etc);
+  const changed = isOverlay ? pathBelow(etc, upper) : etc;
+  const read = () => readHostTree(files, repo, changed);
+  const host = !isOverlay
+    ? read()
+    : files.lstatIfExists(changed) === undefined
+      ? pristine
+      : applyUpper(pristine, read());
+  const merge = mergeEtc({ pristine, host, image: directoryAsTree(image, "etc") });
+  if (!(configuredAsOverlay(repo, image) ?? isOverlay)) {
+    return { ...merge, hostPathOf: ({ path }) => childPath(changed, path) };
+  }
+  const prefix = `${upper}/`;
+  return {
+    steps: overlaySteps(directoryAsTree(image, "etc"), merge.steps),
+    conflicts: merge.conflicts,
+    hostPathOf: ({ path }) => childPath(changed, path.slice(prefix.length) as ByteString),
+  };
+}
+
+const upper = "upper";
+const work = "work";
+
+/** The words of its file say it; undefined where there are none. */
+function configuredAsOverlay(repo: Repo, tree: FileTree): boolean | undefined {
+  const mount = etcMount(readImageText(repo, tree, ["usr/lib/composefs/setup-root-conf.toml"]));
+  return mount === undefined ? undefined : mount === "overlay";
+}
+
+/** Whatever made it so: an /etc of nothing but these two directories would start no system. */
+function looksLikeOverlay(files: LinuxFiles, etc: Path): boolean {
+  if (files.lstatIfExists(etc)?.kind !== "directory") return false;
+  const isDirectory = (name: string) => files.lstatIfExists(pathBelow(etc, name))?.kind === "directory";
+  return files.readDirectory(etc).join(" ") === `${upper} ${work}` && isDirectory(upper) && isDirectory(work);
+}
+
+/** The directory that the initramfs makes an overlay of: the upper one, and one for the kernel. */
+function overlaySteps(image: FileTree, merged: EtcMerge["steps"]): EtcMerge["steps"] {
+  const made = (path: string, permissions: number): EtcStep => {
+    const stat = { ...image.root.stat, uid: 0, gid: 0, permissions };
+    const inode: Directory = { ...image.root, stat, entries: new Map(), links: new Set() };
+    return { path: fromText(path), from: "image", inode };
+  };
+  const inUpper = upperSteps(image, merged).map((step) => {
+    const path = step.path === "" ? fromText(upper) : childPath(fromText(upper), step.path);
+    return { ...step, path };
   });
+  return [made("", 0o755), ...inUpper, made(work, 0o700)];
 }
 
 /** All of a directory of an image, as the steps that make it. */

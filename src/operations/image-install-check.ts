@@ -1,8 +1,11 @@
 import { findKernel } from "../core/boot/kernel.ts";
+import { type KernelDemand, missingDrivers } from "../core/boot/kernel-drivers.ts";
 import { kernelVerity } from "../core/boot/kernel-version.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { Path } from "../linux/linux.ts";
+import { readImageText } from "./image-content.ts";
+import type { InstallImage } from "./install-image.ts";
 import { rootKeyFiles } from "./root-keys.ts";
 import type { System } from "./system.ts";
 
@@ -33,13 +36,33 @@ function checkKernel(
   if (verity.kind === "unknown") {
     const message = `The image's kernel "${name}" has no version that can be compared: nobody knows whether it checks files`;
     progress({ kind: "warning", message });
-  } else if (allowMissingVerity) {
+  } else if (allowMissingVerity && verity.kind === "cannot") {
     const message = `The image's kernel ${name} cannot check files (${verity.reason}): it is told not to`;
     progress({ kind: "warning", message });
   } else {
     const state = `its kernel is ${name}, and ${verity.reason}`;
-    throw new OsdeployError("not-bootable", `Cannot install this image: ${state}`, {
-      facts: { kernel: name, hint: "Use an image with another kernel, or --allow-missing-verity" },
-    });
+    const hint = `Use an image with another kernel${verity.kind === "cannot" ? ", or --allow-missing-verity" : ""}`;
+    throw new OsdeployError("not-bootable", `Cannot install this image: ${state}`, { facts: { kernel: name, hint } });
   }
+}
+
+/**
+ * Whether the kernel of the image can start from the disk that it is for, by the lists of its modules: what mounts the root is
+ * in that kernel, whatever this machine's kernel can do.
+ *
+ * @throws OsdeployError `not-bootable` where it lacks something.
+ */
+export function checkDrivers({ repo, tree }: Pick<InstallImage, "repo" | "tree">, demand: KernelDemand): void {
+  const { version } = findKernel(tree);
+  const text = (name: string) => readImageText(repo, tree, [`usr/lib/modules/${version}/${name}`]);
+  const kernel = { version, modules: text("modules.dep"), builtin: text("modules.builtin"), config: text("config") };
+  const missing = missingDrivers(kernel, demand);
+  if (missing.length === 0) return;
+  throw new OsdeployError(
+    "not-bootable",
+    `Cannot install this image: its kernel ${version} has no ${missing.join(", no ")}`,
+    {
+      facts: { kernel: version, hint: "Use an image with another kernel, or choose another file system" },
+    },
+  );
 }

@@ -24,6 +24,8 @@ import type { InstallImage } from "./install-image.ts";
 export interface NewBootPartition {
   /** The directory that is, or becomes, the boot partition. */
   readonly boot: Path;
+  /** The same of the EFI system partition, where that is another one. */
+  readonly esp?: Path | undefined;
   readonly bootloader: BootloaderKind;
   readonly architecture: DiskArchitecture;
   /** The UUID of the boot partition's file system, as blkid shows it. */
@@ -100,10 +102,10 @@ function bootOptions({ repo, tree, rootImage, platform }: InstallImage, request:
   });
 }
 
-function loaderSettings({ bootloader, fileSystemUuid }: NewBootPartition): LoaderSettings {
+function loaderSettings({ bootloader, fileSystemUuid, esp }: NewBootPartition): LoaderSettings {
   switch (bootloader) {
     case "systemd-boot":
-      return { kind: bootloader, timeoutSeconds: menuSeconds };
+      return { kind: bootloader, timeoutSeconds: menuSeconds, esp };
     case "grub":
       return { kind: bootloader, fileSystemUuid, directory: grubDirectory, timeoutSeconds: menuSeconds };
     case "none":
@@ -155,15 +157,16 @@ const customLimitBytes = 1024 * 1024;
 function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
   const { efiName } = request.architecture;
   const removable = `EFI/BOOT/BOOT${efiName.toUpperCase()}.EFI`;
+  const { boot, esp = boot } = request;
   switch (request.bootloader) {
     case "systemd-boot": {
       const binary = `usr/lib/systemd/boot/efi/systemd-boot${efiName}.efi`;
       const paths = [removable, `EFI/systemd/systemd-boot${efiName}.efi`];
-      copyBinary(files, image, { boot: request.boot, from: [`${binary}.signed`, binary], to: paths });
+      copyBinary(files, image, { esp, from: [`${binary}.signed`, binary], to: paths });
       break;
     }
     case "grub":
-      addGrub(files, image, request, removable);
+      addGrub(files, image, { ...request, esp }, removable);
       break;
     case "none":
       break;
@@ -171,27 +174,33 @@ function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPar
 }
 
 /** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
-function addGrub(files: LinuxFiles, image: InstallImage, request: NewBootPartition, removable: string): void {
+function addGrub(
+  files: LinuxFiles,
+  image: InstallImage,
+  request: NewBootPartition & { readonly esp: Path },
+  removable: string,
+): void {
+  const { esp } = request;
   const { efiName } = request.architecture;
   const format = efiName === "x64" ? "x86_64-efi" : "arm64-efi";
   const from = [
     `usr/lib/grub/${format}-signed/grub${efiName}.efi.signed`,
     `usr/lib/grub/${format}/monolithic/grub${efiName}.efi`,
   ];
-  copyBinary(files, image, { boot: request.boot, from, to: [removable] });
+  copyBinary(files, image, { esp, from, to: [removable] });
   const { id } = parseOsRelease(readImageText(image.repo, image.tree, osReleasePaths));
   const stub = formatGrubStub({ fileSystemUuid: request.fileSystemUuid, directory: grubDirectory });
   const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
   for (const directory of ["EFI/BOOT", ...[...vendors].map((vendor) => `EFI/${vendor}`)]) {
-    makeParents(files, request.boot, `${directory}/grub.cfg`);
-    files.writeNewFile(pathBelow(request.boot, `${directory}/grub.cfg`), new TextEncoder().encode(stub), 0o644);
+    makeParents(files, esp, `${directory}/grub.cfg`);
+    files.writeNewFile(pathBelow(esp, `${directory}/grub.cfg`), new TextEncoder().encode(stub), 0o644);
   }
 }
 
 function copyBinary(
   files: LinuxFiles,
   { repo, tree }: InstallImage,
-  copy: { readonly boot: Path; readonly from: readonly string[]; readonly to: readonly string[] },
+  copy: { readonly esp: Path; readonly from: readonly string[]; readonly to: readonly string[] },
 ): void {
   const found = findImageFile(tree, copy.from);
   if (found === undefined) {
@@ -202,8 +211,8 @@ function copyBinary(
   }
   const source = contentSource(repo, found.file.content);
   for (const path of copy.to) {
-    makeParents(files, copy.boot, path);
-    copyContent(files, source, pathBelow(copy.boot, path));
+    makeParents(files, copy.esp, path);
+    copyContent(files, source, pathBelow(copy.esp, path));
   }
 }
 

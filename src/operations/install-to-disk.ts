@@ -1,19 +1,20 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { kernelVerity } from "../core/boot/kernel-version.ts";
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { type DiskArchitecture, diskArchitecture, espType } from "../core/disk/disk-architecture.ts";
-import { type DiskLayout, planDiskLayout } from "../core/disk/disk-layout.ts";
+import { type DiskArchitecture, diskArchitecture, espType, extendedBootType } from "../core/disk/disk-architecture.ts";
+import { type DiskLayout, type Extent, planDiskLayout } from "../core/disk/disk-layout.ts";
 import type { DiskStep } from "../core/disk/disk-step.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
+import { findDirectory } from "../core/tree/tree-path.ts";
 import { copyToDisk, type OpenDisk, openDisk } from "../disk/disk-file.ts";
 import { type DiskTarget, probeTarget } from "../disk/disk-target.ts";
-import { fatSerial, makeEsp } from "../disk/esp.ts";
+import { fatSerial, makeEsp, type NewEsp } from "../disk/esp.ts";
 import { makeExt4 } from "../disk/ext4-file-system.ts";
 import { makeMountedRoot } from "../disk/mounted-root.ts";
-import { neededBytes } from "../disk/needed-bytes.ts";
+import { neededFatBytes, neededRootBytes } from "../disk/needed-bytes.ts";
 import { canSeal, type RootFileSystem, rootFileSystemTools } from "../disk/root-file-system.ts";
 import { ScratchFiles } from "../disk/scratch-files.ts";
 import { openStagingDirectory } from "../disk/staging-directory.ts";
@@ -23,7 +24,7 @@ import { pathBelow } from "../linux/path.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRepo } from "../repo/repo.ts";
 import { type DiskIdentity, diskIdentity, diskTime } from "./disk-identity.ts";
-import { checkImageForInstall } from "./image-install-check.ts";
+import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
 import { fillBootPartition, type InstalledBoot } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import { rootSteps } from "./install-root.ts";
@@ -54,6 +55,8 @@ export interface InstallToDiskRequest extends InstallRequest {
   /** The size of a file; as large as is good when undefined. */
   readonly diskBytes: number | undefined;
   readonly bootBytes: number;
+  /** The size of an EFI system partition of its own, for the loader alone; the boot partition is one when undefined. */
+  readonly espBytes?: number | undefined;
   readonly rootBytes: number | undefined;
   /** Whether the UUIDs are made by chance; else a file gets them from what is installed, so that it comes out the same again. */
   readonly randomUuids: boolean;
@@ -92,6 +95,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
         ...request,
         checkTree: checkImageForInstall(system, request),
       });
+      checkDrivers(image, { fileSystems: [request.fileSystem ?? "ext4", "vfat"], verity: isSealed });
       checkInterrupted(system.signal);
       const result = makeDisk(system, { request, architecture, target, staging, image, isSealed });
       system.progress({ kind: "done" });
@@ -159,12 +163,15 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
   });
   system.progress({ kind: "phase", phase: "boot-files" });
   const boot = newDirectory(files, staging, "boot");
+  const esp = request.espBytes === undefined ? undefined : newDirectory(files, staging, "esp");
+  const espPlace = esp && placeOfEsp(files, image, boot);
   const installed = fillBootPartition(files, image, {
     boot,
+    esp,
     bootloader: request.bootloader,
     architecture: work.architecture,
     fileSystemUuid: fatSerial(identity.boot),
-    kernelArguments: [...ownArguments(identity), ...request.kernelArguments],
+    kernelArguments: [...ownArguments(identity, espPlace), ...request.kernelArguments],
     verity: work.isSealed && kernelChecks(image) ? "required" : "optional",
   });
   system.progress({ kind: "phase", phase: "seal" });
@@ -176,23 +183,24 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
       manifestDigest: image.manifestDigest,
       bootDigest: installed.bootDigest,
       verifiedBy: image.verifiedBy,
+      sealedBy: image.pulled.sealedBy,
     },
     time,
     scratch,
     additions: rootKeyFiles(system, image.tree, request.rootKeys),
     withTails: fileSystem === "ext4",
   });
-  const needed = neededBytes(files, { steps, boot });
   const layout = planDiskLayout({
     diskBytes: target.kind === "device" ? target.sizeBytes : request.diskBytes,
     sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
+    esp: esp && { sizeBytes: request.espBytes ?? 0, neededBytes: neededFatBytes(files, esp) },
     bootBytes: request.bootBytes,
     rootBytes: request.rootBytes,
-    neededBootBytes: needed.boot,
-    neededRootBytes: needed.root,
+    neededBootBytes: neededFatBytes(files, boot),
+    neededRootBytes: neededRootBytes(files, steps),
   });
   checkInterrupted(system.signal);
-  writeDisk(system, { ...work, layout, identity, time, steps, boot, scratch });
+  writeDisk(system, { ...work, layout, identity, time, steps, boot, esp, scratch });
   return {
     ...installed,
     target: toText(target.path),
@@ -206,16 +214,28 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
 }
 
 function kernelChecks({ tree }: InstallImage): boolean {
-  return kernelVerity(findKernel(tree).version).kind !== "cannot";
+  return ["checks", "unknown"].includes(kernelVerity(findKernel(tree).version).kind);
+}
+
+/**
+ * Where the EFI system partition is mounted: at /efi, or in a directory of the boot partition, because nobody can make one in the
+ * root of an image.
+ */
+function placeOfEsp(files: LinuxFiles, { tree }: InstallImage, boot: Path): "/efi" | "/boot/efi" {
+  if (findDirectory(tree, fromText("efi")) !== undefined) return "/efi";
+  files.makeDirectory(pathBelow(boot, "efi"), 0o755);
+  return "/boot/efi";
 }
 
 /** How the initramfs finds root, and how the boot partition gets to /boot; a machine whose boot partition is damaged still boots. */
-function ownArguments(identity: DiskIdentity): readonly string[] {
-  const options = "umask=0077,nosuid,nodev,noexec,nofail";
+function ownArguments(identity: DiskIdentity, espPlace: string | undefined): readonly string[] {
+  const mount = (partition: string, place: string) =>
+    `systemd.mount-extra=PARTUUID=${partition}:${place}:vfat:umask=0077,nosuid,nodev,noexec,nofail`;
   return [
     `root=UUID=${identity.root}`,
     "rw",
-    `systemd.mount-extra=PARTUUID=${identity.bootPartition}:/boot:vfat:${options}`,
+    mount(identity.bootPartition, "/boot"),
+    ...(espPlace === undefined ? [] : [mount(identity.espPartition, espPlace)]),
   ];
 }
 
@@ -232,25 +252,47 @@ interface DiskContents extends DiskWork {
   readonly steps: readonly DiskStep[];
   /** What is to be on the boot partition. */
   readonly boot: Path;
+  /** And on the EFI system partition, where that is another one. */
+  readonly esp: Path | undefined;
   readonly scratch: ScratchFiles;
 }
 
 /** From here on the target changes. Its partition table, by which all else is found, comes last. */
 function writeDisk(system: System, contents: DiskContents): void {
   const { linux } = system;
-  const { layout, identity, time, staging, target, request } = contents;
+  const { layout, staging, target, request } = contents;
   system.progress({ kind: "phase", phase: "write-disk" });
-  const esp = pathBelow(staging, "esp.img");
-  makeEsp(linux, { file: esp, sizeBytes: layout.boot.sizeBytes, uuid: identity.boot, time, content: contents.boot });
+  const images = fatImages(linux, contents);
   const disk: OpenDisk = openDisk(linux, target, { diskBytes: layout.diskBytes, format: request.format, staging });
   writeRoot(linux, disk, contents);
-  copyToDisk(linux.files, esp, { path: disk.path, offsetBytes: layout.boot.offsetBytes, isSparse: disk.isSparse });
+  for (const { file, offsetBytes } of images) {
+    copyToDisk(linux.files, file, { path: disk.path, offsetBytes, isSparse: disk.isSparse });
+  }
   disk.commit({
-    diskUuid: identity.disk,
+    diskUuid: contents.identity.disk,
     diskBytes: layout.diskBytes,
     sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
     partitions: partitionsOf(contents),
   });
+}
+
+/** The partitions that the firmware or the loader reads, each as a file of its own. */
+function fatImages(
+  linux: Linux,
+  { layout, identity, time, staging, boot, esp }: DiskContents,
+): readonly { readonly file: Path; readonly offsetBytes: number }[] {
+  const make = (name: string, { sizeBytes, offsetBytes }: Extent, made: Pick<NewEsp, "label" | "uuid" | "content">) => {
+    const file = pathBelow(staging, name);
+    makeEsp(linux, { file, sizeBytes, time, ...made });
+    return { file, offsetBytes };
+  };
+  if (esp === undefined || layout.esp === undefined) {
+    return [make("boot.img", layout.boot, { label: "ESP", uuid: identity.boot, content: boot })];
+  }
+  return [
+    make("esp.img", layout.esp, { label: "ESP", uuid: identity.esp, content: esp }),
+    make("boot.img", layout.boot, { label: "BOOT", uuid: identity.boot, content: boot }),
+  ];
 }
 
 function writeRoot(linux: Linux, disk: OpenDisk, contents: DiskContents): void {
@@ -269,8 +311,14 @@ function writeRoot(linux: Linux, disk: OpenDisk, contents: DiskContents): void {
 }
 
 function partitionsOf({ layout, identity, architecture }: DiskContents) {
+  const boot = { uuid: identity.bootPartition, ...layout.boot };
   return [
-    { type: espType, uuid: identity.bootPartition, name: "esp", ...layout.boot },
+    ...(layout.esp === undefined
+      ? [{ ...boot, type: espType, name: "esp" }]
+      : [
+          { type: espType, uuid: identity.espPartition, name: "esp", ...layout.esp },
+          { ...boot, type: extendedBootType, name: "boot" },
+        ]),
     { type: architecture.rootType, uuid: identity.rootPartition, name: "root", ...layout.root },
   ];
 }

@@ -6,12 +6,13 @@ import { diskArchitecture } from "../core/disk/disk-architecture.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { formatImageReference } from "../core/oci/reference.ts";
 import { type MountedPlace, mountedPlace } from "../disk/mounted-place.ts";
+import { probeFileSystem } from "../disk/probe-file-system.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { makeDirectories } from "../sysroot/state-directory.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { deploy } from "./deploy.ts";
-import { checkImageForInstall } from "./image-install-check.ts";
+import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
 import { addLoader, adoptLoader } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import type { InstallRequest } from "./install-to-disk.ts";
@@ -51,7 +52,7 @@ export async function installToRoot(system: System, request: InstallToRootReques
   const { linux } = system;
   system.progress({ kind: "start", task: "install", subject: toText(request.root) });
   const places = findPlaces(system, request);
-  probeVerity(system, request);
+  probeTarget(system, request);
   const bootloader = chooseLoader(linux.files, request, places);
   // A directory with other things in it is no sysroot, unless there is the beginning of one.
   if (request.isExisting) makeDirectories(linux.files, request.root, ["state", "deploy"]);
@@ -63,6 +64,8 @@ export async function installToRoot(system: System, request: InstallToRootReques
         ...request,
         checkTree: checkImageForInstall(system, request),
       });
+      const fileSystems = [places.root, ...(places.boot === undefined ? [] : [places.boot])].map(({ type }) => type);
+      checkDrivers(image, { fileSystems, verity: repo.secure });
       checkInterrupted(system.signal);
       return deployFirst(system, { request, writable, image, places, bootloader });
     }),
@@ -99,16 +102,10 @@ function findPlaces({ linux }: System, { root, rootSpec, isExisting }: InstallTo
   return { root: found, boot: mountedPlace(linux, pathBelow(root, "boot")) };
 }
 
-/** Finds out whether files can be sealed there, before anything is put there. */
-function probeVerity({ linux }: System, { root, allowMissingVerity }: InstallToRootRequest): void {
-  const { files, clock } = linux;
-  const probe = pathBelow(root, `.osdeploy-probe-${clock.randomName()}`);
-  files.writeNewFile(probe, new Uint8Array(1), 0o600);
-  try {
-    if (files.enableVerity(probe, "sha512") || allowMissingVerity) return;
-  } finally {
-    files.unlink(probe);
-  }
+/** Finds out whether a system can live there, before anything is put there. */
+function probeTarget({ linux }: System, { root, allowMissingVerity }: InstallToRootRequest): void {
+  const { canSeal } = probeFileSystem(linux, root);
+  if (canSeal || allowMissingVerity) return;
   throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": files there cannot be sealed`, {
     facts: {
       hint: "Use ext4 (made with -O verity) or btrfs and a kernel with fs-verity, install to-disk, or --allow-missing-verity",
@@ -189,7 +186,12 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     base: undefined,
     rootImage: image.rootImage,
     tree: image.tree,
-    origin: { imageReference, manifestDigest: image.manifestDigest, verifiedBy: image.verifiedBy },
+    origin: {
+      imageReference,
+      manifestDigest: image.manifestDigest,
+      verifiedBy: image.verifiedBy,
+      sealedBy: image.pulled.sealedBy,
+    },
     kernelArguments: [...ownArguments(request, places), ...request.kernelArguments],
     architecture: image.platform.architecture,
     verity: image.repo.secure ? "required" : "optional",

@@ -22,13 +22,14 @@ export function parseOrigin(text: string): Origin {
     imageReference: reference.startsWith(bootcPrefix) ? reference.slice(bootcPrefix.length) : reference,
     manifestDigest: parseManifestDigest(stringAt(sections, "image", "manifest_digest")),
     bootDigest,
-    verifiedBy: verifiedBy(sections),
+    verifiedBy: textsAt(sections, "verified-by"),
+    sealedBy: textsAt(sections, "sealed-by"),
   };
 }
 
 /** Ours alone: bootc passes over sections that it does not know. What cannot be read counts as not verified. */
-function verifiedBy(sections: unknown): readonly string[] {
-  const text = field(field(sections, "osdeploy"), "verified-by");
+function textsAt(sections: unknown, key: string): readonly string[] {
+  const text = field(field(sections, "osdeploy"), key);
   if (typeof text !== "string") return [];
   try {
     const names: unknown = JSON.parse(text);
@@ -59,16 +60,21 @@ function field(value: unknown, key: string): unknown {
  * @throws OsdeployError `bad-format` when the values would not read back the same: ini gives some characters a meaning.
  */
 export function formatOrigin(origin: Origin): string {
+  const ours = {
+    ...(origin.verifiedBy.length > 0 && { "verified-by": JSON.stringify(origin.verifiedBy) }),
+    ...(origin.sealedBy.length > 0 && { "sealed-by": JSON.stringify(origin.sealedBy) }),
+  };
   const text = stringify({
     origin: { "container-image-reference": bootcPrefix + origin.imageReference },
     boot: { boot_type: "bls", digest: origin.bootDigest },
     image: { manifest_digest: origin.manifestDigest },
-    ...(origin.verifiedBy.length > 0 && { osdeploy: { "verified-by": JSON.stringify(origin.verifiedBy) } }),
+    ...(Object.keys(ours).length > 0 && { osdeploy: ours }),
   });
   const back = parseOrigin(text);
   if (
     back.imageReference !== origin.imageReference ||
-    JSON.stringify(back.verifiedBy) !== JSON.stringify(origin.verifiedBy)
+    JSON.stringify(back.verifiedBy) !== JSON.stringify(origin.verifiedBy) ||
+    JSON.stringify(back.sealedBy) !== JSON.stringify(origin.sealedBy)
   ) {
     throw new OsdeployError(
       "bad-format",

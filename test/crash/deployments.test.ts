@@ -5,6 +5,7 @@ import { checkInvariants, checkTransition, type SystemSnapshot } from "../../src
 import type { ObjectId } from "../../src/core/digest/object-id.ts";
 import { OsdeployError } from "../../src/core/errors.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
+import { removeTree } from "../../src/linux/remove-tree.ts";
 import { bootComplete } from "../../src/operations/boot-complete.ts";
 import { collectDeployments } from "../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../src/operations/finalize-staged.ts";
@@ -64,6 +65,16 @@ const editEtc: Step = async (linux) => {
   syncAll(linux);
 };
 
+/** The same where the initramfs makes an overlay of /etc: only what was changed is there. */
+const overlayEtc: Step = async (linux) => {
+  const etc = `/sysroot/state/deploy/${stateOf(linux).booted?.rootImage}/etc`;
+  removeTree(linux.files, fromText(etc));
+  for (const path of [etc, `${etc}/upper`, `${etc}/work`]) linux.files.makeDirectory(fromText(path), 0o755);
+  writeText(linux, `${etc}/upper/local.conf`, content("local"));
+  linux.files.makeNode(fromText(`${etc}/upper/hostname`), "character-device", { permissions: 0, rdev: 0 });
+  syncAll(linux);
+};
+
 interface Scenario {
   readonly name: string;
   readonly prepare: readonly Step[];
@@ -78,6 +89,7 @@ const upgraded: readonly Step[] = [stage, finalize, start];
 
 const scenarios: readonly Scenario[] = [
   { name: "stage an image that was pulled", prepare: [pulled, editEtc], operate: stage, recover: stage },
+  { name: "stage over an /etc that is an overlay", prepare: [pulled, overlayEtc], operate: stage, recover: stage },
   {
     name: "stage what was staged before, and dropped",
     prepare: [stage, switchTo("v1"), editEtc],

@@ -23,7 +23,7 @@ import {
   type InstallToDiskResult,
   installToDisk,
 } from "../../src/operations/install-to-disk.ts";
-import { buildInstallImage } from "../builders/install-images.ts";
+import { buildImageWithKernel, buildInstallImage } from "../builders/install-images.ts";
 import { linuxAmd64, SeenProgress, systemOn } from "../builders/operation-machine.ts";
 import { content, placeLayout } from "../builders/os-images.ts";
 import { findTool, isRoot } from "../tools/find-tool.ts";
@@ -59,12 +59,12 @@ describe.skipIf(missing.length > 0)(
         os: await buildInstallImage(),
         unbootable: await buildInstallImage({ without: ["usr/lib/modules"] }),
         loaderless: await buildInstallImage({ without: ["usr/lib/systemd/boot"] }),
-        old: await buildInstallImage({
-          without: ["usr/lib/modules/6.12.1-test"],
+        older: await buildImageWithKernel("6.1.0"),
+        old: await buildImageWithKernel("6.5.13"),
+        bare: await buildInstallImage({
           changes: [
-            { path: "usr/lib/modules/6.1.0" },
-            { path: "usr/lib/modules/6.1.0/vmlinuz", content: content("old") },
-            { path: "usr/lib/modules/6.1.0/initramfs.img", content: content("older") },
+            { path: "usr/lib/modules/6.12.1-test/modules.builtin", content: "kernel/fs/ext4/ext4.ko\n" },
+            { path: "usr/lib/modules/6.12.1-test/modules.dep", content: "kernel/fs/overlayfs/overlay.ko.xz:\n" },
           ],
         }),
       });
@@ -350,7 +350,9 @@ describe.skipIf(missing.length > 0)(
     test.each([
       ["unbootable", "not-bootable: Cannot boot this image"],
       ["loaderless", "not-bootable: Cannot install this image: it has no boot loader"],
-      ["old", "not-bootable: Cannot install this image: its kernel is 6.1.0"],
+      ["old", "not-bootable: Cannot install this image: its kernel is 6.5.13"],
+      ["older", "not-bootable: Cannot install this image: its kernel is 6.1.0"],
+      ["bare", "not-bootable: Cannot install this image: its kernel 6.12.1-test has no erofs, no vfat"],
     ])("refuses an image that cannot do it: %s", async (name, message) => {
       writeFileSync(place("disk"), "precious");
       expect(await refusal("disk", { image: tag(name), wipe: true })).toContain(message);
@@ -362,8 +364,9 @@ describe.skipIf(missing.length > 0)(
       const progress = new SeenProgress();
       const request = requestFor(place("disk"), { image: tag("old"), allowMissingVerity: true });
       await installToDisk(systemOn(linux, { progress: progress.report }), request);
-      expect(progress.warnings).toEqual([expect.stringContaining("kernel 6.1.0 cannot check files")]);
+      expect(progress.warnings).toEqual([expect.stringContaining("kernel 6.5.13 cannot check files")]);
       expect(onEsp("disk", "/loader/entries/osdeploy-000001.conf")).toContain(" composefs=?");
+      expect(await refusal("other", { image: tag("older"), allowMissingVerity: true })).toContain("not-bootable: ");
     });
 
     test.each(["mkfs.ext4", "debugfs", "e2fsck", "mkfs.vfat", "mcopy"])(

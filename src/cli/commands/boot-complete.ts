@@ -13,7 +13,7 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Takes note that this boot was good: takes the counters from its boot entry, puts images whose boots failed into quarantine with the " +
-        "reason and the end of their boot log, and tells when the loader did not count this boot. A systemd unit runs it when " +
+        "reason and the end of their boot log, tells when the loader did not count this boot, and replaces a systemd-boot that osdeploy installed by the image's where that is newer. A systemd unit runs it when " +
         "boot-complete.target is reached; run again it changes nothing.",
     )
     .addOption(sysrootOption())

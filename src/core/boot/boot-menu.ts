@@ -2,7 +2,7 @@ import { fromText } from "../bytes/byte-string.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import type { BlsEntry } from "./bls-entry.ts";
-import { blsOptions } from "./bls-entry.ts";
+import { blsField, blsOptions } from "./bls-entry.ts";
 import { entryArgument, rootImageOfCmdline } from "./kernel-cmdline.ts";
 import type { OsRelease } from "./os-release.ts";
 
@@ -139,13 +139,32 @@ export function makeBootEntry(made: NewBootEntry): BootEntry {
   const fields = [
     { key: "title", value: cut(made.osRelease.prettyName, titleLimit) },
     { key: "version", value: version },
-    { key: "sort-key", value: "osdeploy" },
+    { key: "sort-key", value: sortKey },
     { key: "linux", value: made.kernelPath },
     { key: "initrd", value: made.initramfsPath },
     { key: "options", value: options },
   ];
   const tries = made.tries === undefined ? undefined : { left: made.tries, done: 0 };
   return { fileName: bootEntryFileName(sequence, tries), sequence, rootImage, tries, entry: { fields } };
+}
+
+const sortKey = "osdeploy";
+/** Before the names of distributions, which kernel-install takes. */
+const firstSortKey = "0-osdeploy";
+
+/**
+ * An entry with the `sort-key` by which systemd-boot starts it first: that of our entries that are there, so that the sequence
+ * decides among ours whichever release wrote them; the first entry beside those of others sorts before them. One that is given
+ * up sorts last whatever its key, so that another system's starts then.
+ *
+ * @see https://uapi-group.org/specifications/specs/boot_loader_specification/#sorting
+ */
+export function sortedInto({ entries, foreign }: BootMenu, made: BootEntry): BootEntry {
+  const [newest] = entries;
+  const first = foreign.length === 0 ? sortKey : firstSortKey;
+  const value = newest === undefined ? first : (blsField(newest.entry, "sort-key") ?? sortKey);
+  const fields = made.entry.fields.map((field) => (field.key === "sort-key" ? { key: field.key, value } : field));
+  return { ...made, entry: { fields } };
 }
 
 /** What a menu can show; the image chooses both, in characters. */

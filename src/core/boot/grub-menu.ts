@@ -22,7 +22,8 @@ export function grubTriesVariable(sequence: number): string {
  * `loader/entries`, newest first; the environment block lies beside it.
  *
  * The script chooses the newest entry whose tries are not 0, the newest of all when all are, unless `next_entry` names
- * another for once. An entry that is being counted takes one off its tries, on the disk, before it starts; one whose kernel
+ * another for once, or somebody's own grub.cfg has taken that up and says so with `boot_once`. An entry that is being
+ * counted takes one off its tries, on the disk, before it starts; one whose kernel
  * cannot be loaded hands over to the next older one.
  */
 export function formatGrubMenu(entries: readonly BootEntry[], tries: GrubEntryTries): string {
@@ -69,11 +70,12 @@ function chooseDefault(sequences: readonly number[]): string {
   const [newest = 0] = sequences;
   const variables = sequences.map(grubTriesVariable).join(" ");
   const cases = sequences.map(
-    (sequence, index) =>
-      `${index === 0 ? "if" : "elif"} [ "\${${grubTriesVariable(sequence)}}" != 0 ]; then\n  set default=${bootEntryId(sequence)}\n`,
+    (sequence) => `elif [ "\${${grubTriesVariable(sequence)}}" != 0 ]; then\n  set default=${bootEntryId(sequence)}\n`,
   );
   return `load_env --file "\${osdeploy_environment}" next_entry ${variables}
 export ${variables}
+if [ "\${boot_once}" = true ]; then
+  true
 ${cases.join("")}else
   set default=${bootEntryId(newest)}
 fi

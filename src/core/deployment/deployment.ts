@@ -14,6 +14,8 @@ export interface Origin {
   readonly bootDigest: string;
   /** The keys and certificates by which its signature policy took the image; empty where none was asked for. */
   readonly verifiedBy: readonly string[];
+  /** Where its image promised digests that were found to be true when it was deployed; empty where nothing was promised. */
+  readonly sealedBy: readonly string[];
 }
 
 /** One bootable system on disk: its state directory, and the boot entries that start it, newest first. */

@@ -36,6 +36,7 @@ export function parseStaged(bytes: Uint8Array): StagedDeployment {
       manifestDigest: digestOf(member(origin, "manifestDigest"), parseManifestDigest),
       bootDigest: textOf(member(origin, "bootDigest")),
       verifiedBy: arrayOf(member(origin, "verifiedBy"), 1000).map(textOf),
+      sealedBy: textsAt(origin, "sealedBy"),
     },
     boot: {
       osRelease: {
@@ -50,6 +51,12 @@ export function parseStaged(bytes: Uint8Array): StagedDeployment {
     sequence: safeSizeOf(member(whole, "sequence")),
     finalizationLocked: optional(whole, "finalizationLocked")?.value === true,
   };
+}
+
+/** None where there is no such key: what was staged by an osdeploy that did not know it. */
+function textsAt(place: JsonPlace, key: string): readonly string[] {
+  const texts = optional(place, key);
+  return texts === undefined ? [] : arrayOf(texts, 1000).map(textOf);
 }
 
 function rootImageOf(place: JsonPlace): ObjectId {

@@ -12,6 +12,9 @@ export interface DiskArchitecture {
 /** The EFI system partition. */
 export const espType = parseUuid("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 
+/** A boot partition beside an EFI system partition, which loaders call extended. @see https://uapi-group.org/specifications/specs/boot_loader_specification/ */
+export const extendedBootType = parseUuid("bc13c2ff-59e6-4262-a352-b275fd6f7172");
+
 const architectures: Readonly<Record<string, DiskArchitecture>> = {
   amd64: { rootType: parseUuid("4f68bce3-e8cd-4db1-96e7-fbcaf984b709"), efiName: "x64" },
   arm64: { rootType: parseUuid("b921b045-1df0-41c3-af44-4c6f280d3fae"), efiName: "aa64" },

@@ -1,9 +1,11 @@
 import { OsdeployError } from "../errors.ts";
 import { tableBytes } from "./gpt.ts";
 
-/** Where the two partitions of a new disk lie, in bytes. */
+/** Where the partitions of a new disk lie, in bytes. */
 export interface DiskLayout {
   readonly diskBytes: number;
+  /** The EFI system partition, where the boot partition is another one. */
+  readonly esp?: Extent;
   readonly boot: Extent;
   readonly root: Extent;
 }
@@ -18,6 +20,8 @@ export interface DiskDemand {
   /** The disk's size; undefined for a file that is as large as is good. */
   readonly diskBytes: number | undefined;
   readonly sectorBytes: number;
+  /** The EFI system partition, where the boot partition is not to be it. */
+  readonly esp?: { readonly sizeBytes: number; readonly neededBytes: number } | undefined;
   /** The size of the boot partition. */
   readonly bootBytes: number;
   /** The size of the root partition; all the rest when undefined. */
@@ -33,7 +37,7 @@ const gibibyte = 1024 * mebibyte;
 const alignmentBytes = mebibyte;
 
 /**
- * Decides where the partitions go: the boot partition first, then root.
+ * Decides where the partitions go: that of the firmware first, then the boot partition where it is another one, then root.
  *
  * A file of no given size gets room for a second system and 1 GiB more: it is sparse, and costs only what is in it.
  *
@@ -42,7 +46,9 @@ const alignmentBytes = mebibyte;
 export function planDiskLayout(demand: DiskDemand): DiskLayout {
   const { neededBootBytes, neededRootBytes } = demand;
   checkRoom("boot partition", demand.bootBytes, neededBootBytes);
-  const boot = { offsetBytes: alignmentBytes, sizeBytes: roundUp(demand.bootBytes, alignmentBytes) };
+  const esp = demand.esp && espExtent(demand.esp);
+  const bootOffset = esp === undefined ? alignmentBytes : esp.offsetBytes + esp.sizeBytes;
+  const boot = { offsetBytes: bootOffset, sizeBytes: roundUp(demand.bootBytes, alignmentBytes) };
   const rootOffset = boot.offsetBytes + boot.sizeBytes;
   const { end } = tableBytes(demand.sectorBytes);
   const wantedRoot = demand.rootBytes ?? 2 * neededRootBytes + gibibyte;
@@ -57,7 +63,12 @@ export function planDiskLayout(demand: DiskDemand): DiskLayout {
   const rootBytes = demand.rootBytes === undefined ? rest : roundUp(demand.rootBytes, alignmentBytes);
   checkRoom("root partition", rootBytes, neededRootBytes);
   if (rootBytes > rest) throw tooSmall("disk", diskBytes, rootOffset + rootBytes + endBytes);
-  return { diskBytes, boot, root: { offsetBytes: rootOffset, sizeBytes: rootBytes } };
+  return { diskBytes, ...(esp && { esp }), boot, root: { offsetBytes: rootOffset, sizeBytes: rootBytes } };
+}
+
+function espExtent({ sizeBytes, neededBytes }: NonNullable<DiskDemand["esp"]>): Extent {
+  checkRoom("EFI system partition", sizeBytes, neededBytes);
+  return { offsetBytes: alignmentBytes, sizeBytes: roundUp(sizeBytes, alignmentBytes) };
 }
 
 function checkRoom(what: string, sizeBytes: number, neededBytes: number): void {

@@ -59,10 +59,22 @@ function writeFailure(name: string, text: string): void {
 
 describe("bootComplete", () => {
   test("blesses the entry that booted, and is done with it then", async () => {
-    expect(await run()).toEqual({ bootEntry: "osdeploy-000001", blessed: true, counting: "counted", quarantined: [] });
+    expect(await run()).toEqual({
+      bootEntry: "osdeploy-000001",
+      blessed: true,
+      counting: "counted",
+      quarantined: [],
+      loader: null,
+    });
     expect(entries()).toEqual(["osdeploy-000001.conf"]);
     const before = describeFiles(linux.files, fromText("/"));
-    expect(await run()).toEqual({ bootEntry: "osdeploy-000001", blessed: false, counting: "unknown", quarantined: [] });
+    expect(await run()).toEqual({
+      bootEntry: "osdeploy-000001",
+      blessed: false,
+      counting: "unknown",
+      quarantined: [],
+      loader: null,
+    });
     expect(describeFiles(linux.files, fromText("/"))).toEqual(before);
     expect(linux.openPaths).toEqual([]);
   });
@@ -211,7 +223,13 @@ describe("bootComplete", () => {
 
   test("another program's entry is nothing to bless", async () => {
     linux.files.unlink(fromText("/boot/loader/entries/osdeploy-000001+2-1.conf"));
-    expect(await run()).toEqual({ bootEntry: null, blessed: false, counting: "unknown", quarantined: [] });
+    expect(await run()).toEqual({
+      bootEntry: null,
+      blessed: false,
+      counting: "unknown",
+      quarantined: [],
+      loader: null,
+    });
   });
 
   test("refuses on a system that does not run from there", async () => {

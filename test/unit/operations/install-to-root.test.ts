@@ -9,7 +9,7 @@ import {
   type InstallToRootResult,
   installToRoot,
 } from "../../../src/operations/install-to-root.ts";
-import { buildInstallImage } from "../../builders/install-images.ts";
+import { buildImageWithKernel, buildInstallImage } from "../../builders/install-images.ts";
 import {
   layoutReference,
   linuxAmd64,
@@ -24,6 +24,10 @@ import type { FakeLinux, FakeLinuxOptions } from "../../fakes/fake-linux.ts";
 
 const images = {
   os: await buildInstallImage(),
+  driverless: await buildInstallImage({
+    changes: [{ path: "usr/lib/modules/6.12.1-test/modules.builtin", content: "kernel/fs/erofs/erofs.ko\n" }],
+  }),
+  older: await buildImageWithKernel("6.4.0"),
   loaderless: await buildInstallImage({ without: ["usr/lib/systemd/boot"] }),
   homeless: await buildInstallImage({ without: ["etc/ssh", "etc/ssh/sshd_config.d"] }),
   roaming: await buildInstallImage({
@@ -191,6 +195,23 @@ describe("installToRoot, into an empty file system", () => {
     expect(await refusal(again)).toContain("cannot be sealed");
   });
 
+  test("refuses what cannot fit before any layer is fetched", async () => {
+    const linux = machine();
+    const space = { totalBytes: 4096, availableBytes: 10, availableInodes: 9, readOnly: false, type: 0 };
+    const full = Object.assign(Object.create(linux), { files: { ...linux.files, space: () => space } });
+    expect(await refusal(full)).toMatch(
+      /^no-space: Cannot install this image: its layers alone have \d+ bytes, and 10 are free for the repo$/,
+    );
+    expect(entriesOf(linux)).toEqual([]);
+    expect(linux.files.readDirectory(fromText("/target/composefs/streams"))).toEqual(["refs"]);
+    // What a stopped run has fetched is not fetched again.
+    const resumed = machine();
+    const again = Object.assign(Object.create(resumed), { files: { ...resumed.files, space: () => space } });
+    await refusal(again);
+    putFile(resumed.files, "/target/composefs/staging/layer-sha256-00", "x".repeat(1_000_000));
+    expect(await refusal(again)).not.toContain("its layers alone");
+  });
+
   test("refuses a second time: that is what switch is for", async () => {
     const linux = machine();
     await install(linux);
@@ -219,6 +240,18 @@ describe("installToRoot, into an empty file system", () => {
       {},
       { image: parseImageReference(layoutReference("loaderless")) },
       "it has no boot loader",
+    ],
+    [
+      "an image whose kernel lacks what mounts its root",
+      {},
+      { image: parseImageReference(layoutReference("driverless")) },
+      "not-bootable: Cannot install this image: its kernel 6.12.1-test has no overlay, no ext4, no vfat",
+    ],
+    [
+      "a kernel that cannot mount any, checked or not,",
+      {},
+      { image: parseImageReference(layoutReference("older")), allowMissingVerity: true },
+      "not-bootable: Cannot install this image: its kernel is 6.4.0, and overlayfs has layers for contents alone from 6.5 on",
     ],
   ])("refuses %s, and adds no entry", async (_, options, changes, message) => {
     const linux = machine(options);
@@ -285,6 +318,7 @@ describe("installToRoot, beside a system that is there", () => {
     });
     const result = await install(linux, beside);
     expect(result).toMatchObject({ bootloader: "systemd-boot", bootEntry: "osdeploy-000001+3.conf" });
+    expect(text(linux, "/target/boot/loader/entries/osdeploy-000001+3.conf")).toContain("\nsort-key 0-osdeploy\n");
     expect(text(linux, "/target/boot/EFI/systemd/systemd-bootx64.efi")).toBe("its own");
     expect(text(linux, "/target/boot/loader/entries/debian.conf")).toBe(foreign);
     expect(text(linux, "/target/etc/hostname")).toBe("host");

@@ -19,6 +19,7 @@ describe("origin files", () => {
       manifestDigest,
       bootDigest,
       verifiedBy: [`sigstore key ${imageReference}`, "OpenPGP key F"],
+      sealedBy: ["annotation composefs.merged.erofs.v1.fsverity-sha512-12 of artifact sha256:ab"],
     };
     expect(parseOrigin(formatOrigin(origin))).toEqual(origin);
   });
@@ -29,6 +30,7 @@ describe("origin files", () => {
       manifestDigest,
       bootDigest,
       verifiedBy: [],
+      sealedBy: [],
     });
     expect(text.split("\n").filter((line) => line !== "")).toEqual([
       "[origin]",
@@ -58,12 +60,13 @@ manifest_digest = ${manifestDigest}
       manifestDigest,
       bootDigest,
       verifiedBy: [],
+      sealedBy: [],
     });
   });
 
   test("formatOrigin: refuses a reference that would read back as another", () => {
     const format = () =>
-      formatOrigin({ imageReference: "oci:/with\\;both", manifestDigest, bootDigest, verifiedBy: [] });
+      formatOrigin({ imageReference: "oci:/with\\;both", manifestDigest, bootDigest, verifiedBy: [], sealedBy: [] });
     expect(format).toThrow(
       expect.objectContaining({
         code: "bad-format",
@@ -77,6 +80,7 @@ manifest_digest = ${manifestDigest}
     manifestDigest,
     bootDigest,
     verifiedBy: [],
+    sealedBy: [],
   });
   test.each([
     ["an empty file", "", /\[origin\] container-image-reference is missing/],
@@ -93,6 +97,12 @@ manifest_digest = ${manifestDigest}
 });
 
 test.each(["{}", "[1", "7"])("parseOrigin: takes nobody's word for a signature that is written as %s", (text) => {
-  const whole = formatOrigin({ imageReference: "oci:/os:v1", manifestDigest, bootDigest, verifiedBy: [] });
+  const whole = formatOrigin({
+    imageReference: "oci:/os:v1",
+    manifestDigest,
+    bootDigest,
+    verifiedBy: [],
+    sealedBy: [],
+  });
   expect(parseOrigin(`${whole}[osdeploy]\nverified-by=${text}\n`).verifiedBy).toEqual([]);
 });

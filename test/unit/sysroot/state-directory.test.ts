@@ -29,6 +29,7 @@ const origin = {
   manifestDigest: parseManifestDigest(`sha256:${"12".repeat(32)}`),
   bootDigest: "34".repeat(32),
   verifiedBy: [],
+  sealedBy: [],
 };
 
 const text = fromText;

@@ -6,6 +6,7 @@ import {
   makeBootEntry,
   nextSequence,
   readBootMenu,
+  sortedInto,
 } from "../../../../src/core/boot/boot-menu.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
 
@@ -28,6 +29,19 @@ test("makeBootEntry: file name and version carry the sequence number", () => {
     `title Debian GNU/Linux 13\nversion 12-13\nsort-key osdeploy\nlinux /osdeploy/abc/vmlinuz\ninitrd /osdeploy/abc/initramfs.img\noptions rw composefs=${id("a")} osdeploy.entry=osdeploy-000012\n`,
   );
   expect(formatBlsEntry(made(7, "a", "").entry)).toContain("\nversion 7\n");
+});
+
+test("sortedInto: the first entry comes before those of others, and all later ones have its key", () => {
+  const menuOf = (...entries: ReturnType<typeof made>[]) => ({ entries, stale: [], foreign: [] });
+  const key = (menu: Parameters<typeof sortedInto>[0]) => blsField(sortedInto(menu, made(2, "b")).entry, "sort-key");
+  expect(key(menuOf())).toBe("osdeploy");
+  expect(key({ ...menuOf(), foreign: ["debian.conf"] })).toBe("0-osdeploy");
+  const beside = sortedInto({ ...menuOf(), foreign: ["debian.conf"] }, made(1, "a"));
+  expect(key(menuOf(beside))).toBe("0-osdeploy");
+  // One that an earlier release wrote: its image may write more of them.
+  expect(key({ ...menuOf(made(1, "a")), foreign: ["debian.conf"] })).toBe("osdeploy");
+  const keyless = { ...made(1, "a"), entry: { fields: [] } };
+  expect(key(menuOf(keyless))).toBe("osdeploy");
 });
 
 test("readBootMenu: sorts ours newest first and names the others", () => {

@@ -32,7 +32,9 @@ describe("formatGrubMenu", () => {
   test("chooses the newest entry with tries left, the newest of all when none has, and next_entry for once", () => {
     expect(text).toContain(`load_env --file "\${osdeploy_environment}" next_entry osdeploy_tries_12 osdeploy_tries_7
 export osdeploy_tries_12 osdeploy_tries_7
-if [ "\${osdeploy_tries_12}" != 0 ]; then
+if [ "\${boot_once}" = true ]; then
+  true
+elif [ "\${osdeploy_tries_12}" != 0 ]; then
   set default=osdeploy-000012
 elif [ "\${osdeploy_tries_7}" != 0 ]; then
   set default=osdeploy-000007

@@ -18,3 +18,9 @@ test("parseStaged: takes root images of either length, and nothing else for one"
     "Cannot read the record of the staged deployment: rootImage is not a root image",
   );
 });
+
+test("parseStaged: takes what was staged before promises of digests were kept", () => {
+  const staged = stagedOf("a");
+  const { sealedBy: _, ...origin } = staged.origin;
+  expect(read(JSON.stringify({ ...staged, origin })).origin).toEqual(staged.origin);
+});

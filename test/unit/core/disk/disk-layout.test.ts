@@ -35,6 +35,16 @@ test("planDiskLayout: a file of no given size has room for a second system, in w
   });
 });
 
+test("planDiskLayout: an EFI system partition of its own comes first", () => {
+  const esp = { sizeBytes: 64 * mebibyte - 1, neededBytes: mebibyte };
+  expect(plan({ esp })).toMatchObject({
+    esp: { offsetBytes: mebibyte, sizeBytes: 64 * mebibyte },
+    boot: { offsetBytes: 65 * mebibyte, sizeBytes: 512 * mebibyte },
+    root: { offsetBytes: 577 * mebibyte },
+  });
+  expect(refusal({ esp: { ...esp, neededBytes: 65 * mebibyte } })).toContain("the EFI system partition has");
+});
+
 test("planDiskLayout: a root of a given size makes the file no larger than it has to be", () => {
   expect(plan({ rootBytes: gibibyte + 1 })).toMatchObject({
     diskBytes: gibibyte + 515 * mebibyte,

@@ -1,0 +1,111 @@
+import { describe, expect, test } from "vitest";
+import { fromBytes, fromText } from "../../../src/core/bytes/byte-string.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
+import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
+import { systemOn } from "../../builders/operation-machine.ts";
+import { buildOsImage, content } from "../../builders/os-images.ts";
+import { physicalRoot, runningMachine, stateOf, switchRunning, writeText } from "../../builders/running-machine.ts";
+import type { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const config = (mount: string) => [
+  { path: "usr/lib/composefs" },
+  { path: "usr/lib/composefs/setup-root-conf.toml", content: `[etc]\nmount = "${mount}"\n` },
+];
+const etcOf = (version: string) => [
+  { path: "etc/new.conf", content: `new in ${version}\n` },
+  { path: "etc/dir" },
+  { path: "etc/dir/a", content: content(`a of ${version}`) },
+  { path: "etc/dir/b", content: "b\n" },
+];
+
+const images = {
+  v1: await buildOsImage("v1", etcOf("v1")),
+  v2: await buildOsImage("v2", etcOf("v2")),
+  overlaid1: await buildOsImage("v1", [...etcOf("v1"), ...config("overlay")]),
+  overlaid2: await buildOsImage("v2", [...etcOf("v2"), ...config("overlay")]),
+  bound: await buildOsImage("v2", [...etcOf("v2"), ...config("bind")]),
+};
+type Tag = keyof typeof images;
+
+const bootedEtc = (linux: FakeLinux) => `/sysroot/state/deploy/${stateOf(linux).booted?.rootImage}/etc`;
+const text = (linux: FakeLinux, path: string) => fromBytes(linux.files.readFile(fromText(path), 1_000_000));
+const namesIn = (linux: FakeLinux, path: string) => linux.files.readDirectory(fromText(path));
+
+/** A machine that runs this image with an /etc of which the initramfs has made an overlay. */
+async function overlaidMachine(tag: Tag): Promise<FakeLinux> {
+  const linux = await runningMachine(images, tag);
+  const etc = bootedEtc(linux);
+  removeTree(linux.files, fromText(etc));
+  for (const path of ["", "/upper", "/work", "/upper/dir"]) linux.files.makeDirectory(fromText(`${etc}${path}`), 0o755);
+  linux.files.setXattr(fromText(`${etc}/upper/dir`), fromText("trusted.overlay.impure"), fromText("y"));
+  writeText(linux, `${etc}/upper/local.conf`, content("local"));
+  writeText(linux, `${etc}/upper/dir/a`, "mine\n");
+  linux.files.makeNode(fromText(`${etc}/upper/dir/b`), "character-device", { permissions: 0, rdev: 0 });
+  return linux;
+}
+
+/** The /etc of what boots next, once that was staged and committed. */
+async function upgrade(linux: FakeLinux, tag: Tag): Promise<string> {
+  const { rootImage } = await switchRunning(linux, tag);
+  await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+  return `/sysroot/state/deploy/${rootImage}/etc`;
+}
+
+describe("mergeHostEtc of an overlay", () => {
+  test.each<[Tag, Tag]>([
+    ["v1", "v2"],
+    ["overlaid1", "overlaid2"],
+    ["v1", "overlaid2"],
+    ["overlaid1", "v2"],
+  ])("%s to %s: only what was changed goes over, to an upper directory again", async (from, to) => {
+    const linux = await overlaidMachine(from);
+    const etc = await upgrade(linux, to);
+    expect(namesIn(linux, etc)).toEqual(["upper", "work"]);
+    expect(namesIn(linux, `${etc}/work`)).toEqual([]);
+    expect(linux.files.lstat(fromText(`${etc}/work`)).permissions).toBe(0o700);
+    expect(namesIn(linux, `${etc}/upper`)).toEqual(["dir", "local.conf"]);
+    expect(namesIn(linux, `${etc}/upper/dir`)).toEqual(["a", "b"]);
+    expect(text(linux, `${etc}/upper/local.conf`)).toBe(content("local"));
+    expect(text(linux, `${etc}/upper/dir/a`)).toBe("mine\n");
+    expect(linux.files.lstat(fromText(`${etc}/upper/dir/b`))).toMatchObject({ kind: "character-device", rdev: 0 });
+    expect([...linux.files.xattrs(fromText(`${etc}/upper/dir`)).keys()]).toEqual([]);
+  });
+
+  test("an image that wants /etc as a whole gets the merge as a whole", async () => {
+    const linux = await overlaidMachine("overlaid1");
+    const etc = await upgrade(linux, "bound");
+    expect(namesIn(linux, etc)).toContain("new.conf");
+    expect(text(linux, `${etc}/new.conf`)).toBe("new in v2\n");
+    expect(text(linux, `${etc}/local.conf`)).toBe(content("local"));
+    expect(namesIn(linux, `${etc}/dir`)).toEqual(["a"]);
+    expect(text(linux, `${etc}/dir/a`)).toBe("mine\n");
+  });
+
+  test("from an /etc as a whole to an image that wants an overlay, only the changes go over", async () => {
+    const linux = await runningMachine(images, "v1");
+    writeText(linux, `${bootedEtc(linux)}/local.conf`, content("local"));
+    linux.files.unlink(fromText(`${bootedEtc(linux)}/new.conf`));
+    const etc = await upgrade(linux, "overlaid2");
+    expect(namesIn(linux, `${etc}/upper`)).toEqual(["local.conf", "new.conf"]);
+    expect(text(linux, `${etc}/upper/local.conf`)).toBe(content("local"));
+    expect(linux.files.lstat(fromText(`${etc}/upper/new.conf`)).kind).toBe("character-device");
+  });
+
+  test("what was installed as a whole and is mounted as an overlay has changes in its upper directory only", async () => {
+    const linux = await runningMachine(images, "overlaid1");
+    // The initramfs made no upper directory yet: nothing was changed.
+    expect(namesIn(linux, `${await upgrade(linux, "overlaid2")}/upper`)).toEqual([]);
+  });
+
+  test("refuses what only the kernel understands, and stages nothing", async () => {
+    const linux = await overlaidMachine("v1");
+    const directory = fromText(`${bootedEtc(linux)}/upper/dir`);
+    linux.files.setXattr(directory, fromText("trusted.overlay.redirect"), fromText("old"));
+    await expect(switchRunning(linux, "v2")).rejects.toMatchObject({
+      code: "unsupported",
+      message:
+        "Cannot merge /etc/dir: its upper directory needs the overlay's redirect, which only the kernel resolves",
+    });
+    expect(stateOf(linux).staged).toBeUndefined();
+  });
+});

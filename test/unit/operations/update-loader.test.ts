@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { systemdBootVersion } from "../../../src/core/boot/loader-binary.ts";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { bootComplete } from "../../../src/operations/boot-complete.ts";
+import { fakeLoader } from "../../builders/loader-binaries.ts";
+import { SeenProgress, systemOn } from "../../builders/operation-machine.ts";
+import { buildOsImage } from "../../builders/os-images.ts";
+import { physicalRoot, type RunningMachineOptions, runningMachine, writeText } from "../../builders/running-machine.ts";
+import type { FakeLinux } from "../../fakes/fake-linux.ts";
+
+const place = "usr/lib/systemd/boot/efi";
+const directories = ["usr/lib/systemd", "usr/lib/systemd/boot", place].map((path) => ({ path }));
+const images = {
+  new: await buildOsImage("v1", [
+    ...directories,
+    { path: `${place}/systemd-bootx64.efi`, content: fakeLoader("257.13") },
+  ]),
+  none: await buildOsImage("v1"),
+};
+const ofFirmware = "EFI/BOOT/BOOTX64.EFI";
+const ofSystemd = "EFI/systemd/systemd-bootx64.efi";
+
+let linux: FakeLinux;
+
+async function machine(tag: keyof typeof images, esp = "/boot", options: RunningMachineOptions = {}): Promise<void> {
+  linux = await runningMachine(images, tag, options);
+  for (const path of ["EFI", "EFI/BOOT", "EFI/systemd"]) linux.files.makeDirectory(fromText(`${esp}/${path}`), 0o755);
+}
+
+const put = (path: string, bytes: Uint8Array) => linux.files.writeNewFile(fromText(path), bytes, 0o644);
+const versionOf = (path: string) => systemdBootVersion(linux.files.readFile(fromText(path), 10_000));
+
+async function run(): Promise<{ readonly loader: unknown; readonly warnings: readonly string[] }> {
+  const progress = new SeenProgress();
+  const { loader } = await bootComplete(systemOn(linux, { progress: progress.report }), { sysroot: physicalRoot });
+  return { loader, warnings: progress.warnings };
+}
+
+describe("bootComplete, of the boot loader", () => {
+  beforeEach(async () => machine("new"));
+
+  test("an older systemd-boot is replaced by the image's, in both places; the second time nothing is to do", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("257.9"));
+    put(`/boot/${ofSystemd}`, fakeLoader("257.9"));
+    expect(await run()).toEqual({ loader: { from: "257.9", to: "257.13" }, warnings: [] });
+    expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["257.13", "257.13"]);
+    expect(linux.files.readDirectory(fromText("/boot/EFI/BOOT"))).toEqual(["BOOTX64.EFI"]);
+    const writes = () => linux.trace.filter(({ path }) => `${path}`.includes("EFI")).length;
+    const before = writes();
+    expect((await run()).loader).toBeNull();
+    expect(writes()).toBe(before);
+  });
+
+  test("never an older one, and never what is no systemd-boot", async () => {
+    put(`/boot/${ofSystemd}`, fakeLoader("258"));
+    put(`/boot/${ofFirmware}`, new TextEncoder().encode("somebody's"));
+    expect(await run()).toEqual({ loader: null, warnings: [] });
+    expect(versionOf(`/boot/${ofSystemd}`)).toBe("258");
+  });
+
+  test("not one that osdeploy did not install", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    linux.files.unlink(fromText("/boot/osdeploy/bootloader"));
+    writeText(linux, "/boot/osdeploy/bootloader", "grub\n");
+    expect((await run()).loader).toBeNull();
+    linux.files.unlink(fromText("/boot/osdeploy/bootloader"));
+    expect((await run()).loader).toBeNull();
+    expect(versionOf(`/boot/${ofFirmware}`)).toBe("256");
+  });
+
+  test("an image without a loader leaves it as it is", async () => {
+    await machine("none");
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    expect(await run()).toEqual({ loader: null, warnings: [] });
+  });
+
+  test("what keeps it from that is a warning, and the boot is good all the same", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    const { space } = linux.files;
+    Object.assign(linux.files, {
+      space: (path: Parameters<typeof space>[0]) => ({ ...space(path), availableBytes: 9 }),
+    });
+    const { loader, warnings } = await run();
+    expect(loader).toBeNull();
+    expect(warnings).toEqual([
+      'The boot loader stays as it is: Cannot replace "/boot/EFI/BOOT/BOOTX64.EFI": 1024 bytes are needed on the EFI system partition, 9 are free',
+    ]);
+  });
+});
+
+describe("bootComplete, of a loader on an EFI system partition of its own", () => {
+  async function separate(type: string): Promise<void> {
+    linux = await runningMachine(images, "new");
+    for (const path of ["/efi", "/efi/EFI", "/efi/EFI/BOOT"]) linux.files.makeDirectory(fromText(path), 0o755);
+    put(`/efi/${ofFirmware}`, fakeLoader("256"));
+    const mountinfo = fromText("/proc/self/mountinfo");
+    const lines = new TextDecoder().decode(linux.files.readFile(mountinfo, 10_000));
+    writeText(linux, "/proc/self/mountinfo", `${lines}90 1 254:1 / /efi rw - ${type} /dev/vda1 rw\n`);
+  }
+
+  test("it is found where that is mounted", async () => {
+    await separate("vfat");
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13" });
+    expect(versionOf(`/efi/${ofFirmware}`)).toBe("257.13");
+  });
+
+  test("what else is mounted there is none", async () => {
+    await separate("autofs");
+    expect(await run()).toEqual({ loader: null, warnings: [] });
+    expect(versionOf(`/efi/${ofFirmware}`)).toBe("256");
+  });
+});
