@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { toBytes } from "../core/bytes/byte-string.ts";
 import type { AttachOptions, LinuxPrograms, StartedProgram, StartOptions } from "./linux.ts";
@@ -9,11 +9,13 @@ export const liveProcesses: Omit<LinuxPrograms, "run"> = { attach, start, isRunn
 
 type Words = readonly [string, ...string[]];
 
-function attach([program, ...rest]: Words, { output = "stdout" }: AttachOptions = {}): number {
-  // With all of the environment: a program at somebody's terminal asks for TERM and much more.
-  const ended = spawnSync(program, rest, { stdio: ["inherit", output === "stdout" ? 1 : 2, 2] });
-  if (ended.error !== undefined) throw programFailure(program, ended.error);
-  return statusOf(ended);
+function attach([program, ...rest]: Words, { output = "stdout" }: AttachOptions = {}): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // With all of the environment: a program at somebody's terminal asks for TERM and much more.
+    const child = spawn(program, rest, { stdio: ["inherit", output === "stdout" ? 1 : 2, 2] });
+    child.on("error", (error) => reject(programFailure(program, error)));
+    child.on("close", (status, signal) => resolve(statusOf({ status, signal })));
+  });
 }
 
 function start([program, ...rest]: Words, options: StartOptions): StartedProgram {

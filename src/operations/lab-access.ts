@@ -26,7 +26,7 @@ export async function labSsh(
   const lab = new Lab(system.linux, request.lab);
   const known = lab.getRunning(request.name);
   await waitForSsh(system.linux, known, system.signal);
-  const status = system.linux.programs.attach(sshWords(lab.paths.sshKey, known, request.command));
+  const status = await system.linux.programs.attach(sshWords(lab.paths.sshKey, known, request.command));
   return { name: request.name, status };
 }
 
@@ -35,7 +35,7 @@ export async function labConsole({ linux }: System, request: LabMachineRequest):
   const { paths } = new Lab(linux, request.lab).getRunning(request.name);
   const words = ["socat", "-,raw,echo=0,escape=0x1d", `UNIX-CONNECT:${toText(paths.consoleSocket)}`] as const;
   try {
-    return { name: request.name, status: linux.programs.attach(words) };
+    return { name: request.name, status: await linux.programs.attach(words) };
   } catch (error) {
     if (error instanceof OsdeployError && error.code === "not-found") {
       throw missingPackages("Cannot open the console", ["socat"]);

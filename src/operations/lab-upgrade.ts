@@ -41,12 +41,12 @@ export async function upgradeLabMachine(system: System, request: LabUpgradeReque
     const inGuest = (...words: readonly string[]) =>
       system.linux.programs.attach(sshWords(lab.paths.sshKey, known, words), { output: "stderr" });
     // What a boot ends with changes the sysroot, too. That something in the guest has failed is not for us to judge.
-    inGuest("systemctl", "is-system-running", "--wait", "--quiet");
-    const status = inGuest("osdeploy", "switch", "--tls-verify=false", guestImage);
+    await inGuest("systemctl", "is-system-running", "--wait", "--quiet");
+    const status = await inGuest("osdeploy", "switch", "--tls-verify=false", guestImage);
     if (status !== 0) {
       throw new OsdeployError("system", `Cannot upgrade machine ${machine.name}: osdeploy in it ended with ${status}`);
     }
-    if (request.apply) inGuest("systemctl", "--no-block", "reboot");
+    if (request.apply) await inGuest("systemctl", "--no-block", "reboot");
     const name = formatImageReference(request.image);
     return {
       name: machine.name,

@@ -1,9 +1,8 @@
 import { parseImageReference } from "../../src/core/oci/reference.ts";
 import { Lab } from "../../src/lab/lab.ts";
-import type { LinuxPrograms } from "../../src/linux/linux.ts";
 import { labDiskName } from "../../src/operations/lab-disk.ts";
 import type { LabRunRequest } from "../../src/operations/lab-run.ts";
-import type { FakeLinux } from "../fakes/fake-linux.ts";
+import type { FakeLinux, FakeLinuxOptions } from "../fakes/fake-linux.ts";
 import { type FakePrograms, labLinux, labPath, labPrograms, place, runOf } from "./lab-machines.ts";
 import { type BuiltImage, buildImage } from "./oci-image.ts";
 import { layoutPath, layoutReference, linuxAmd64, noLogin } from "./operation-machine.ts";
@@ -34,7 +33,10 @@ export interface LabHost {
 }
 
 /** A machine with the image in a layout, its disk already made, and QEMU. */
-export async function labHost(more: FakePrograms = {}, attachProgram?: LinuxPrograms["attach"]): Promise<LabHost> {
+export async function labHost(
+  more: FakePrograms = {},
+  attachProgram?: FakeLinuxOptions["attachProgram"],
+): Promise<LabHost> {
   const ran: string[][] = [];
   const started: string[][] = [];
   const image = await buildImage({ layers: [[{ path: "usr" }]] });

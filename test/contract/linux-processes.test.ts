@@ -68,15 +68,15 @@ describe.each(machines)("programs of $name Linux", ({ open }) => {
     expect(programs.isRunning({ pid: 2 ** 30, startTicks: 1 })).toBe(false);
   });
 
-  test("start, attach: refuse a program that is not there", () => {
+  test("start, attach: refuse a program that is not there", async () => {
     const refused = { code: "not-found", message: "Cannot run no-such-program: there is no such program" };
     expect(failure(() => programs.start(["no-such-program"], nowhere))).toMatchObject(refused);
-    expect(failure(() => programs.attach(["no-such-program"]))).toMatchObject(refused);
+    await expect(programs.attach(["no-such-program"])).rejects.toMatchObject(refused);
   });
 
-  test("attach: gives the exit status", () => {
-    expect(programs.attach(["sh", "-c", "exit 7"])).toBe(7);
-    expect(programs.attach(["sh", "-c", "exit 0"], { output: "stderr" })).toBe(0);
+  test("attach: gives the exit status", async () => {
+    expect(await programs.attach(["sh", "-c", "exit 7"])).toBe(7);
+    expect(await programs.attach(["sh", "-c", "exit 0"], { output: "stderr" })).toBe(0);
   });
 });
 
@@ -98,7 +98,18 @@ describe("programs of live Linux alone", () => {
     expect(here.text("log")).toBe("before\nout there\nerr\n");
   });
 
-  test("attach: a signal's status is 128 and its number", () => {
-    expect(here.machine.linux.programs.attach(["sh", "-c", "kill -9 $$"])).toBe(137);
+  test("attach: a signal's status is 128 and its number", async () => {
+    expect(await here.machine.linux.programs.attach(["sh", "-c", "kill -9 $$"])).toBe(137);
+  });
+
+  test("attach: this process goes on while the program runs", async () => {
+    const ended = here.machine.linux.programs.attach([
+      "sh",
+      "-c",
+      'until [ -e "$0" ]; do sleep 0.01; done',
+      here.at("sign"),
+    ]);
+    here.write("sign", "");
+    expect(await ended).toBe(0);
   });
 });

@@ -26,7 +26,7 @@ export interface FakeLinuxOptions extends FaultOptions {
   /** The programs of the machine; without it there is none. */
   readonly runProgram?: LinuxPrograms["run"];
   /** Those that use the terminal; without it there is none. */
-  readonly attachProgram?: LinuxPrograms["attach"];
+  readonly attachProgram?: (...call: Parameters<LinuxPrograms["attach"]>) => number | Promise<number>;
   /** Called when a program is started that goes on; it may throw. Without it there is no such program. */
   readonly startProgram?: (...args: Parameters<LinuxPrograms["start"]>) => void;
 }

@@ -9,7 +9,7 @@ export function fakePrograms(options: FakeLinuxOptions): LinuxPrograms {
   let started = 0;
   return {
     run: options.runProgram ?? refuse,
-    attach: options.attachProgram ?? refuse,
+    attach: async (words, how) => await (options.attachProgram ?? refuse)(words, how),
     start: (words, how) => {
       (options.startProgram ?? refuse)(words, how);
       started += 1;

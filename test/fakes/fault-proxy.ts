@@ -46,6 +46,8 @@ export class FaultProxy {
   readonly sentBytes = new Map<string, number>();
   /** `Authorization` of the requests that the other host got. */
   readonly strangers: (string | undefined)[] = [];
+  /** What was asked for, in order, since the last {@link plan}. */
+  readonly paths: string[] = [];
   readonly #target: string;
   readonly #servers: Server[] = [];
   #planned: PlannedFault | undefined;
@@ -82,6 +84,7 @@ export class FaultProxy {
     this.#requests = 0;
     this.sentBytes.clear();
     this.strangers.length = 0;
+    this.paths.length = 0;
   }
 
   async stop(): Promise<void> {
@@ -103,6 +106,7 @@ export class FaultProxy {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    this.paths.push(request.url ?? "");
     const fault = this.#nextFault();
     if (fault?.kind === "move-tag") this.#moved = fault;
     if (fault?.kind === "truncate-and-ignore-range") this.#ignoresRange = true;

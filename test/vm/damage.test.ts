@@ -25,7 +25,7 @@ describe.skipIf(trixie === undefined)(`a disk that is damaged while the machine 
     const registry = await GuestRegistry.start("v1");
     v1 = await registry.offer("v1");
     await registry.offer("v2");
-    const maker = await bootedGuest(trixie, "damage-made");
+    const maker = await bootedGuest(trixie, "damage-made", registry);
     await maker.output("osdeploy upgrade");
     object = verityDigest("sha512", Buffer.from(await maker.output(`cat ${victim}`)));
     const { booted, staged } = await statusOf(maker);

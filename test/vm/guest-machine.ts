@@ -11,7 +11,7 @@ import { commandLine, findAnswer, readyPattern, type Step, shellCredentials } fr
 import type { Trixie } from "./trixie.ts";
 
 /** How long the slowest thing may take on a machine that has much else to do. */
-const limitMs = 300_000;
+const limitMs = 600_000;
 const stepMs = 50;
 
 /** What a guest is made of. */
@@ -23,6 +23,7 @@ export interface GuestMake {
   /** UEFI when not given. */
   readonly kernel?: Extract<PowerOn, { kind: "kernel" }>;
   readonly memoryMegabytes?: number;
+  /** One when not given: two machines run at once, and the translator is the better for it. */
   readonly processors?: number;
   readonly credentials?: Readonly<Record<string, string>>;
 }
@@ -60,16 +61,18 @@ export class Guest {
     const qemu = spawn(program, words, { env: trixie.environment, stdio: ["ignore", "pipe", "pipe"] });
     let told = "";
     for (const stream of [qemu.stdout, qemu.stderr]) stream.setEncoding("utf8").on("data", (text) => (told += text));
+    // A test that failed must not leave it behind.
+    const kill = () => void qemu.kill("SIGKILL");
+    process.once("exit", kill);
     qemu.on("close", (status, signal) => {
+      process.off("exit", kill);
       if (this.#qemu === qemu) this.#stopped = `QEMU ended with ${signal ?? `status ${status}`}: ${told}`;
     });
-    // A test that failed must not leave it behind.
-    process.once("exit", () => qemu.kill("SIGKILL"));
     this.#qemu = qemu;
   }
 
   #words(): readonly string[] {
-    const { trixie, disks, kernel, memoryMegabytes = 1024, processors = 2, credentials = {} } = this.#make;
+    const { trixie, disks, kernel, memoryMegabytes = 1024, processors = 1, credentials = {} } = this.#make;
     return qemuWords({
       architecture: "x86_64",
       acceleration: "tcg",

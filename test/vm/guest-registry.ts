@@ -7,7 +7,7 @@ import { openLinux } from "../../src/linux/live-linux.ts";
 import { servedImage } from "../../src/operations/lab-upgrade.ts";
 import { json } from "../builders/oci-image.ts";
 import { buildLayer, type LayerFile, sha256 } from "../builders/oci-layer.ts";
-import { guestPort, osLayout } from "./os-disk.ts";
+import { osLayout } from "./os-disk.ts";
 
 /** What the registry does to those who fetch. */
 export interface RegistryFault {
@@ -31,10 +31,15 @@ export class GuestRegistry {
   static async start(tag: string): Promise<GuestRegistry> {
     const source = openSource(tag);
     const image = await source.resolve(platform);
-    const server = await ImageServer.start(guestPort, servedImage(source, image));
+    const server = await ImageServer.start(0, servedImage(source, image));
     const registry = new GuestRegistry(server, source);
     await registry.offer(tag);
     return registry;
+  }
+
+  /** Where it listens on this machine's loopback. */
+  get port(): number {
+    return this.#server.port;
   }
 
   /** Moves the tag that the guests follow. Gives the digest of the manifest. */

@@ -37,7 +37,7 @@ describe.skipIf(trixie === undefined || ssh === undefined)(`osdeploy lab ${needs
   }
 
   test("run: a machine that boots v1; list, ssh and the console's log show it", () => {
-    const made = json(lab("run", "--name", "os", "--memory", "1G", `oci:${osLayout}:v1`));
+    const made = json(lab("run", "--name", "os", "--memory", "1G", "--cpus", "1", `oci:${osLayout}:v1`));
     expect(made).toMatchObject({ name: "os", diskReused: false });
     expect(json(lab("list"))).toMatchObject([{ name: "os", running: true, memoryMegabytes: 1024 }]);
     expect(inGuest("sed", "-n", "s/^IMAGE_VERSION=//p", "/usr/lib/os-release")).toBe("v1\n");
@@ -48,8 +48,8 @@ describe.skipIf(trixie === undefined || ssh === undefined)(`osdeploy lab ${needs
   test("upgrade: v2 comes over a registry, and boots", async () => {
     const upgraded = json(lab("upgrade", "--apply", "os", `oci:${osLayout}:v2`));
     expect(upgraded).toMatchObject({ name: "os", guestImage: expect.stringMatching(/^10\.0\.2\.2:\d+\/os:latest$/) });
-    for (let tries = 0; tries < 120; tries++) {
-      await pause(5000);
+    for (let tries = 0; tries < 300; tries++) {
+      await pause(2000);
       const version = lab("ssh", "os", "--", "sed", "-n", "s/^IMAGE_VERSION=//p", "/usr/lib/os-release").stdout;
       if (version === "v2\n") break;
     }

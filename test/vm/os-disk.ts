@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { fromText } from "../../src/core/bytes/byte-string.ts";
 import type { VirtualDisk } from "../../src/lab/virtual-machine.ts";
 import { extractImage } from "../tools/extract-image.ts";
@@ -7,19 +8,24 @@ import { projectDir } from "../tools/find-tool.ts";
 import { run } from "../tools/run-cli.ts";
 import { findTrixie, type Trixie } from "./trixie.ts";
 
-const { OSDEPLOY_IMAGES = ".cache/images", OSDEPLOY_DIST = "dist", OSDEPLOY_VM_RUN = "" } = process.env;
+const {
+  OSDEPLOY_IMAGES = ".cache/images",
+  OSDEPLOY_DIST = "dist",
+  OSDEPLOY_VM = ".cache/vm",
+  OSDEPLOY_VM_RUN = "",
+} = process.env;
 
 /** The OCI layout of `images/build.sh`, with the tags v1, v2, panic, hang and sick. */
 export const osLayout = resolve(projectDir, OSDEPLOY_IMAGES, "debian-small-zstd");
 
 /** Where the machines of these tests are. Kept after the tests: the consoles tell what happened. */
-export const vmPlace = resolve(projectDir, ".cache/vm");
+export const vmPlace = resolve(projectDir, OSDEPLOY_VM);
 
 export type TestLoader = "systemd-boot" | "grub";
 
-/** What the guests follow: the port leads to the registry of the test that runs. */
-export const guestPort = 5999;
-export const guestImage = `10.0.2.2:${guestPort}/os:latest`;
+/** What the guests follow. Where that registry is, their registries.conf says: each test file has one of its own. */
+export const guestRegistry = "registry.test";
+export const guestImage = `${guestRegistry}/os:latest`;
 
 /** The time limit of a counted boot, as base disks have it. */
 export const deadlineSeconds = 400;
@@ -53,13 +59,35 @@ export async function installBaseDisk(loader: TestLoader): Promise<void> {
   await onceARun(`install-${loader}`, () => install(loader));
 }
 
-/** Does `make` unless that was done in this run; test files do not share a process. */
+/** Does `make` unless that was done in this run. Test files do not share a process: the others wait until it is done. */
 export async function onceARun(name: string, make: () => void | Promise<void>): Promise<void> {
-  mkdirSync(vmPlace, { recursive: true });
-  const mark = join(vmPlace, `${name}.run`);
-  if (existsSync(mark) && readFileSync(mark, "utf8") === OSDEPLOY_VM_RUN) return;
-  await make();
-  writeFileSync(mark, OSDEPLOY_VM_RUN);
+  const marks = join(vmPlace, "runs", OSDEPLOY_VM_RUN);
+  mkdirSync(marks, { recursive: true });
+  const at = (state: string) => join(marks, `${name}.${state}`);
+  if (!isFirst(at("begun"))) {
+    while (!existsSync(at("ended"))) await pause(200);
+    const why = readFileSync(at("ended"), "utf8");
+    if (why !== "") throw new Error(`${name} was not made: ${why}`);
+    return;
+  }
+  try {
+    await make();
+    writeFileSync(at("ended"), "");
+  } catch (error) {
+    writeFileSync(at("ended"), `${error}`);
+    throw error;
+  }
+}
+
+/** Makes a file; whether it was not there. */
+function isFirst(file: string): boolean {
+  try {
+    writeFileSync(file, "", { flag: "wx" });
+    return true;
+  } catch (error) {
+    if (existsSync(file)) return false;
+    throw error;
+  }
 }
 
 function install(loader: TestLoader): void {
@@ -78,6 +106,25 @@ function install(loader: TestLoader): void {
     baseDisk(loader),
   );
   if (status !== 0) throw new Error(`osdeploy install to-disk ended with status ${status}: ${stderr}`);
+  hideMenu(loader);
+}
+
+/** The loader's menu is not waited for: nobody is there to choose, and there are many boots. */
+function hideMenu(loader: TestLoader): void {
+  const path = loader === "grub" ? "::/grub/grub.cfg" : "::/loader/loader.conf";
+  // The ESP is the first partition.
+  const esp = `${baseDisk(loader)}@@1M`;
+  const file = join(vmPlace, `${loader}.menu`);
+  const mtool = (program: string, ...words: readonly string[]) => {
+    const ended = findTrixie()?.run(`usr/bin/${program}`, "-n", "-o", "-i", esp, ...words);
+    if (ended?.status !== 0) throw new Error(`${program} ended with status ${ended?.status}: ${ended?.stderr}`);
+  };
+  mtool("mcopy", path, file);
+  const text = readFileSync(file, "utf8");
+  const hidden = text.replace(/^(timeout |set timeout=)\d+$/m, "$10");
+  if (hidden === text) throw new Error(`${path} has no time limit`);
+  writeFileSync(file, hidden);
+  mtool("mcopy", file, path);
 }
 
 /** A new disk that begins as another one; only what differs from it is kept. */

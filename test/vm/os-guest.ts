@@ -1,7 +1,16 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { Guest, type GuestMake } from "./guest-machine.ts";
-import { baseDisk, guestPort, installBaseDisk, onceARun, overlayDisk, type TestLoader, vmPlace } from "./os-disk.ts";
+import type { GuestRegistry } from "./guest-registry.ts";
+import {
+  baseDisk,
+  guestRegistry,
+  installBaseDisk,
+  onceARun,
+  overlayDisk,
+  type TestLoader,
+  vmPlace,
+} from "./os-disk.ts";
 import type { Trixie } from "./trixie.ts";
 
 /** What `osdeploy status --json` says, as far as these tests look at it. */
@@ -55,13 +64,14 @@ const bootedPlace = join(vmPlace, "booted");
 const snapshot = { place: join(vmPlace, "booted-snapshot") };
 
 /**
- * A guest that has just booted v1 through systemd-boot and trusts the registry: it goes on from the state of one that did,
+ * A guest that has just booted v1 through systemd-boot and uses this registry: it goes on from the state of one that did,
  * in a second or two.
  */
-export async function bootedGuest(trixie: Trixie, name: string): Promise<Guest> {
+export async function bootedGuest(trixie: Trixie, name: string, registry: GuestRegistry): Promise<Guest> {
   await onceARun("booted", () => bootForSnapshot(trixie));
   const guest = newGuest(trixie, name, { base: join(bootedPlace, "disk.qcow2") });
   await guest.resume(snapshot);
+  await useRegistry(guest, registry);
   return guest;
 }
 
@@ -70,17 +80,19 @@ async function bootForSnapshot(trixie: Trixie): Promise<void> {
   const guest = newGuest(trixie, "booted");
   guest.switchOn();
   await guest.booted();
-  await trustRegistry(guest, `10.0.2.2:${guestPort}`);
   // Warms what each command of osdeploy reads.
   await statusOf(guest);
   await guest.output("sync");
   await guest.save(snapshot);
 }
 
-/** Lets a guest take images from the registry of the test: it speaks no TLS. */
-export async function trustRegistry(guest: Guest, host: string): Promise<void> {
-  const text = `[[registry]]\\nlocation = "${host}"\\ninsecure = true\\n`;
-  await guest.output(`mkdir -p /etc/containers && printf '${text}' >/etc/containers/registries.conf`);
+/** Tells a guest where the registry of the test is, and that it speaks no TLS. */
+export async function useRegistry(guest: Guest, { port }: { readonly port: number }): Promise<void> {
+  const lines = ["[[registry]]", `prefix = "${guestRegistry}"`, `location = "10.0.2.2:${port}"`, "insecure = true"];
+  const file = "/etc/containers/registries.conf";
+  await guest.output(
+    `mkdir -p /etc/containers && printf '%s\\n' ${lines.map((line) => `'${line}'`).join(" ")} >${file} && sync`,
+  );
 }
 
 /** `osdeploy status`. */

@@ -1,17 +1,18 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { OfflineDisk } from "./disk-damage.ts";
 import type { Guest } from "./guest-machine.ts";
 import { GuestRegistry } from "./guest-registry.ts";
-import { findMachineRoom, needs, vmPlace } from "./os-disk.ts";
-import { bootedGuest, newGuest, releaseOf, statusOf } from "./os-guest.ts";
+import { findMachineRoom, needs, onceARun, vmPlace } from "./os-disk.ts";
+import { bootedGuest, newGuest, releaseOf, statusOf, useRegistry } from "./os-guest.ts";
 import type { Trixie } from "./trixie.ts";
 
 const trixie = findMachineRoom();
 const { OSDEPLOY_POWER_CUTS = "3", OSDEPLOY_POWER_CUT_SEED = `${Date.now() % 1_000_000}` } = process.env;
 
+/** In the order in which they are taken: three cuts are of the first three. */
 const moments = ["pull", "finalize", "gc", "stage"] as const;
 type Moment = (typeof moments)[number];
 
@@ -21,7 +22,10 @@ interface Cut {
   readonly part: number;
 }
 
-/** Where the power goes, from a seed: each kind of work in turn, spread over its length. */
+/** By steps of this part of a whole, any number of points is spread evenly: also those of a run that was stopped. */
+const goldenPart = (Math.sqrt(5) - 1) / 2;
+
+/** Where the power goes: each kind of work in turn, from a place that the seed decides. */
 function cutsOf(seed: number, count: number): readonly Cut[] {
   let state = seed;
   const random = () => {
@@ -31,19 +35,18 @@ function cutsOf(seed: number, count: number): readonly Cut[] {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
-  const rounds = Math.ceil(count / moments.length);
-  return Array.from({ length: count }, (_, index) => {
-    const moment = moments[index % moments.length] ?? "pull";
-    return { moment, part: (Math.floor(index / moments.length) + random()) / rounds };
-  });
+  const starts = moments.map((moment) => ({ moment, start: random() }));
+  const rounds = Array.from({ length: Math.ceil(count / moments.length) }, (_, round) => round * goldenPart);
+  return rounds
+    .flatMap((step) => starts.map(({ moment, start }) => ({ moment, part: (start + step) % 1 })))
+    .slice(0, count);
 }
 
 const seed = Number(OSDEPLOY_POWER_CUT_SEED);
-const cuts = cutsOf(seed, Number(OSDEPLOY_POWER_CUTS)).map((cut, index) => ({
-  ...cut,
-  index,
-  percent: Math.round(cut.part * 100),
-}));
+const cuts = cutsOf(seed, Number(OSDEPLOY_POWER_CUTS)).map((cut, index) => {
+  const name = `${index}: in the middle of ${cut.moment}, at ${Math.round(cut.part * 100)} %`;
+  return [name, { ...cut, index }] as const;
+});
 
 /** The words on the console with which work begins. */
 const signs = { pull: /Importing layers/, stage: /Copying kernel and initramfs/ } as const;
@@ -52,24 +55,21 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
   let registry: GuestRegistry;
   /** How long each kind of work takes on this machine today, in milliseconds. */
   let lengths: Readonly<Record<Moment, number>>;
+  const lengthsFile = join(vmPlace, "cut-lengths.json");
   const staged = { place: join(vmPlace, "cut-staged-snapshot") };
   const results: object[] = [];
 
   beforeAll(async () => {
     if (trixie === undefined) return;
     registry = await GuestRegistry.start("v2");
-    lengths = await prepare(trixie);
+    await onceARun("cut-staged", () => prepare(trixie));
+    lengths = JSON.parse(readFileSync(lengthsFile, "utf8")) as typeof lengths;
   });
-  afterAll(async () => {
-    await registry?.stop();
-    if (trixie !== undefined)
-      writeFileSync(join(vmPlace, "power-cuts.json"), `${JSON.stringify({ seed, lengths, results }, undefined, 2)}\n`);
-  });
+  afterAll(async () => await registry?.stop());
 
   /** Saves a guest that has staged v2, and measures the work on the way. */
-  async function prepare(room: Trixie): Promise<Readonly<Record<Moment, number>>> {
-    await registry.offer("v2");
-    const guest = await bootedGuest(room, "cut-staged");
+  async function prepare(room: Trixie): Promise<void> {
+    const guest = await bootedGuest(room, "cut-staged", registry);
     const ended = await guest.begin("osdeploy --progress plain upgrade 2>/dev/ttyS0");
     const marks = [Date.now()];
     for (const sign of [signs.pull, signs.stage]) {
@@ -82,64 +82,89 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
     const [, pulling = 0, staging = 0, end = 0] = marks;
     const gc = Date.now() - end;
     await guest.save(staged);
-    // Finalizing does the last part of staging once more, after other services have stopped.
-    return { pull: staging - pulling, stage: end - staging, finalize: end - staging + 8000, gc };
+    // Finalizing does the last part of staging once more, after other services have stopped; collecting also removes.
+    const times = { pull: staging - pulling, stage: end - staging, finalize: end - staging + 8000, gc: 1.5 * gc };
+    writeFileSync(lengthsFile, JSON.stringify(times));
   }
 
-  /** Switches a guest on where the work is about to begin, and cuts its power in the middle. Gives what the console said. */
-  async function cutIn(guest: Guest, { moment, part }: Cut): Promise<string> {
+  /** Begins the work and cuts the power in the middle. Gives how long it had, and what the console said. */
+  async function cutIn(
+    guest: Guest,
+    { moment, part }: Cut,
+  ): Promise<{ readonly afterMs: number; readonly said: string }> {
     const from = guest.console.length;
     if (moment === "gc") {
       // What was staged is dropped: there is something to collect.
-      await registry.offer("v1");
+      const older = await GuestRegistry.start("v1");
+      await useRegistry(guest, older);
       await guest.output("osdeploy upgrade");
-      await registry.offer("v2");
+      await useRegistry(guest, registry);
+      await older.stop();
       await guest.begin("osdeploy --progress plain gc 2>/dev/ttyS0");
     } else if (moment === "finalize") await guest.begin("systemctl --no-block reboot");
     else {
       await guest.begin("osdeploy --progress plain upgrade 2>/dev/ttyS0");
       await guest.consoleSays(signs[moment], { from });
     }
+    const begun = Date.now();
     await pause(part * lengths[moment]);
     const said = guest.console.slice(from);
+    const afterMs = Date.now() - begun;
     await guest.cutPower();
-    return said;
+    return { afterMs, said };
   }
 
   async function guestFor(room: Trixie, moment: Moment, name: string): Promise<Guest> {
-    if (moment === "pull" || moment === "stage") return await bootedGuest(room, name);
+    if (moment === "pull" || moment === "stage") return await bootedGuest(room, name, registry);
     const guest = newGuest(room, name, { base: join(vmPlace, "cut-staged/disk.qcow2") });
     await guest.resume(staged);
+    await useRegistry(guest, registry);
     return guest;
   }
 
-  test.each(cuts)(
-    "$index: in the middle of $moment, at $percent %: boots the old or the new, and the next upgrade succeeds",
-    async (cut) => {
-      if (trixie === undefined) return;
-      const guest = await guestFor(trixie, cut.moment, `cut-${cut.index}`);
-      const said = await cutIn(guest, cut);
-      const result = {
-        ...cut,
-        lastWords: said.trimEnd().split("\n").at(-1)?.slice(0, 120),
-        boots: "not",
-        upgrade: "not",
-      };
-      results.push(result);
-      const place = join(vmPlace, `cut-${cut.index}`);
-      const disk = new OfflineDisk(trixie, join(place, "disk.qcow2"), join(place, "after-cut.raw"));
-      expect(disk.damagedObjects("/composefs")).toEqual([]);
-      rmSync(disk.file);
-      guest.switchOn();
-      expect(await guest.booted(), await guest.output("systemctl --failed --plain --no-legend")).toBe("running");
-      const release = await releaseOf(guest);
-      result.boots = release;
-      expect(cut.moment === "finalize" ? ["v1", "v2"] : ["v1"]).toContain(release);
-      expect((await statusOf(guest)).problems).toEqual([]);
-      const { kind } = (await guest.json("osdeploy --json upgrade")) as { readonly kind: string };
-      result.upgrade = kind;
-      expect(kind).toBe(release === "v1" ? "staged" : "kept");
+  /** Nothing that has its name is half written, as the kernel will find it. */
+  function expectWhole(room: Trixie, place: string): void {
+    const disk = new OfflineDisk(room, join(place, "disk.qcow2"), join(place, "after-cut.raw"));
+    expect(disk.damagedObjects("/composefs")).toEqual([]);
+    rmSync(disk.file);
+  }
+
+  /** Boots what the cut left, and upgrades it. Gives what booted. */
+  async function goOn(guest: Guest, moment: Moment): Promise<{ readonly boots: string; readonly upgrade: string }> {
+    guest.switchOn();
+    expect(await guest.booted(), await guest.output("systemctl --failed --plain --no-legend")).toBe("running");
+    const boots = await releaseOf(guest);
+    expect(moment === "finalize" ? ["v1", "v2"] : ["v1"]).toContain(boots);
+    expect((await statusOf(guest)).problems).toEqual([]);
+    const { kind: upgrade } = (await guest.json("osdeploy --json upgrade")) as { readonly kind: string };
+    expect(upgrade).toBe(boots === "v1" ? "staged" : "kept");
+    return { boots, upgrade };
+  }
+
+  /** After each, so that a run that is stopped has told how far it came. */
+  function record(result: object): void {
+    results.push(result);
+    const text = JSON.stringify({ seed, cuts: cuts.length, lengths, results }, undefined, 2);
+    writeFileSync(join(vmPlace, "power-cuts.json"), `${text}\n`);
+  }
+
+  // Several at once where vitest is told so; each has a machine of its own.
+  test.concurrent.each(cuts)("%s: boots the old or the new, and the next upgrade succeeds", async (_, cut) => {
+    if (trixie === undefined) return;
+    const place = join(vmPlace, `cut-${cut.index}`);
+    const guest = await guestFor(trixie, cut.moment, `cut-${cut.index}`);
+    let told: object = cut;
+    try {
+      const { afterMs, said } = await cutIn(guest, cut);
+      told = { ...cut, afterMs, lastWords: said.trimEnd().split("\n").at(-1)?.slice(0, 120) };
+      expectWhole(trixie, place);
+      record({ ...told, ...(await goOn(guest, cut.moment)) });
+    } catch (error) {
+      record({ ...told, failed: `${error}`.slice(0, 1000) });
+      throw error;
+    } finally {
       await guest.cutPower();
-    },
-  );
+    }
+    rmSync(place, { recursive: true });
+  });
 });

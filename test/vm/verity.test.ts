@@ -1,16 +1,16 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { verityDigest } from "../../src/core/digest/fs-verity.ts";
-import { projectDir } from "../tools/find-tool.ts";
 import { bigDigests, buildGuestImages, v1Digests, victims } from "./guest-images.ts";
 import { makeDataDisk, makeGuestRoot } from "./guest-root.ts";
 import { boot, type Machine, type Steps } from "./machine.ts";
+import { vmPlace } from "./os-disk.ts";
 import { findTrixie } from "./trixie.ts";
 
 const trixie = findTrixie();
 /** Kept after the tests: the consoles tell what happened. */
-const place = resolve(projectDir, ".cache/vm/verity");
+const place = join(vmPlace, "verity");
 const rootDisk = join(place, "root.img");
 
 /** A machine with an empty data disk of its own. */

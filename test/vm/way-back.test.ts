@@ -40,7 +40,7 @@ describe.skipIf(trixie === undefined)(`an upgrade to an image that does not boot
     "$tag: falls back by itself, and is left alone from then on",
     async ({ tag, tries, sign, reason }) => {
       if (trixie === undefined) return;
-      guest = await bootedGuest(trixie, `way-back-${tag}`);
+      guest = await bootedGuest(trixie, `way-back-${tag}`, registry);
       const bad = await registry.offer(tag);
       expect(await guest.json("osdeploy --json upgrade")).toMatchObject({ kind: "staged" });
       await guest.output("systemctl stop osdeploy-finalize-staged.service");

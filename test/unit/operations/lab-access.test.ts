@@ -3,13 +3,13 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { freePort } from "../../../src/lab/ssh.ts";
-import type { LinuxPrograms } from "../../../src/linux/linux.ts";
 import { labConsole, labConsoleLog, labSsh } from "../../../src/operations/lab-access.ts";
 import { addMachine, labLinux, labPath, place } from "../../builders/lab-machines.ts";
 import { systemOn } from "../../builders/operation-machine.ts";
+import type { FakeLinuxOptions } from "../../fakes/fake-linux.ts";
 
 /** A lab with a machine that runs, whose programs on the terminal are `attachProgram`. */
-function running(attachProgram: LinuxPrograms["attach"], sshPort = 2022) {
+function running(attachProgram: NonNullable<FakeLinuxOptions["attachProgram"]>, sshPort = 2022) {
   const linux = labLinux({ startProgram: () => {}, attachProgram });
   const lab = addMachine(linux, { sshPort });
   lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));

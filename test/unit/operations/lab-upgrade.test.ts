@@ -21,7 +21,7 @@ describe("upgradeLabMachine", () => {
   afterEach(() => guestSsh.close());
 
   /** A running machine whose guest does this for each command. */
-  async function machine(guest: (command: string) => number) {
+  async function machine(guest: (command: string) => number | Promise<number>) {
     const image = await buildImage({ layers: [[{ path: "usr" }]] });
     const linux = labLinux({
       startProgram: () => {},
@@ -57,6 +57,18 @@ describe("upgradeLabMachine", () => {
       "systemctl --no-block reboot",
     ]);
     await expect(fetch(`http://127.0.0.1:${registryPort}/v2/`)).rejects.toThrow();
+  });
+
+  test("the registry answers while the guest's osdeploy runs", async () => {
+    const seen: unknown[] = [];
+    const { system, request, image } = await machine(async (command) => {
+      if (!command.startsWith("osdeploy")) return 0;
+      const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/one/manifests/latest`);
+      seen.push(answer.headers.get("docker-content-digest"));
+      return answer.ok ? 0 : 1;
+    });
+    await upgradeLabMachine(system, { ...request, apply: false });
+    expect(seen).toEqual([image.manifestDigest]);
   });
 
   test("a failure in the guest is told with its status, and nothing reboots", async () => {
