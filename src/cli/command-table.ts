@@ -77,6 +77,11 @@ export const commandTable: readonly CommandRow[] = [
     load: () => import("./commands/image/digest.ts"),
   },
   {
+    words: ["image", "explain"],
+    summary: "tell why an image is not as somebody promised",
+    load: () => import("./commands/image/explain.ts"),
+  },
+  {
     words: ["image", "mount"],
     summary: "mount an image read-only",
     load: () => import("./commands/image/mount.ts"),
@@ -87,6 +92,11 @@ export const commandTable: readonly CommandRow[] = [
     load: () => import("./commands/image/umount.ts"),
   },
   {
+    words: ["image", "untag"],
+    summary: "take names of images away",
+    load: () => import("./commands/image/untag.ts"),
+  },
+  {
     words: ["image", "push"],
     summary: "write an image of the repo to a registry, a directory or an archive",
     load: () => import("./commands/image/push.ts"),
@@ -95,6 +105,11 @@ export const commandTable: readonly CommandRow[] = [
     words: ["image", "copy"],
     summary: "copy an image from one place to another, without a repo",
     load: () => import("./commands/image/copy.ts"),
+  },
+  {
+    words: ["bundle"],
+    summary: "write what some hosts lack of an image to one file",
+    load: () => import("./commands/bundle.ts"),
   },
   {
     words: ["switch"],

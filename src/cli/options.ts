@@ -15,7 +15,7 @@ export interface GlobalOptions {
 export function addGlobalOptions(program: Command): Command {
   return program
     .option("--json", "print the result as one JSON document on standard output")
-    .option("-v, --verbose", "show the facts and causes behind an error")
+    .option("-v, --verbose", "show more: all details of a plan, the facts and causes behind an error")
     .option("-q, --quiet", "show no progress; warnings and errors stay")
     .addOption(
       new Option("--progress <mode>", "how progress is shown on standard error; json prints one object a line")

@@ -53,6 +53,21 @@ export function sourceRequest(
   return { image: parseImageReference(image), ...sourceSettings(words, frame) };
 }
 
+/** The same for what may also be the name of something in the repo; undefined when it is no reference. */
+export function offeredImage(
+  words: string,
+  source: SourceWords,
+  frame: Frame,
+): ReturnType<typeof sourceRequest> | undefined {
+  const settings = sourceSettings(source, frame);
+  try {
+    return { image: parseImageReference(words), ...settings };
+  } catch (error) {
+    if (error instanceof OsdeployError) return undefined;
+    throw error;
+  }
+}
+
 /** The same where the image is known otherwise. */
 export function sourceSettings(words: SourceWords, frame: Frame): Pick<PullRequest, "source" | "platform"> {
   const { environment, uid, architecture } = frame.io;

@@ -29,7 +29,7 @@ import type { WritableSystem } from "./writable-system.ts";
 export interface DeployRequest extends Omit<NewDeployment, "origin"> {
   readonly writable: WritableSystem;
   readonly repo: Repo;
-  readonly origin: Pick<NewDeployment["origin"], "imageReference" | "manifestDigest" | "verifiedBy">;
+  readonly origin: Pick<NewDeployment["origin"], "imageReference" | "manifestDigest" | "verifiedBy" | "sealedBy">;
   /** For the first deployment; later ones have those of the one before. */
   readonly kernelArguments: readonly string[];
   /** OCI's word for the machine, for the kernel arguments that an image has for it. */

@@ -4,11 +4,10 @@ import { assert } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict, EtcStep } from "../core/tree/merge-etc.ts";
 import type { ContentSource } from "../linux/file-content.ts";
-import { childPath } from "../linux/path.ts";
 import type { Repo } from "../repo/repo.ts";
 import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
 import { contentSource } from "./boot-files.ts";
-import { etcDirectory, mergeHostEtc, stepsOfImage } from "./host-etc.ts";
+import { mergeHostEtc, type NewEtc, stepsOfImage } from "./host-etc.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -47,15 +46,16 @@ export function writeNewState(
 ): readonly EtcConflict[] {
   const { files, paths } = sysroot;
   const { base, tree, rootImage, origin } = deployment;
-  const etc =
+  const etc: Pick<NewEtc, "steps" | "conflicts"> & Partial<NewEtc> =
     base === undefined
       ? { steps: stepsOfImage(tree, "etc"), conflicts: [] }
       : mergeHostEtc(files, { repo, paths, base, image: tree });
-  const contentOf = ({ from, path, inode }: EtcStep): ContentSource => {
+  const contentOf = (step: EtcStep): ContentSource => {
+    const { from, inode } = step;
     assert(inode.kind === "regular", "only regular files have content");
     if (from === "image") return contentSource(repo, inode.content);
-    assert(base !== undefined, "without a deployment before there is no file of the host's");
-    return { kind: "file", path: childPath(etcDirectory(paths, base), path) };
+    assert(etc.hostPathOf !== undefined, "without a deployment before there is no file of the host's");
+    return { kind: "file", path: etc.hostPathOf(step) };
   };
   const state = { rootImage, origin, etc: etc.steps, var: stepsOfImage(tree, "var"), contentOf };
   writeStateDirectory(files, paths, state, system.linux.clock.randomName());

@@ -1,7 +1,7 @@
 import type { DiffId } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { KnownFileTable } from "../repo/known-files.ts";
-import { readRootImageBytes } from "../repo/object-graph.ts";
+import { RootImageFiles } from "../repo/known-files.ts";
+import { readUncheckedRootImage } from "../repo/object-graph.ts";
 import { listTags } from "../repo/references.ts";
 import type { Repo } from "../repo/repo.ts";
 import { readStoredImage, type StoredImage } from "./find-image.ts";
@@ -14,10 +14,10 @@ const imagesLimit = 64;
  *
  * It is a hint that saves work, so anything wrong with that image only means no hint.
  */
-export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): KnownFileTable | undefined {
+export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): RootImageFiles | undefined {
   const rootImage = findSimilarImage(repo, layers)?.rawImage;
   if (rootImage === undefined) return undefined;
-  return orNothing(() => KnownFileTable.ofRootImage(readRootImageBytes(repo, rootImage), repo.algorithm), undefined);
+  return orNothing(() => RootImageFiles.of(readUncheckedRootImage(repo, rootImage), repo.algorithm), undefined);
 }
 
 /**

@@ -1,9 +1,10 @@
-import type { ObjectId } from "../core/digest/object-id.ts";
+import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
-import { checkPromisedDigests } from "../core/trust/promised-digests.ts";
+import { checkPromisedDigests, type PromisedDigest } from "../core/trust/promised-digests.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
+import { checkServed } from "../image-source/layout-source.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
 import { type PublishReport, publish } from "../repo/publish.ts";
@@ -25,6 +26,7 @@ import { importLayers } from "./import-layers.ts";
 import { findKnownFiles } from "./known-image.ts";
 import type { OfferedImage, OfferedLayers } from "./offered-image.ts";
 import { PartialPulls } from "./partial-pulls.ts";
+import { readPromises } from "./sealed-image.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** An image that was chosen in its source and is to be brought into a repo. */
@@ -48,6 +50,8 @@ export interface PulledImage {
   readonly addedBytes: number;
   /** Objects that the repo held damaged, and that are whole again. */
   readonly repaired: readonly ObjectId[];
+  /** Where the image, or what refers to it, promises digests that were computed here as well, and are the same. */
+  readonly sealedBy: readonly string[];
 }
 
 export interface PulledLayer {
@@ -68,16 +72,18 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   const { image, tag } = request;
   const missing = missingLayers(repo, image);
   const layers = describeLayers(image, missing);
+  const promises = await readPromises(image, request.layers);
   system.progress({ kind: "layers", layers });
   const isWhole = missing.length === 0 && !bringsObjects(request.layers);
   const stored = isWhole ? storedRootImages(repo, request) : undefined;
+  const check = (made: RootImages) => checkSeals(promises, { image, algorithm: repo.algorithm, made });
   if (stored !== undefined) {
-    checkPromisedDigests(image.annotations, repo.algorithm, stored);
+    check(stored);
     request.checkTree?.(readRootImage(repo, stored.raw));
   }
   const { rootImages, report } =
     stored === undefined
-      ? await importImage(system, repo, { ...request, missing })
+      ? await importImage(system, repo, { ...request, missing, check })
       : { rootImages: stored, report: nothingAdded };
   tagImage(repo, tag, image.manifest.digest);
   return {
@@ -87,7 +93,20 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
     bootImage: rootImages.boot,
     layers,
     ...report,
+    sealedBy: check(rootImages),
   };
+}
+
+function checkSeals(
+  promises: readonly PromisedDigest[],
+  {
+    image,
+    algorithm,
+    made,
+  }: { readonly image: ResolvedImage; readonly algorithm: VerityAlgorithm; readonly made: RootImages },
+): readonly string[] {
+  const documents = { manifest: image.manifest.bytes, config: image.config.bytes };
+  return checkPromisedDigests(promises, { algorithm, ...made, ...documents });
 }
 
 const nothingAdded: PublishReport = { addedObjects: 0, addedBytes: 0, repaired: [] };
@@ -142,7 +161,10 @@ interface Imported {
 async function importImage(
   system: System,
   repo: WritableRepo,
-  request: ImageToPull & { readonly missing: readonly ResolvedLayer[] },
+  request: ImageToPull & {
+    readonly missing: readonly ResolvedLayer[];
+    readonly check: (made: RootImages) => void;
+  },
 ): Promise<Imported> {
   const { image, layers, missing } = request;
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
@@ -161,7 +183,7 @@ async function importImage(
     request.checkTree?.(raw);
     system.progress({ kind: "phase", phase: "root-image" });
     const rootImages = build.addRootImages(raw, request);
-    checkPromisedDigests(image.annotations, repo.algorithm, rootImages);
+    request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
     const report = publish(repo, build.publication(rootImages));
     run.dropPartialLayers();
@@ -199,6 +221,7 @@ async function bringLayers(
   },
 ): Promise<PartialPulls> {
   const { source, missing, run, build } = work;
+  checkServed(source, missing);
   const partial = new PartialPulls(system, repo, { source, run, layers: missing, imageLayers: work.image.layers });
   if (missing.length === 0) return partial;
   system.progress({ kind: "phase", phase: "layers" });
@@ -214,6 +237,29 @@ async function bringLayers(
   } catch (error) {
     if (isPassing(error)) orTellNothing(() => keepImported(repo, { ...work, imported }));
     throw error;
+  }
+}
+
+/**
+ * Brings the layers of an image that the repo lacks, and names nothing: a pull finds them there, and else the next
+ * collection of garbage takes them.
+ */
+export async function bringLayersAlone(
+  system: System,
+  repo: WritableRepo,
+  source: ImageSource,
+  image: ResolvedImage,
+): Promise<void> {
+  const missing = missingLayers(repo, image);
+  system.progress({ kind: "layers", layers: describeLayers(image, missing) });
+  const run = new StagingRun(repo);
+  try {
+    const build = new ImageBuild(repo, run, image);
+    await bringLayers(system, repo, { source, image, missing, run, build });
+    publish(repo, build.layersAlone());
+    run.dropPartialLayers();
+  } finally {
+    run.close();
   }
 }
 
@@ -237,7 +283,7 @@ function keepImported(
   },
 ): void {
   publish(repo, work.build.layersAlone());
-  for (const { diffId, digest } of work.missing) if (work.imported.has(diffId)) work.run.dropPartialLayer(digest);
+  for (const { diffId, digest } of work.missing) if (work.imported.has(diffId)) work.run.dropFetched(digest);
 }
 
 function isPassing(error: unknown): boolean {

@@ -56,5 +56,7 @@ function toSend(repo: Repo, image: StoredImage): ImageToSend {
     layers,
     tar: ({ diffId }) => storedTar(repo, diffId),
     blob: undefined,
+    // The repo keeps no signatures, and the manifest becomes another one.
+    companions: undefined,
   };
 }

@@ -30,6 +30,14 @@ export interface ImageToSend {
   readonly tar: (layer: LayerToSend, advance: (bytes: number) => void) => LayerBytes;
   /** The blob of a layer as it is; undefined where only tars are at hand. */
   readonly blob: ((layer: LayerToSend) => AsyncIterable<Uint8Array>) | undefined;
+  /** Brings what belongs beside the image, before it gets its name; undefined where nothing is known to. */
+  readonly companions: ((sent: ManifestDigest) => Promise<SentCompanions>) | undefined;
+}
+
+/** Signatures, and what else is about exactly one manifest and kept beside it. */
+export interface SentCompanions {
+  readonly copied: number;
+  readonly leftBehind: number;
 }
 
 /** How an image is to be sent. */
@@ -58,6 +66,8 @@ export interface SentImage {
   readonly layers: readonly SentLayer[];
   /** Bytes of blobs that were written. */
   readonly sentBytes: number;
+  /** What the source has beside the image. */
+  readonly companions: SentCompanions;
 }
 
 /** Writes an image to its destination: layers, config, and last the manifest with its name. Any failure leaves no name. */
@@ -85,6 +95,7 @@ export async function sendImage(
       });
   checkInterrupted(system.signal);
   system.progress({ kind: "phase", phase: "publish" });
+  const companions = await image.companions?.(manifest.digest);
   await destination.commit({ manifest, platform: image.imageConfig.platform });
   if (options.digestFile !== undefined) writeDigestFile(system.linux.files, options.digestFile, manifest.digest);
   return {
@@ -93,6 +104,7 @@ export async function sendImage(
     configDigest: image.config.digest,
     layers: sent.map(({ layer }) => layer),
     sentBytes,
+    companions: companions ?? { copied: 0, leftBehind: 0 },
   };
 }
 

@@ -13,12 +13,14 @@ import {
   nextEntry,
   type SysrootState,
 } from "../core/deployment/deployment.ts";
+import { statusSchemaVersion } from "../core/deployment/host-status.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { type HeldLayer, heldLayersReader } from "./held-layers.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 
@@ -47,9 +49,13 @@ export interface DeploymentStatus {
   /** What it follows; null when its origin cannot be read. */
   readonly imageReference: string | null;
   readonly manifestDigest: string | null;
+  /** The layers of its image that the repo has whole, lowest first; null when the repo cannot tell. */
+  readonly layers: readonly HeldLayer[] | null;
   readonly bootDigest: string | null;
   /** The keys and certificates that its signatures were checked with; empty where none was asked for. */
   readonly verifiedBy: readonly string[];
+  /** Where its image promised digests that turned out true; empty where nothing was promised. */
+  readonly sealedBy: readonly string[];
   /** Whether the kernel refuses files that are not as they should be; null where no boot entry tells. */
   readonly verity: "required" | "optional" | null;
   /** Newest first. */
@@ -59,6 +65,8 @@ export interface DeploymentStatus {
 }
 
 export interface StatusResult {
+  /** Rises when a reader of the one before would misread it. */
+  readonly schemaVersion: number;
   readonly sysroot: string;
   readonly bootloader: BootloaderKind;
   /** Whether the loader gives a deployment up by itself that does not boot. */
@@ -85,7 +93,9 @@ export async function status(system: System, request: StatusRequest): Promise<St
   const { menu, damage } = readMenu(bootloader);
   const state = readSysrootState(sysroot, menu);
   const { booted, staged, quarantine } = state;
+  const readLayers = heldLayersReader(system.linux, sysroot.paths.repo);
   return {
+    schemaVersion: statusSchemaVersion,
     sysroot: toText(request.sysroot),
     bootloader: bootloader.kind,
     countsTries: bootloader.countsTries,
@@ -93,7 +103,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
     rollbackQueued: isRollbackQueued(state),
     staged:
       staged === undefined ? null : { rootImage: staged.rootImage, finalizationLocked: staged.finalizationLocked },
-    deployments: [...state.deployments].sort(byRank(state)).map((deployment) => describe(state, deployment)),
+    deployments: [...state.deployments].sort(byRank(state)).map((each) => describe(state, each, readLayers)),
     quarantine,
     foreignBootEntries: menu.foreign,
     problems: [...damage, ...findProblems(sysroot, state)],
@@ -118,7 +128,11 @@ function byRank(state: SysrootState): (a: Deployment, b: Deployment) => number {
   return (a, b) => rank(a) - rank(b);
 }
 
-function describe(state: SysrootState, deployment: Deployment): DeploymentStatus {
+function describe(
+  state: SysrootState,
+  deployment: Deployment,
+  readLayers: ReturnType<typeof heldLayersReader>,
+): DeploymentStatus {
   const { rootImage, entries } = deployment;
   const staged = state.staged?.rootImage === rootImage ? state.staged : undefined;
   const origin = staged?.origin ?? deployment.origin;
@@ -131,8 +145,10 @@ function describe(state: SysrootState, deployment: Deployment): DeploymentStatus
     version: staged?.boot.osRelease.version ?? (entry && versionOf(entry)) ?? null,
     imageReference: origin?.imageReference ?? null,
     manifestDigest: origin?.manifestDigest ?? null,
+    layers: origin === undefined ? null : readLayers(origin.manifestDigest),
     bootDigest: origin?.bootDigest ?? null,
     verifiedBy: origin?.verifiedBy ?? [],
+    sealedBy: origin?.sealedBy ?? [],
     verity: options === undefined ? null : /(^| )composefs=\?/.test(options) ? "optional" : "required",
     bootEntries: entries.map((each) => describeEntry(state, each)),
     quarantineReason: findQuarantine(state, origin?.manifestDigest)?.reason ?? null,

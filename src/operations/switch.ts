@@ -151,9 +151,9 @@ async function pullAndDeploy(
   { request, writable, repo, offered }: SwitchWork,
   { base }: Extract<SwitchPlan, { readonly kind: "deploy" }>,
 ): Promise<SwitchResult> {
-  const origin = { ...followedImage(request, offered), verifiedBy: signersOf(offered) };
+  const followed = { ...followedImage(request, offered), verifiedBy: signersOf(offered) };
   const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
-  const tag = deploymentTag(origin.manifestDigest);
+  const tag = deploymentTag(followed.manifestDigest);
   const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });
   const rootImage = pulled.bootImage;
   assert(rootImage !== undefined, "a bootable pull makes a boot image");
@@ -163,13 +163,13 @@ async function pullAndDeploy(
     base,
     rootImage,
     tree: readRootImage(repo, rootImage),
-    origin,
+    origin: { ...followed, sealedBy: pulled.sealedBy },
     kernelArguments: request.kernelArguments,
     architecture: request.platform.architecture,
     verity: repo.secure || request.sealedLater === true ? "required" : "optional",
     finalizationLocked: request.finalizationLocked === true,
   });
-  const made = { image: origin.imageReference, rootImage, kernel, etcConflicts, pulled };
+  const made = { image: followed.imageReference, rootImage, kernel, etcConflicts, pulled };
   if (bootEntry !== null) return { kind: "deployed", bootEntry, ...made };
   return { kind: "staged", finalizationLocked: request.finalizationLocked === true, ...made };
 }
@@ -192,6 +192,11 @@ export async function withRepo<T>(
 /** The tag that keeps the image of a deployment; bootc's composefs backend gives it the same, so that its gc keeps it too. */
 export function deploymentTag(manifestDigest: string): string {
   return `localhost/bootc-${manifestDigest}`;
+}
+
+/** Whether a tag is one that {@link deploymentTag} makes. */
+export function isDeploymentTag(tag: string): boolean {
+  return tag.startsWith("localhost/bootc-sha");
 }
 
 /**

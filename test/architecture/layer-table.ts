@@ -20,6 +20,7 @@ const allOfCore = [
   "core/disk",
   "core/trust",
   "core/zstd-chunked",
+  "core/packages",
 ];
 const commandFolders = [
   "cli/commands",
@@ -56,6 +57,8 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   "core/oci": { folders: values, modules: [] },
   // Packs layers: a tar and what OCI says of one.
   "core/zstd-chunked": { folders: [...values, "core/tar"], modules: [] },
+  // What is installed in a tree, by the databases of package managers.
+  "core/packages": { folders: trees, modules: [] },
   // What a signature policy says of an image; node:crypto is in core/digest.
   "core/trust": { folders: [...values, "core/oci"], modules: [] },
   // smol-toml reads the kernel arguments that images bring: it is text to values, and no more.
@@ -89,7 +92,7 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   // `cli` asks operations, and never a store. It opens Linux once, in order to hand it down.
   cli: {
     folders: [...values, "core/oci", "linux", "operations", ...commandFolders, "cli/output"],
-    modules: ["commander", "node:os"],
+    modules: ["commander", "node:os", "node:v8"],
   },
   ...Object.fromEntries(commandFolders.map((folder) => [folder, command])),
   "cli/output": { folders: [...trees, "operations", "cli"], modules: ["node:util"] },

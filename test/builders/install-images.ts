@@ -57,3 +57,16 @@ export async function buildInstallImage({
   const keptParents = parents.filter(({ path }) => !without.includes(path));
   return await buildImage({ layers: [[...keptParents, ...kept, ...changes]] });
 }
+
+/** The same with another kernel, by the name of its modules' directory. */
+export async function buildImageWithKernel(version: string): Promise<BuiltImage> {
+  const modules = `usr/lib/modules/${version}`;
+  return await buildInstallImage({
+    without: ["usr/lib/modules/6.12.1-test"],
+    changes: [
+      { path: modules },
+      { path: `${modules}/vmlinuz`, content: content("old") },
+      { path: `${modules}/initramfs.img`, content: content("older") },
+    ],
+  });
+}

@@ -2,6 +2,7 @@ import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, sign
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FoundSignature } from "../../src/core/trust/judge-image.ts";
+import { type EnvelopeKind, envelopeBody, type LogOptions, logEntryOf, versionOf } from "./transparency-log.ts";
 
 /** A key as a signer has it, and as a policy names it. */
 export interface SigningKey {
@@ -111,13 +112,20 @@ export function signStatement(digest: string, more: object = {}): Buffer {
   );
 }
 
+/** How the envelope of a bundle is logged. */
+export interface BundleLogOptions extends LogOptions {
+  readonly kind?: EnvelopeKind | "hashedrekord";
+  /** What of the entry's spec is replaced. */
+  readonly spec?: object;
+}
+
 /** A bundle as cosign 3 writes it, with anything of it replaced. */
 export function bundle(
   key: SigningKey,
   statement: Uint8Array,
   more: {
     readonly material?: object;
-    readonly logged?: PromiseOptions;
+    readonly logged?: BundleLogOptions;
     readonly top?: object;
     readonly envelope?: object;
   } = {},
@@ -125,16 +133,8 @@ export function bundle(
   const type = "application/vnd.in-toto+json";
   const signed = Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${statement.length} `), statement]);
   const signature = signWith(key, signed);
-  const made = more.logged && promise(logEntry(signed, signature, key.pem), more.logged);
-  const tlogEntries = made && [
-    {
-      logIndex: `${made.payload.logIndex}`,
-      logId: { keyId: Buffer.from(made.payload.logID, "hex").toString("base64") },
-      integratedTime: `${made.payload.integratedTime}`,
-      inclusionPromise: { signedEntryTimestamp: made.signature },
-      canonicalizedBody: made.payload.body,
-    },
-  ];
+  const { logged } = more;
+  const tlogEntries = logged && [envelopeEntry(logged, { statement, type, signed, signature, pem: key.pem })];
   const document = {
     mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
     verificationMaterial: { publicKey: { hint: "x" }, ...(tlogEntries && { tlogEntries }), ...more.material },
@@ -147,6 +147,25 @@ export function bundle(
     ...more.top,
   };
   return { kind: "bundle", bytes: Buffer.from(JSON.stringify(document)) };
+}
+
+function envelopeEntry(
+  { kind = "dsse", spec, ...options }: BundleLogOptions,
+  made: {
+    readonly statement: Uint8Array;
+    readonly type: string;
+    readonly signed: Uint8Array;
+    readonly signature: Uint8Array;
+    readonly pem: string;
+  },
+): object {
+  const { statement: payload, type: payloadType, signed, signature, pem } = made;
+  if (kind === "hashedrekord") {
+    const body = Buffer.from(JSON.stringify({ ...logEntry(signed, signature, pem), ...spec }));
+    return logEntryOf(body, { kind, version: "0.0.1" }, options);
+  }
+  const body = envelopeBody(kind, { payload, payloadType, signature, pem }, spec);
+  return logEntryOf(body, { kind, version: versionOf[kind] }, options);
 }
 
 /** DER of a certificate in PEM, in base64. */

@@ -28,6 +28,7 @@ export function originOf(digit: string): Origin {
     manifestDigest: manifestOf(digit),
     bootDigest: digit.repeat(64),
     verifiedBy: [],
+    sealedBy: [],
   };
 }
 

@@ -68,7 +68,7 @@ async function copy(destination: string, format: LayerFormat | undefined, login 
     source: { environment },
     destination: parseImageReference(destination),
     destinationOptions: { environment, tlsVerify: false, ...(login && { credentials: registryUser }) },
-    ...{ format, level: undefined },
+    ...{ format, level: undefined, removeSignatures: false },
   });
 }
 

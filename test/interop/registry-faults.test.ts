@@ -202,7 +202,10 @@ describe.skipIf(!canRun)("a pull through a proxy with faults (needs docker-regis
     for (let at = 0; at < requests; at++) {
       const linux = await machine();
       const outcome = await disturbed(linux, { fault, at, lasts: "once" });
-      expect(outcome.code, `at request ${at}`).toMatch(expected);
+      // Who refuses to say what refers to the image, by a list or by the tag in its place, has nothing that does.
+      const isList = /\/referrers\/|\/manifests\/sha256-/.test(proxy.paths[at] ?? "");
+      const isRefused = fault.kind === "status" && fault.status < 429;
+      expect(outcome.code, `at request ${at}`).toMatch(isList && isRefused ? /^done$/ : expected);
       const here = bytesHere(linux, v1);
       const rest = await nextRun(linux);
       // A pull that ended well, or clearly, leaves only the rest to do; what came changed is found out, and comes anew.

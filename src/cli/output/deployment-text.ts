@@ -114,5 +114,7 @@ export function bootCompleteText(result: BootCompleteResult): string {
   const failed = result.quarantined
     .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})\n`)
     .join("");
-  return `${entry} ${state}\n${failed}`;
+  const { loader } = result;
+  const updated = loader === null ? "" : `Boot loader: ${printable(loader.from)} replaced by ${printable(loader.to)}\n`;
+  return `${entry} ${state}\n${failed}${updated}`;
 }

@@ -2,6 +2,7 @@ import type { InspectedImage } from "../../operations/inspect-image.ts";
 import type { ListedImage } from "../../operations/list-images.ts";
 import type { MountImageResult } from "../../operations/mount-image.ts";
 import type { PullResult } from "../../operations/pull.ts";
+import type { UntaggedImage } from "../../operations/untag-image.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields, formatTable } from "./table.ts";
 import { formatBytes, formatCount, shortDigest } from "./units.ts";
@@ -38,6 +39,11 @@ export function imagesText(images: readonly ListedImage[]): string {
     problem === null ? [] : [`Problem: ${printable(tag)}: ${printable(problem)}\n`],
   );
   return formatTable(columns, images.map(imageRow)) + problems.join("");
+}
+
+/** The tags that are gone, a line each. */
+export function untaggedText(images: readonly UntaggedImage[]): string {
+  return images.map(({ tag, manifestDigest }) => `Untagged ${printable(tag)} (${manifestDigest})\n`).join("");
 }
 
 function imageRow(image: ListedImage): readonly string[] {

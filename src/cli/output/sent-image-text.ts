@@ -12,5 +12,11 @@ export function sentImageText(result: SentImage): string {
     ["Digest", result.manifestDigest],
     ["Layers", `${result.layers.length} (${formats}), ${known} already there`],
     ["Sent", formatBytes(result.sentBytes)],
+    ["Beside it", companionsText(result.companions)],
   ]);
+}
+
+function companionsText({ copied, leftBehind }: SentImage["companions"]): string | undefined {
+  if (leftBehind > 0) return `${leftBehind} signatures and artifacts were left behind`;
+  return copied === 0 ? undefined : `${copied} signatures and artifacts copied`;
 }

@@ -24,6 +24,7 @@ function deploymentText(result: StatusResult, deployment: DeploymentStatus, deta
     ["Image", shown(deployment.imageReference)],
     ["Digest", shown(deployment.manifestDigest)],
     ["Signed by", deployment.verifiedBy.map(printable).join(", ") || undefined],
+    ["Sealed by", deployment.sealedBy.map(printable).join(", ") || undefined],
     ["Root image", `${id(deployment.rootImage)}${verityWords(deployment)}`],
     ["Boot digest", detail.verbose ? shown(deployment.bootDigest) : undefined],
     ["Boot entry", entriesText(deployment.bootEntries, isStaged)],

@@ -2,7 +2,7 @@ import type { CheckUpgradeResult } from "../../operations/check-upgrade.ts";
 import type { UpgradeResult } from "../../operations/upgrade.ts";
 import { switchText, switchValue } from "./deployment-text.ts";
 import { printable } from "./plain-text.ts";
-import { downloadWords, newFilesWords } from "./plan-text.ts";
+import { type DetailOptions, planDetails, planFields } from "./plan-text.ts";
 import { formatFields } from "./table.ts";
 import { formatBytes, formatCount } from "./units.ts";
 
@@ -23,7 +23,7 @@ export function upgradeValue(result: UpgradeResult): unknown {
 }
 
 /** What `upgrade --check` found. */
-export function checkUpgradeText(result: CheckUpgradeResult): string {
+export function checkUpgradeText(result: CheckUpgradeResult, options: DetailOptions = {}): string {
   const image = printable(result.image);
   const words: Readonly<Record<CheckUpgradeResult["kind"], string>> = {
     "up-to-date": `Nothing new: ${image} boots next already`,
@@ -35,10 +35,10 @@ export function checkUpgradeText(result: CheckUpgradeResult): string {
   const fields = formatFields([
     ["Version", result.version === null ? undefined : printable(result.version)],
     ["Digest", result.manifestDigest],
-    ["To fetch", result.kind === "available" ? layers : undefined],
-    ["Download", result.transfer === null ? undefined : downloadWords(result.transfer)],
-    ["New files", result.transfer === null ? undefined : newFilesWords(result.transfer)],
+    ["New layers", result.kind === "available" ? layers : undefined],
+    ...(result.plan === null ? [] : planFields(result.plan)),
     ["Quarantine", result.reason === null ? undefined : printable(result.reason)],
   ]);
-  return `${words[result.kind]}\n${fields.replace(/^/gm, "  ").trimEnd()}\n`;
+  const details = result.plan === null ? "" : planDetails(result.plan, options);
+  return `${words[result.kind]}\n${fields.replace(/^/gm, "  ").trimEnd()}\n${details}`;
 }

@@ -59,10 +59,17 @@ describe("upgrade", () => {
     });
     replaceLayout(linux, { latest: v2 });
     expect(await ok("upgrade", "--check")).toMatch(
-      /^There is an upgrade of oci:\/layout:latest\n {2}Version: {3}v2\n {2}Digest: {4}sha256:[0-9a-f]+\n {2}To fetch: {2}1 layer \(\d+ B\)\n {2}Download: {2}\d+ B\n {2}New files: unknown before they are here: 1 layer without a table of contents\n$/,
+      /^There is an upgrade of oci:\/layout:latest\n {2}Version: {6}v2\n {2}Digest: {7}sha256:[0-9a-f]+\n {2}New layers: {3}1 layer \(\d+ B\)\n {2}In place of: {2}oci:\/layout:latest\n {2}Download: {5}\d+ B\n {2}New files: {4}unknown before they are here: 1 layer without a table of contents\n/,
     );
     expect(await json("upgrade-check", "upgrade", "--check")).toMatchObject({ kind: "available" });
+    expect(await json("switch-dry-run", "switch", "--dry-run", layoutReference("latest"))).toMatchObject({
+      kind: "deploy",
+    });
+    expect(await ok("switch", "-n", layoutReference("latest"))).toMatch(/^It would boot next\n {2}Image: /);
     await ok("upgrade");
+    expect(await json("switch-dry-run", "switch", "-n", layoutReference("latest"))).toMatchObject({
+      kind: "kept-staged",
+    });
     expect(await run("upgrade", "--check")).toMatchObject({
       status: 77,
       out: expect.stringContaining("is staged already"),

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -105,6 +105,7 @@ describe("a repo's life", () => {
     expect(await json("pull", "pull", "--bootable", "--repo", repo, layout("v2"))).toMatchObject({
       layers: [{ known: true }, { known: false }],
       repaired: [],
+      sealedBy: [],
     });
     expect(await json("pull", "pull", "--repo", repo, layout("v1"))).toMatchObject({ addedObjects: 0, addedBytes: 0 });
   });
@@ -220,6 +221,23 @@ describe("looking into an image", () => {
     });
   });
 
+  test("image explain: what an image gives, from the repo or its source, and where a dump differs", async () => {
+    expect(await json("image-explain", ...image("explain", layout("v1")))).toMatchObject({
+      promises: [],
+      expected: null,
+    });
+    expect(await ok(...image("explain", "--from-source", layout("v2")))).toMatch(
+      /\nNothing is promised of this image\n$/,
+    );
+    const dump = join(scratch, "expected.dump");
+    writeFileSync(dump, (await ok(...image("dump", layout("v2")))).replace(" 100644 1 0 0 ", " 100644 1 7 0 "));
+    const words = image("explain", "--expected", dump, layout("v2"));
+    expect(await json("image-explain", ...words)).toMatchObject({ expected: { differences: 1 } });
+    expect(await ok(...words)).toMatch(/First difference: \/\S+ \(owner\)\n {2}- .* 7 0 .*\n {2}\+ /);
+    expect(await run(...image("explain", "//"))).toMatchObject({ status: 3, out: "" });
+    expect(await run(...image("explain", "--from-source", "//"))).toMatchObject({ status: 2, out: "" });
+  });
+
   test("image mount: an image that is not in the repo is told with those that are", async () => {
     const { status, err } = await run(...image("mount", "nope", scratch));
     expect([status, err]).toEqual([
@@ -300,6 +318,23 @@ describe("a sysroot's life", () => {
       deployments: [{ roles: ["default"] }, { roles: ["rollback"] }],
       problems: [],
     });
+  });
+
+  test("image untag: the name goes, the one that keeps a deployment stays", async () => {
+    const own = `${sysroot}/composefs`;
+    expect(await json("pull", "pull", "--repo", own, layout("v1"))).toMatchObject({ tag: layout("v1") });
+    expect(await json("image-untag", "image", "untag", "--repo", own, layout("v1"))).toMatchObject([
+      { tag: layout("v1") },
+    ]);
+    await ok("pull", "--repo", own, layout("v1"));
+    expect(await ok("image", "untag", "--repo", own, layout("v1"))).toMatch(
+      /^Untagged oci:.*:v1 \(sha256:[0-9a-f]+\)\n$/,
+    );
+    const [kept] = JSON.parse(await ok("images", "--json", "--repo", own));
+    expect(kept.tag).toMatch(/^localhost\/bootc-sha256:/);
+    expect(await run("image", "untag", "--repo", own, kept.tag)).toMatchObject({ status: 2, out: "" });
+    expect(await json("repo-gc", "repo", "gc", "--repo", own)).toMatchObject({ dryRun: false });
+    expect(await ok("repo", "fsck", "--repo", own)).toContain("all is well");
   });
 
   test("status: a directory that is no sysroot is told in one line", async () => {

@@ -122,6 +122,7 @@ describe("findLogin: programs that keep credentials", () => {
     "docker-credential-empty": { status: 1, text: "credentials not found in native keychain\n" },
     "docker-credential-locked": { status: 1, text: "the key\nring is\u001b[1m locked" },
     "docker-credential-silent": { status: 3, text: "" },
+    "docker-credential-stopped": { status: 143, text: "" },
     "docker-credential-odd": { status: 0, text: "s3cret" },
     "docker-credential-blank": { status: 0, text: '{"Username":"ann","Secret":""}' },
     "docker-credential-nobody": { status: 0, text: '{"Username":"","Secret":"s3cret"}' },
@@ -185,6 +186,7 @@ describe("findLogin: programs that keep credentials", () => {
   test.each([
     ["locked", "unauthorized", "docker-credential-locked: the key ring is [1m locked"],
     ["silent", "unauthorized", "docker-credential-silent: it ended with status 3"],
+    ["stopped", "interrupted", "docker-credential-stopped: it was stopped"],
     ["odd", "bad-format", "it is not JSON"],
     ["gone", "not-found", "Cannot run docker-credential-gone: there is no such program"],
     ["../evil", "bad-format", "it is no helper's name"],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
 import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
-import { findInLookaside, type ReadAddress } from "../../../src/image-source/lookaside.ts";
+import { addToLookaside, findInLookaside, type ReadAddress } from "../../../src/image-source/lookaside.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const digest = parseManifestDigest(`sha256:${"a".repeat(64)}`);
@@ -48,5 +48,38 @@ describe("findInLookaside", () => {
     expect(await findInLookaside(files, "file:///s", { name, digest, read })).toEqual([
       { kind: "simple-signing", message: Uint8Array.of(7) },
     ]);
+  });
+});
+
+describe("addToLookaside", () => {
+  const message = (byte: number) => Uint8Array.of(byte);
+  const namesIn = ({ files }: FakeLinux) => files.readDirectory(fromText(`/new/place/${folder}`));
+
+  test("makes the store, and puts new signatures behind those that are there", async () => {
+    const linux = new FakeLinux();
+    const add = (...messages: readonly Uint8Array[]) =>
+      addToLookaside(linux.files, "file:///new/place", { name, digest, messages });
+    add(message(1));
+    add(message(1), message(2), message(3));
+    add(message(2));
+    const read: ReadAddress = () => Promise.reject(new Error("no web"));
+    const found = await findInLookaside(linux.files, "file:///new/place", { name, digest, read });
+    expect(found).toEqual([1, 2, 3].map((byte) => ({ kind: "simple-signing", message: message(byte) })));
+    expect(namesIn(linux)).toEqual(["signature-1", "signature-2", "signature-3"]);
+  });
+
+  test("takes no half-written one for a signature, and leaves none", () => {
+    const linux = new FakeLinux();
+    const add = () => addToLookaside(linux.files, "file:///new/place", { name, digest, messages: [message(1)] });
+    add();
+    linux.files.unlink(fromText(`/new/place/${folder}/signature-1`));
+    linux.files.writeNewFile(fromText(`/new/place/${folder}/signature-1.new`), message(9), 0o644);
+    add();
+    expect(namesIn(linux)).toEqual(["signature-1"]);
+  });
+
+  test.each(["https://signatures.example", "nowhere"])("cannot write to %s", (base) => {
+    const add = () => addToLookaside(new FakeLinux().files, base, { name, digest, messages: [message(1)] });
+    expect(add).toThrow(expect.objectContaining({ code: "unsupported" }));
   });
 });

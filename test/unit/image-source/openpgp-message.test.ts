@@ -63,6 +63,13 @@ describe("openPgpMessages", () => {
     expect(() => open(["BADSIG AAAA eve"], { status: 1 })).toThrow(/does not fit/);
   });
 
+  test("a gpgv that was stopped said nothing of the signature", () => {
+    const code = "interrupted";
+    for (const status of [130, 143]) {
+      expect(() => open(["BADSIG AAAA eve"], { status })).toThrow(expect.objectContaining({ code }));
+    }
+  });
+
   test("asks nobody about what is no binary message", () => {
     expect(() => open(good, { input: Buffer.from("-----BEGIN PGP MESSAGE-----") })).toThrow(/in binary form/);
     expect(() => open(good, { input: Uint8Array.of() })).toThrow(/in binary form/);

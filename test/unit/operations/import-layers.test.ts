@@ -201,7 +201,7 @@ test("importLayers: a layer whose fetch failed before its turn is told as that f
   const [largest, other] = [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
   assert(largest !== undefined && other !== undefined, "the image has two layers");
   const source: ImageSource = {
-    ...{ describe: () => "slow", reference: () => reference, registry: () => undefined },
+    ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
@@ -230,7 +230,7 @@ test("importLayers: what goes wrong meanwhile is the import's own error", async 
   const layout = openImageSource(reference, linux, { environment: { variables: {}, userId: 0 } });
   const { layers } = await layout.resolve(linuxAmd64);
   const source: ImageSource = {
-    ...{ describe: () => "slow", reference: () => reference, registry: () => undefined },
+    ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),

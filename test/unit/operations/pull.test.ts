@@ -64,7 +64,7 @@ describe("pull from a layout", () => {
       manifestDigest: v1.manifestDigest,
       configDigest: v1.configDigest,
       layers: v1.layers.map(({ digest, diffId, blob }) => ({ digest, diffId, sizeBytes: blob.length, known: false })),
-      repaired: [],
+      ...{ repaired: [], sealedBy: [] },
     });
     expect(pulled.addedObjects).toBe(objectsInRepo(linux).length);
     expect(tagsOf(linux)).toEqual([{ tag: layoutReference("v1"), manifest: v1.manifestDigest }]);

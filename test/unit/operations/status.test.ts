@@ -38,6 +38,7 @@ describe("status", () => {
     const before = describeFiles(linux.files, sysrootPath);
     const { deployments, ...rest } = await read();
     expect(rest).toEqual({
+      schemaVersion: 1,
       sysroot: "/target",
       bootloader: "none",
       countsTries: false,
@@ -60,13 +61,27 @@ describe("status", () => {
       version: "v3",
       imageReference: layoutReference("v3"),
       manifestDigest: images.v3.manifestDigest,
+      layers: images.v3.layers.map(({ digest, diffId }) => ({ digest, diffId })),
       bootDigest: expect.stringMatching(/^[0-9a-f]{64}$/),
       verifiedBy: [],
+      sealedBy: [],
       verity: "required",
       bootEntries: [{ name: "osdeploy-000003.conf", triesLeft: null, triesDone: null, booted: false }],
       quarantineReason: null,
     });
     expect(describeFiles(linux.files, sysrootPath)).toEqual(before);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("leaves out layers that the repo lost, and tells of none where it cannot say", async () => {
+    await switchTo(linux, "v1");
+    const [lost, other] = images.v1.layers;
+    linux.files.unlink(fromText(`/target/composefs/streams/oci-layer-${lost?.diffId}`));
+    expect((await read()).deployments[0]?.layers).toEqual([{ digest: other?.digest, diffId: other?.diffId }]);
+    linux.files.unlink(fromText(`/target/composefs/streams/oci-manifest-${images.v1.manifestDigest}`));
+    expect((await read()).deployments[0]?.layers).toBeNull();
+    removeTree(linux.files, fromText("/target/composefs"));
+    expect((await read()).deployments[0]?.layers).toBeNull();
     expect(linux.openPaths).toEqual([]);
   });
 

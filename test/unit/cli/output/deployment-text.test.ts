@@ -25,6 +25,7 @@ describe("switchText", () => {
       addedObjects: 1,
       addedBytes: 1000,
       repaired: [],
+      sealedBy: [],
     },
   };
 

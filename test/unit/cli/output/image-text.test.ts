@@ -27,7 +27,7 @@ test("pullText: objects that were mended are told", () => {
   const pulled = {
     ...{ image: "docker://os:1", tag: "os:1", manifestDigest: parseManifestDigest(digest) },
     ...{ configDigest: parseConfigDigest(digest), rawImage: rootImage, bootImage: rootImage },
-    ...{ layers: [], addedObjects: 0, addedBytes: 0, repaired: [rootImage] },
+    ...{ layers: [], addedObjects: 0, addedBytes: 0, repaired: [rootImage], sealedBy: [] },
   };
   expect(pullText(pulled)).toContain(`Boot image: ${rootImage}\n`);
   expect(pullText(pulled)).toContain("Mended:     1 damaged object\n");

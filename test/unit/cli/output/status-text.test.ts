@@ -4,6 +4,7 @@ import type { DeploymentStatus, StatusResult } from "../../../../src/operations/
 import { manifestOf, recordOf, rootImageOf } from "../../../builders/sysroot-states.ts";
 
 const atRest: StatusResult = {
+  schemaVersion: 1,
   sysroot: "/s",
   bootloader: "systemd-boot",
   countsTries: true,
@@ -23,8 +24,10 @@ const deployment: DeploymentStatus = {
   version: "v1",
   imageReference: "docker://quay.io/os:1",
   manifestDigest: manifestOf("a"),
+  layers: null,
   bootDigest: "b".repeat(64),
   verifiedBy: [],
+  sealedBy: [],
   verity: "required",
   bootEntries: [{ name: "osdeploy-000001.conf", triesLeft: null, triesDone: null, booted: true }],
   quarantineReason: null,
@@ -46,6 +49,7 @@ describe("statusText", () => {
       manifestDigest: null,
       bootDigest: null,
       verifiedBy: [],
+      sealedBy: [],
       verity: null,
     };
     const deployments = [{ ...deployment, ...lost, bootEntries: [] }];
