@@ -32,12 +32,7 @@ export async function findInLookaside(
   for (let number = 1; ; number++) {
     const bytes = await readOne(`${folder}/signature-${number}`);
     if (bytes === undefined) return found;
-    if (number > signatureLimit) {
-      throw new OsdeployError(
-        "limit-exceeded",
-        `Cannot read signatures from ${base}: there are over ${signatureLimit}`,
-      );
-    }
+    if (number > signatureLimit) throw tooMany(`read signatures from ${base}`);
     found.push({ kind: "simple-signing", message: bytes });
   }
 
@@ -54,7 +49,8 @@ export async function findInLookaside(
  * Puts signatures into a lookaside store on this machine, behind those that are there; one that is there already stays as it
  * is.
  *
- * @throws OsdeployError `unsupported` for a store that is not on this machine: the web can only be read.
+ * @throws OsdeployError `unsupported` for a store that is not on this machine: the web can only be read. `limit-exceeded`
+ * where there would be more than anybody reads; nothing is written then.
  */
 export function addToLookaside(
   files: LinuxFiles,
@@ -71,17 +67,18 @@ export function addToLookaside(
     });
   }
   const folder = `${pathOf(base, new URL(base).pathname)}/${work.name.repository}@${work.digest.replace(":", "=")}`;
-  makeDirectories(files, folder);
   const pathOfNumber = (number: number) => fromText(`${folder}/signature-${number}`);
   const known = new Set<string>();
   let number = 1;
-  for (; ; number++) {
+  for (; number <= signatureLimit; number++) {
     const bytes = readConfiguration(files, pathOfNumber(number));
     if (bytes === undefined) break;
     known.add(sha256Of(bytes));
   }
-  for (const message of work.messages) {
-    if (known.has(sha256Of(message))) continue;
+  const missing = work.messages.filter((message) => !known.has(sha256Of(message)));
+  if (number - 1 + missing.length > signatureLimit) throw tooMany(`add signatures to ${base}`);
+  makeDirectories(files, folder);
+  for (const message of missing) {
     const path = pathOfNumber(number++);
     // A reader takes whatever has the name.
     const unfinished = fromText(`${toText(path)}.new`);
@@ -105,6 +102,11 @@ function pathOf(base: string, pathname: string): string {
   } catch {
     throw unusable(base);
   }
+}
+
+/** Nobody reads an image that has more, so that one too many would make all of them worthless. */
+function tooMany(action: string): OsdeployError {
+  return new OsdeployError("limit-exceeded", `Cannot ${action}: there are over ${signatureLimit}`);
 }
 
 function unusable(base: string): OsdeployError {

@@ -2,7 +2,7 @@ import { type ManifestDigest, parseManifestDigest } from "../core/digest/oci-dig
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import { type Descriptor, parseDescriptor } from "../core/oci/descriptor.ts";
 import { parseDocument } from "../core/oci/json.ts";
-import { arrayOf, optional, optionalText } from "../core/oci/json-place.ts";
+import { arrayOf, type JsonPlace, optional, optionalText } from "../core/oci/json-place.ts";
 import type { ResolvedDocument, ResolvedRegistry } from "./image-source.ts";
 
 /** Something that refers to an image, as an index lists it. */
@@ -38,14 +38,19 @@ export function referrersTag(digest: ManifestDigest): string {
   return digest.replace(":", "-");
 }
 
-/** Artifacts of one kind beside one image. */
+/** Artifacts of one kind about one image. */
 const artifactLimit = 16;
 
+/** Of all that refers to an image, so many are asked what they are: as many as it may have signatures. */
+const candidateLimit = 128;
+
 /**
- * What is of `artifactType` among what refers to an image, or may be: descriptors of old tools do not tell. A registry
- * that gives no list to us has none for us: nobody who wants to hide one would refuse where "there is none" does as well.
+ * What of `artifactType` refers to an image. Descriptors of old tools do not tell the type, so those documents are asked
+ * themselves; what else stands in the list, and whether it can be read, is no business of ours. A registry that gives no
+ * list to us has none for us: nobody who wants to hide one would refuse where "there is none" does as well.
  *
- * @throws OsdeployError `network` and what else says that the next time may be another; `limit-exceeded`.
+ * @throws OsdeployError `network` and what else says that the next time may be another; `bad-format` for an artifact that
+ * the list calls one of this type and that cannot be read; `limit-exceeded`.
  */
 export async function findArtifacts(
   registry: ResolvedRegistry,
@@ -54,18 +59,50 @@ export async function findArtifacts(
 ): Promise<readonly ResolvedDocument<ManifestDigest>[]> {
   const listed = await listReferrersIfTold(registry, digest);
   const wanted = listed.filter((each) => [undefined, emptyConfigType, artifactType].includes(each.artifactType));
-  if (wanted.length > artifactLimit) {
-    throw new OsdeployError("limit-exceeded", `Cannot read what refers to ${digest}: there are ${wanted.length} of it`);
-  }
+  const called = new Set(wanted.flatMap((each) => (each.artifactType === artifactType ? [each.digest] : [])));
+  const candidates = new Set(wanted.map((each) => each.digest));
+  if (candidates.size > candidateLimit) throw tooMany(digest, candidates.size);
   const found: ResolvedDocument<ManifestDigest>[] = [];
-  for (const each of wanted) {
-    const manifest = await registry.readManifest(each.digest);
-    if (manifest !== undefined) found.push(manifest);
+  for (const each of candidates) {
+    const artifact = await readArtifact(registry, each, { digest, artifactType, isCalledSo: called.has(each) });
+    if (artifact !== undefined) found.push(artifact);
+    if (found.length > artifactLimit) throw tooMany(digest, found.length);
   }
   return found;
 }
 
-/** The same where a registry that refuses the question counts as one that lists nothing. */
+function tooMany(digest: ManifestDigest, count: number): OsdeployError {
+  return new OsdeployError("limit-exceeded", `Cannot read what refers to ${digest}: there are ${count} of it`);
+}
+
+/** Undefined for what is gone, of another type or about another image; and for what is unreadable, unless it is called so. */
+async function readArtifact(
+  registry: ResolvedRegistry,
+  name: ManifestDigest,
+  wanted: { readonly digest: ManifestDigest; readonly artifactType: string; readonly isCalledSo: boolean },
+): Promise<ResolvedDocument<ManifestDigest> | undefined> {
+  try {
+    const manifest = await registry.readManifest(name);
+    if (manifest === undefined) return undefined;
+    const place = parseDocument(manifest.bytes, `manifest ${name}`);
+    const isOfType = optionalText(place, "artifactType") === wanted.artifactType;
+    return isOfType && isAbout(place, wanted.digest) ? manifest : undefined;
+  } catch (error) {
+    const isUnreadable = error instanceof OsdeployError && unreadable.has(error.code);
+    if (isUnreadable && !wanted.isCalledSo) return undefined;
+    throw error;
+  }
+}
+
+const unreadable: ReadonlySet<ErrorCode> = new Set(["bad-format", "unsupported", "limit-exceeded"]);
+
+/** Whether a manifest says that it refers to `subject`: lists are the registry's to write, and may name any other. */
+export function isAbout(manifest: JsonPlace, subject: ManifestDigest): boolean {
+  const about = optional(manifest, "subject");
+  return about !== undefined && optionalText(about, "digest") === subject;
+}
+
+/** The same as {@link listReferrers} where a registry that refuses the question counts as one that lists nothing. */
 export async function listReferrersIfTold(
   registry: ResolvedRegistry,
   digest: ManifestDigest,
@@ -73,9 +110,14 @@ export async function listReferrersIfTold(
   try {
     return await listReferrers(registry, digest);
   } catch (error) {
-    if (error instanceof OsdeployError && (refusals.has(error.code) || isRefusal(error))) return [];
+    if (isRefusedList(error)) return [];
     throw error;
   }
+}
+
+/** Whether a list failed because the registry has none for us, and the next time will not be another. */
+export function isRefusedList(error: unknown): error is OsdeployError {
+  return error instanceof OsdeployError && (refusals.has(error.code) || isRefusal(error));
 }
 
 /** Pages for people, and lists behind a login. */

@@ -2,11 +2,11 @@ import { type ManifestDigest, parseLayerDigest } from "../core/digest/oci-digest
 import { OsdeployError } from "../core/errors.ts";
 import { type Descriptor, parseDescriptor } from "../core/oci/descriptor.ts";
 import { parseDocument } from "../core/oci/json.ts";
-import { arrayOf, type JsonPlace, member, optional, optionalText } from "../core/oci/json-place.ts";
+import { arrayOf, type JsonPlace, member } from "../core/oci/json-place.ts";
 import type { FoundSignature } from "../core/trust/judge-image.ts";
 import { bundleMediaTypes } from "../core/trust/sigstore-bundle.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
-import { listReferrers, referrersTag } from "./referrers.ts";
+import { isAbout, listReferrers, referrersTag } from "./referrers.ts";
 
 /** What podman accepts of one image. */
 const signatureLimit = 128;
@@ -94,8 +94,7 @@ async function bundlesOf(
   const manifest = await budget.registry.readManifest(digest);
   if (manifest === undefined) return [];
   const place = parseDocument(manifest.bytes, `manifest ${digest}`);
-  const about = optional(place, "subject");
-  if (about === undefined || optionalText(about, "digest") !== subject) return [];
+  if (!isAbout(place, subject)) return [];
   const found: FoundSignature[] = [];
   for (const layer of bundleLayers(place)) {
     found.push({ kind: "bundle", bytes: await budget.read(layer) });

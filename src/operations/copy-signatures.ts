@@ -6,7 +6,7 @@ import type { ImageSource, ResolvedImage, ResolvedRegistry } from "../image-sour
 import { addToLookaside, findInLookaside } from "../image-source/lookaside.ts";
 import { type SourceOptions, trustOptions } from "../image-source/open-image-source.ts";
 import { type SignaturePlaces, signaturePlaces } from "../image-source/signature-places.ts";
-import { type Companion, copyCompanions, findCompanions, isSignature } from "./image-companions.ts";
+import { copyCompanions, type FoundCompanions, findCompanions, isSignature } from "./image-companions.ts";
 import type { ImageToSend, SentCompanions } from "./send-image.ts";
 import type { System } from "./system.ts";
 
@@ -46,9 +46,8 @@ export async function companionsOf(
 }
 
 /** What belongs to an image: simple signatures, and what its registry keeps beside it. */
-interface Belongings {
+interface Belongings extends FoundCompanions {
   readonly simple: readonly Uint8Array[];
-  readonly companions: readonly Companion[];
 }
 
 async function find(
@@ -66,7 +65,7 @@ async function find(
   const simple = await findInLookaside(system.linux.files, places.lookaside, { name, digest, read });
   return {
     simple: simple.flatMap((each) => (each.kind === "simple-signing" ? [each.message] : [])),
-    companions: await findCompanions(registry, digest),
+    ...(await findCompanions(registry, digest, { mustTell: places.attachments })),
   };
 }
 
@@ -75,23 +74,29 @@ async function bring(
   { source, image, request, found }: CopiedImage & { readonly found: Belongings },
   { sent, destination }: { readonly sent: ManifestDigest; readonly destination: ImageDestination },
 ): Promise<SentCompanions> {
-  const { simple, companions } = found;
+  const { simple, companions, untold } = found;
   const count = simple.length + companions.length;
-  if (count === 0) return { copied: 0, leftBehind: 0 };
+  // How much it is, nobody knows.
+  const unknown = untold === undefined ? 0 : 1;
+  if (untold !== undefined) {
+    const message = `What else refers to ${image.manifest.digest} is left behind: ${untold.message}`;
+    system.progress({ kind: "warning", message });
+  }
+  if (count === 0) return { copied: 0, leftBehind: unknown };
   const to = destination.registry();
   const { digest } = image.manifest;
   const name = request.destination;
   if (to !== undefined && sent === digest && name.kind === "registry") {
     await copyCompanions(companions, source, { destination, to });
     if (simple.length > 0) writeSimple(system, { name, digest, messages: simple }, request.destinationOptions);
-    return { copied: count, leftBehind: 0 };
+    return { copied: count, leftBehind: unknown };
   }
   const signatures = simple.length + companions.filter(isSignature).length;
   const state =
     to === undefined ? "only registries keep them" : `they are about ${digest}, and the copy is another one`;
   const message = `Left behind ${signatures} signatures and ${count - signatures} other artifacts: ${state}`;
   system.progress({ kind: "warning", message });
-  return { copied: 0, leftBehind: count };
+  return { copied: 0, leftBehind: count + unknown };
 }
 
 function writeSimple(

@@ -9,7 +9,7 @@ import type { ResolvedImage } from "../image-source/image-source.ts";
 import type { Path } from "../linux/linux.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
 import { type ExplainedFile, explainFile } from "./explain-file.ts";
-import { type ExplainedPromise, explainPromise, rootImageOf } from "./explain-promise.ts";
+import { type ExplainedPromise, explainPromise, MadeDigests } from "./explain-promise.ts";
 import { findImage, type StoredImage } from "./find-image.ts";
 import { ImageTrees } from "./image-trees.ts";
 import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
@@ -118,7 +118,8 @@ function explain(
 ): ExplainImageResult {
   const { algorithm } = repo;
   const trees = new ImageTrees(repo, image);
-  const id = (tree: "raw" | "boot") => rootImageOf(trees, { tree, formatVersion: 1, algorithm }) ?? null;
+  const digests = new MadeDigests(image, trees);
+  const id = (tree: "raw" | "boot") => digests.rootImage({ tree, formatVersion: 1, algorithm }) ?? null;
   return {
     image: request.image,
     manifestDigest: image.manifestDigest,
@@ -126,7 +127,7 @@ function explain(
     rawImage: id("raw"),
     bootImage: id("boot"),
     bootRefusal: trees.bootRefusal ?? null,
-    promises: promises.map((promise) => explainPromise(promise, image, trees)),
+    promises: promises.map((promise) => explainPromise(promise, digests)),
     expected: request.expected === undefined ? null : explainFile(repo.files, request.expected, { trees, algorithm }),
   };
 }

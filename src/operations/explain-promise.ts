@@ -28,8 +28,37 @@ export interface ExplainedPromise {
   readonly tried: readonly TriedRootImage[];
 }
 
+/** Digests of what an image gives. Each is made once, however many promises ask for it: a root image takes seconds. */
+export class MadeDigests {
+  readonly #image: StoredImage;
+  readonly #trees: ImageTrees;
+  readonly #made = new Map<string, ObjectId | undefined>();
+
+  constructor(image: StoredImage, trees: ImageTrees) {
+    this.#image = image;
+    this.#trees = trees;
+  }
+
+  /** The id of a root image; undefined where the image has no such tree, or the format cannot hold it. */
+  rootImage(choice: RootImageChoice): ObjectId | undefined {
+    const { tree, formatVersion, algorithm } = choice;
+    return this.#once(`${tree} ${formatVersion} ${algorithm}`, () => rootImageOf(this.#trees, choice));
+  }
+
+  document(subject: "config" | "manifest", algorithm: VerityAlgorithm): ObjectId | undefined {
+    const { configBytes, manifestBytes } = this.#image;
+    const bytes = subject === "config" ? configBytes : manifestBytes;
+    return this.#once(`${subject} ${algorithm}`, () => verityDigest(algorithm, bytes));
+  }
+
+  #once(key: string, make: () => ObjectId | undefined): ObjectId | undefined {
+    if (!this.#made.has(key)) this.#made.set(key, make());
+    return this.#made.get(key);
+  }
+}
+
 /** Compares a promise with what the image gives, and where it does not hold looks for what it was computed from. */
-export function explainPromise(promise: PromisedDigest, image: StoredImage, trees: ImageTrees): ExplainedPromise {
+export function explainPromise(promise: PromisedDigest, digests: MadeDigests): ExplainedPromise {
   const { source, subject, digest: promised, algorithm, formatVersion = 1, blockBytes } = promise;
   const facts = { source, subject, promised };
   if (blockBytes !== 4096 || (formatVersion !== 0 && formatVersion !== 1)) {
@@ -37,19 +66,19 @@ export function explainPromise(promise: PromisedDigest, image: StoredImage, tree
   }
   const isRootImage = subject === "raw" || subject === "boot";
   const made = isRootImage
-    ? rootImageOf(trees, { tree: subject, formatVersion, algorithm })
-    : verityDigest(algorithm, subject === "config" ? image.configBytes : image.manifestBytes);
+    ? digests.rootImage({ tree: subject, formatVersion, algorithm })
+    : digests.document(subject, algorithm);
   if (made === promised) return { ...facts, made, verdict: "holds", tried: [] };
-  return { ...facts, made: made ?? null, verdict: "broken", tried: isRootImage ? tryAll(promise, trees) : [] };
+  return { ...facts, made: made ?? null, verdict: "broken", tried: isRootImage ? tryAll(promise, digests) : [] };
 }
 
 /** Trees, formats and algorithms; what somebody else computes is most likely one of these. */
-function tryAll({ digest: promised }: PromisedDigest, trees: ImageTrees): readonly TriedRootImage[] {
+function tryAll({ digest: promised }: PromisedDigest, digests: MadeDigests): readonly TriedRootImage[] {
   const algorithms = (["sha512", "sha256"] as const).filter((each) => promised.length === lengths[each]);
   return algorithms.flatMap((algorithm) =>
     (["boot", "raw", "merged"] as const).flatMap((tree) =>
       ([1, 0] as const).flatMap((formatVersion) => {
-        const digest = rootImageOf(trees, { tree, formatVersion, algorithm });
+        const digest = digests.rootImage({ tree, formatVersion, algorithm });
         return digest === undefined ? [] : [{ tree, formatVersion, algorithm, digest, matches: digest === promised }];
       }),
     ),
@@ -62,8 +91,7 @@ const lengths: Readonly<Record<VerityAlgorithm, number>> = { sha256: 64, sha512:
 /** Which root image of an image is meant. */
 type RootImageChoice = Pick<TriedRootImage, "tree" | "formatVersion" | "algorithm">;
 
-/** The id of a root image; undefined where the image has no such tree, or the format cannot hold it. */
-export function rootImageOf(trees: ImageTrees, choice: RootImageChoice): ObjectId | undefined {
+function rootImageOf(trees: ImageTrees, choice: RootImageChoice): ObjectId | undefined {
   const { tree: name, formatVersion: version, algorithm } = choice;
   const tree = trees.tree(name, algorithm);
   if (tree === undefined) return undefined;

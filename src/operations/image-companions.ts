@@ -7,7 +7,7 @@ import { arrayOf, entriesOf, type JsonPlace, member, optional } from "../core/oc
 import { ociIndexType } from "../core/oci/media-type.ts";
 import type { ImageDestination, WritableRegistry } from "../image-source/image-destination.ts";
 import type { ImageSource, ResolvedDocument, ResolvedRegistry } from "../image-source/image-source.ts";
-import { listReferrersIfTold, type Referrer, referrersTag } from "../image-source/referrers.ts";
+import { isAbout, isRefusedList, listReferrers, type Referrer, referrersTag } from "../image-source/referrers.ts";
 
 /** What a registry keeps beside an image: signatures, attestations, and what else is about exactly this manifest. */
 export interface Companion {
@@ -23,57 +23,120 @@ export interface Companion {
 /** Signatures, attestations and bills of materials, as cosign 2 tags them; skopeo and podman know the first. */
 const tagEndings = [".sig", ".att", ".sbom"];
 
-/** Of one image; nobody keeps more. */
+/** Of one image; nobody keeps more, and nobody reads more signatures. */
 const companionLimit = 128;
+/** Of their manifests together, which are all held until they are written. */
+const manifestsLimitBytes = 64 * 1024 * 1024;
+/** Of their blobs together: the largest are bills of materials. */
+const blobsLimitBytes = 1024 * 1024 * 1024;
 /** What refers to what refers to the image: the signature of an attestation is about that. */
 const depthLimit = 3;
 
+/** What was found beside an image. */
+export interface FoundCompanions {
+  readonly companions: readonly Companion[];
+  /** Why the registry did not tell all that refers to the image; undefined where it did. */
+  readonly untold: OsdeployError | undefined;
+}
+
 /**
- * What the registry that an image comes from keeps beside its manifest.
+ * What the registry that an image comes from keeps beside its manifest. With `mustTell`, a registry that refuses to list
+ * what refers to the image is an error.
  *
  * @throws OsdeployError as an `ImageSource` does; `limit-exceeded`.
  */
 export async function findCompanions(
   registry: ResolvedRegistry,
   digest: ManifestDigest,
-): Promise<readonly Companion[]> {
+  { mustTell }: { readonly mustTell: boolean },
+): Promise<FoundCompanions> {
+  const budget = new Budget(registry, digest);
   const found: Companion[] = [];
   for (const ending of tagEndings) {
     const tag = `${referrersTag(digest)}${ending}`;
-    const manifest = await registry.readManifest(tag);
-    const blobs = manifest && blobsOf(manifest);
-    if (manifest !== undefined && blobs !== undefined) found.push({ manifest, blobs, place: { kind: "tag", tag } });
+    const read = await budget.read(tag, 0);
+    if (read !== undefined) found.push({ ...read, place: { kind: "tag", tag } });
   }
+  const seen = new Set([digest]);
+  let untold: OsdeployError | undefined;
   let subjects: readonly ManifestDigest[] = [digest];
   for (let depth = 0; depth < depthLimit; depth++) {
-    const reached = await Promise.all(subjects.map((subject) => referrersOf(registry, subject)));
-    found.push(...reached.flat());
-    subjects = reached.flat().map(({ manifest }) => manifest.digest);
-    if (found.length > companionLimit) {
-      throw new OsdeployError(
-        "limit-exceeded",
-        `Cannot copy what belongs to ${digest}: it is more than ${companionLimit}`,
-      );
+    const reached: ManifestDigest[] = [];
+    for (const subject of subjects) {
+      const { list, refusal } = await listOf(registry, subject, mustTell);
+      untold ??= refusal;
+      for (const listed of list) {
+        if (seen.has(listed.digest)) continue;
+        seen.add(listed.digest);
+        const read = await budget.read(listed.digest, listed.sizeBytes);
+        // The registry writes its lists, and may name there what is about any other image.
+        if (read === undefined || !isAbout(read.document, subject)) continue;
+        found.push({ ...read, place: { kind: "referrer", subject, listed } });
+        reached.push(listed.digest);
+      }
     }
+    subjects = reached;
   }
-  return found;
+  return { companions: found, untold };
 }
 
-async function referrersOf(registry: ResolvedRegistry, subject: ManifestDigest): Promise<readonly Companion[]> {
-  const found: Companion[] = [];
-  for (const listed of (await listReferrersIfTold(registry, subject)).slice(0, companionLimit + 1)) {
-    const manifest = await registry.readManifest(listed.digest);
-    const blobs = manifest && blobsOf(manifest);
-    if (manifest === undefined || blobs === undefined) continue;
-    found.push({ manifest, blobs, place: { kind: "referrer", subject, listed } });
+async function listOf(
+  registry: ResolvedRegistry,
+  subject: ManifestDigest,
+  mustTell: boolean,
+): Promise<{ readonly list: readonly Referrer[]; readonly refusal?: OsdeployError }> {
+  try {
+    return { list: await listReferrers(registry, subject) };
+  } catch (error) {
+    if (mustTell || !isRefusedList(error)) throw error;
+    return { list: [], refusal: error };
   }
-  return found;
 }
 
-/** Undefined for what is no manifest with a config and layers: it is not known what would belong to it. */
-function blobsOf({ bytes, digest }: ResolvedDocument<ManifestDigest>): readonly Descriptor[] | undefined {
-  const place = parseDocument(bytes, `manifest ${digest}`);
-  const [config, layers] = [optional(place, "config"), optional(place, "layers")];
+/** Counts what a registry makes us hold and send. It chooses all of the sizes. */
+class Budget {
+  readonly #registry: ResolvedRegistry;
+  readonly #image: ManifestDigest;
+  #count = 0;
+  #manifestBytes = 0;
+  #blobBytes = 0;
+
+  constructor(registry: ResolvedRegistry, image: ManifestDigest) {
+    this.#registry = registry;
+    this.#image = image;
+  }
+
+  /** One more manifest, and its blobs; undefined where there is none, or it is not known what would belong to it. */
+  async read(
+    name: string,
+    toldBytes: number,
+  ): Promise<(Pick<Companion, "manifest" | "blobs"> & { readonly document: JsonPlace }) | undefined> {
+    this.#count++;
+    this.#charge(toldBytes, 0);
+    const manifest = await this.#registry.readManifest(name);
+    if (manifest === undefined) return undefined;
+    const document = parseDocument(manifest.bytes, `manifest ${manifest.digest}`);
+    const blobs = blobsOf(document);
+    const blobBytes = (blobs ?? []).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    this.#charge(Math.max(manifest.bytes.length - toldBytes, 0), blobBytes);
+    return blobs && { manifest, blobs, document };
+  }
+
+  #charge(manifestBytes: number, blobBytes: number): void {
+    this.#manifestBytes += manifestBytes;
+    this.#blobBytes += blobBytes;
+    const isCountGood = this.#count <= companionLimit + tagEndings.length;
+    if (isCountGood && this.#manifestBytes <= manifestsLimitBytes && this.#blobBytes <= blobsLimitBytes) return;
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot copy what belongs to ${this.#image}: it is more than ${companionLimit}, or too large`,
+    );
+  }
+}
+
+/** Undefined for what is no manifest with a config and layers. */
+function blobsOf(manifest: JsonPlace): readonly Descriptor[] | undefined {
+  const [config, layers] = [optional(manifest, "config"), optional(manifest, "layers")];
   if (config === undefined || layers === undefined) return undefined;
   return [config, ...arrayOf(layers, companionLimit)].map((each) => parseDescriptor(each, parseLayerDigest));
 }
@@ -84,18 +147,27 @@ export function isSignature({ place, blobs }: Companion): boolean {
   return blobs.some(({ mediaType }) => mediaType.startsWith("application/vnd.dev.sigstore.bundle"));
 }
 
-/** Writes them beside an image of the same manifest. What is there already stays, and is added to. */
+/**
+ * Writes them beside an image of the same manifest. What is there already stays, and is added to.
+ *
+ * @throws OsdeployError `limit-exceeded` where there would be more signatures under one tag than anybody reads: all of them
+ * would be lost. What is there stays as it is.
+ */
 export async function copyCompanions(
   companions: readonly Companion[],
   source: ImageSource,
   { destination, to }: { readonly destination: ImageDestination; readonly to: WritableRegistry },
 ): Promise<void> {
-  for (const { manifest, blobs, place } of companions) {
-    for (const blob of blobs) {
+  // Before anything is sent. It is made again below, as sending takes time and others may sign meanwhile.
+  for (const each of companions) await toPutOf(to, each);
+  for (const companion of companions) {
+    for (const blob of companion.blobs) {
       if (!(await destination.hasBlob(blob))) await destination.putBlob(blob, () => source.openBlob(blob));
     }
+    const { manifest, place } = companion;
     if (place.kind === "tag") {
-      await putTagged(to, place.tag, manifest);
+      const toPut = await toPutOf(to, companion);
+      if (toPut !== undefined) await to.putManifest(place.tag, toPut);
     } else {
       const { isListed } = await to.putManifest(manifest.digest, manifest);
       if (!isListed) await addToList(to, place.subject, place.listed);
@@ -103,11 +175,18 @@ export async function copyCompanions(
   }
 }
 
-/** Others may have signed the copy: their layers stay, and those of `manifest` that are not there come behind them. */
-async function putTagged(to: WritableRegistry, tag: string, manifest: ResolvedDocument<ManifestDigest>): Promise<void> {
-  const there = await to.readManifest(tag);
-  if (there?.digest === manifest.digest) return;
-  await to.putManifest(tag, there === undefined ? manifest : withLayersOf(there, manifest));
+/**
+ * What a tag is to hold afterwards; undefined where that is there, or there is no tag. Others may have signed the copy: their
+ * layers stay, and those that are not there come behind them.
+ */
+async function toPutOf(
+  to: WritableRegistry,
+  { manifest, place }: Companion,
+): Promise<ResolvedDocument<ManifestDigest> | undefined> {
+  if (place.kind !== "tag") return undefined;
+  const there = await to.readManifest(place.tag);
+  if (there?.digest === manifest.digest) return undefined;
+  return there === undefined ? manifest : withLayersOf(there, manifest);
 }
 
 function withLayersOf(
@@ -117,11 +196,13 @@ function withLayersOf(
   const [document, other] = [there, more].map(({ bytes, digest }) => parseDocument(bytes, `manifest ${digest}`));
   const layersIn = (place: JsonPlace | undefined) =>
     place === undefined ? [] : arrayOf(member(place, "layers"), companionLimit).map(({ value }) => value);
-  const known = new Set(layersIn(document).map((layer) => JSON.stringify(layer)));
+  const present = layersIn(document);
+  const known = new Set(present.map((layer) => JSON.stringify(layer)));
   const missing = layersIn(other).filter((layer) => !known.has(JSON.stringify(layer)));
+  if (present.length + missing.length > companionLimit) throw tooMany(there.digest);
   return documentOf(there.mediaType, {
     ...fieldsOf(document),
-    layers: [...layersIn(document), ...missing],
+    layers: [...present, ...missing],
   });
 }
 
@@ -132,6 +213,7 @@ async function addToList(to: WritableRegistry, subject: ManifestDigest, listed: 
   const index = there && parseDocument(there.bytes, `index ${there.digest}`);
   const entries = index === undefined ? [] : arrayOf(member(index, "manifests"), 1000);
   if (entries.some((entry) => optional(entry, "digest")?.value === listed.digest)) return;
+  if (entries.length >= companionLimit) throw tooMany(subject);
   const { mediaType, digest, sizeBytes: size, artifactType, annotations } = listed;
   const entry = {
     ...{ mediaType, digest, size },
@@ -142,6 +224,15 @@ async function addToList(to: WritableRegistry, subject: ManifestDigest, listed: 
   await to.putManifest(
     tag,
     documentOf(ociIndexType, { schemaVersion: 2, mediaType: ociIndexType, ...fieldsOf(index), manifests }),
+  );
+}
+
+/** Readers refuse all that is there when it is more. */
+function tooMany(digest: ManifestDigest): OsdeployError {
+  return new OsdeployError(
+    "limit-exceeded",
+    `Cannot add to what is beside ${digest} in the destination: it would be more than ${companionLimit}`,
+    { facts: { hint: "Leave the signatures behind with --remove-signatures" } },
   );
 }
 

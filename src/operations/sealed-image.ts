@@ -1,4 +1,5 @@
 import {
+  limitPromises,
   type PromisedDigest,
   promisesOfArtifact,
   promisesOfManifest,
@@ -11,7 +12,8 @@ import type { OfferedLayers } from "./offered-image.ts";
 /**
  * What the image and what refers to it in its registry promise of its root images and documents.
  *
- * @throws OsdeployError as an `ImageSource` does; `bad-format` for an artifact that cannot be read.
+ * @throws OsdeployError as an `ImageSource` does; `bad-format` for an artifact that cannot be read, `limit-exceeded` for too
+ * many promises.
  */
 export async function readPromises(
   { manifest }: Pick<ResolvedImage, "manifest">,
@@ -22,8 +24,8 @@ export async function readPromises(
   if (registry === undefined) return own;
   const artifacts = await findArtifacts(registry, manifest.digest, sealingArtifactType);
   const subject = manifest.digest;
-  return [
+  return limitPromises([
     ...own,
     ...artifacts.flatMap(({ bytes, digest }) => promisesOfArtifact(bytes, { subject, name: `artifact ${digest}` })),
-  ];
+  ]);
 }

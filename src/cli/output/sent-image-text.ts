@@ -17,6 +17,7 @@ export function sentImageText(result: SentImage): string {
 }
 
 function companionsText({ copied, leftBehind }: SentImage["companions"]): string | undefined {
-  if (leftBehind > 0) return `${leftBehind} signatures and artifacts were left behind`;
-  return copied === 0 ? undefined : `${copied} signatures and artifacts copied`;
+  if (copied === 0 && leftBehind === 0) return undefined;
+  if (copied === 0) return `${leftBehind} signatures and artifacts were left behind`;
+  return `${copied} signatures and artifacts copied${leftBehind === 0 ? "" : `, ${leftBehind} left behind`}`;
 }

@@ -28,9 +28,11 @@ export function parsePublicKey(bytes: Uint8Array, what: string): PublicKey {
 
 /**
  * Whether `signature` over `message` was made with `key`: ECDSA (ASN.1) or RSA (PKCS#1 v1.5) over sha256, or Ed25519 over
- * the message itself, as cosign and skopeo sign.
+ * the message itself, as cosign and skopeo sign. Keys of other kinds, which a certificate may bring, have signed nothing:
+ * OpenSSL throws for those that only agree on secrets.
  */
 export function isSignedBy(key: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  if (!keyKinds.has(String(key.asymmetricKeyType))) return false;
   return verify(key.asymmetricKeyType === "ed25519" ? null : "sha256", message, key, signature);
 }
 

@@ -69,6 +69,7 @@ export function checkLogEntry(
   logged: LoggedSignature,
 ): number | undefined {
   const { promise, proof } = entry;
+  if (promise === undefined && proof === undefined) throw wrong("the log neither promises nor proves its entry");
   if (promise !== undefined && !isPromisedBy(entry.body, promise, logKeys)) throw wrong(unknownLog);
   if (proof !== undefined) checkProof(entry.body, proof, logKeys);
   checkLogBody(entry.body, logged);

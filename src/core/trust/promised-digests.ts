@@ -20,6 +20,8 @@ export interface PromisedDigest {
   readonly digest: string;
   /** The annotation, and what refers to the image where it stands there. */
   readonly source: string;
+  /** Whether it stands in what refers to the image, which its source alone has, and not in the image. */
+  readonly isBeside: boolean;
 }
 
 /** The `artifactType` of what carries promises beside an image. */
@@ -27,26 +29,38 @@ export const sealingArtifactType = "application/vnd.composefs.metadata.v1";
 
 /** Keys as the draft has them, but those of single layers: no image is made of one. */
 const key =
-  /^composefs\.(?:(merged|merged\.bootable)\.erofs\.v([0-9]{1,3})|(config|manifest))\.fsverity-(sha256|sha512)-([0-9]{1,2})$/;
+  /^composefs\.(?:(merged|merged\.bootable)\.erofs\.v(0|[1-9][0-9]{0,2})|(config|manifest))\.fsverity-(sha256|sha512)-([0-9]{1,2})$/;
 
 /** An artifact covers four things, by two algorithms. */
 const layerLimit = 64;
+
+/** In an image and all that refers to it. */
+const promiseLimit = 64;
 
 /**
  * The promises in an image's manifest: of its root images in the annotations of the whole, of the config in those of its
  * descriptor.
  *
- * @throws OsdeployError `bad-format`.
+ * @throws OsdeployError `bad-format`, `limit-exceeded`.
  * @see https://github.com/composefs/composefs-rs/blob/main/doc/plans/oci-sealing-spec.md
  */
 export function promisesOfManifest(bytes: Uint8Array): readonly PromisedDigest[] {
   const document = parseDocument(bytes, "the manifest");
   const config = optional(document, "config");
-  const ofConfig = config === undefined ? [] : promisesIn(parseAnnotations(config), "");
-  return [
-    ...promisesIn(parseAnnotations(document), "").filter(({ formatVersion }) => formatVersion !== undefined),
+  const ofConfig = config === undefined ? [] : promisesIn(parseAnnotations(config), undefined);
+  return limitPromises([
+    ...promisesIn(parseAnnotations(document), undefined).filter(({ formatVersion }) => formatVersion !== undefined),
     ...ofConfig.filter(({ subject }) => subject === "config"),
-  ];
+  ]);
+}
+
+/** The same promises. @throws OsdeployError `limit-exceeded` when they are more than anybody makes of one image. */
+export function limitPromises(promises: readonly PromisedDigest[]): readonly PromisedDigest[] {
+  if (promises.length <= promiseLimit) return promises;
+  throw new OsdeployError(
+    "limit-exceeded",
+    `Cannot use this image: more than ${promiseLimit} digests are promised of it`,
+  );
 }
 
 /**
@@ -65,10 +79,10 @@ export function promisesOfArtifact(
   if (about === undefined || optionalText(about, "digest") !== subject) return [];
   const layers = optional(document, "layers");
   const covered = layers === undefined ? [] : arrayOf(layers, layerLimit);
-  return covered.flatMap((layer) => promisesIn(parseAnnotations(layer), ` of ${name}`));
+  return limitPromises(covered.flatMap((layer) => promisesIn(parseAnnotations(layer), name)));
 }
 
-function promisesIn(annotations: ReadonlyMap<string, string>, where: string): readonly PromisedDigest[] {
+function promisesIn(annotations: ReadonlyMap<string, string>, artifact: string | undefined): readonly PromisedDigest[] {
   return [...annotations].flatMap(([name, digest]) => {
     const [, image, version, document, algorithm, bits] = key.exec(name) ?? [];
     if (algorithm === undefined) return [];
@@ -79,7 +93,8 @@ function promisesIn(annotations: ReadonlyMap<string, string>, where: string): re
         algorithm: algorithm as VerityAlgorithm,
         blockBytes: 2 ** Number(bits),
         digest,
-        source: `annotation ${name}${where}`,
+        source: `annotation ${name}${artifact === undefined ? "" : ` of ${artifact}`}`,
+        isBeside: artifact !== undefined,
       },
     ];
   });
@@ -131,10 +146,12 @@ const nameOf: Readonly<Record<PromisedSubject, string>> = {
   manifest: "manifest",
 };
 
-function broken({ subject, digest, source }: PromisedDigest, found: ObjectId): OsdeployError {
+function broken({ subject, digest, source, isBeside }: PromisedDigest, found: ObjectId): OsdeployError {
+  // What a repo has of an image is not all that was promised of it.
+  const hint = `See what differs with: osdeploy image explain ${isBeside ? "--from-source " : ""}IMAGE`;
   return new OsdeployError(
     "digest-mismatch",
     `Cannot use this image: its ${nameOf[subject]} is not the one that its ${source} promises`,
-    { facts: { promised: digest.slice(0, 200), found, hint: "See what differs with: osdeploy image explain IMAGE" } },
+    { facts: { promised: digest.slice(0, 200), found, hint } },
   );
 }

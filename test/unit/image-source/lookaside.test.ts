@@ -68,6 +68,19 @@ describe("addToLookaside", () => {
     expect(namesIn(linux)).toEqual(["signature-1", "signature-2", "signature-3"]);
   });
 
+  test("adds none where there would be more than 128, which nobody reads, and leaves those that are there", () => {
+    const linux = new FakeLinux();
+    const add = (messages: readonly Uint8Array[]) =>
+      addToLookaside(linux.files, "file:///new/place", { name, digest, messages });
+    const all = Array.from({ length: 128 }, (_, byte) => message(byte));
+    expect(() => add([...all, message(200)])).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
+    expect(linux.files.lstatIfExists(fromText("/new"))).toBeUndefined();
+    add(all);
+    add(all.slice(5));
+    expect(() => add([message(200)])).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
+    expect(namesIn(linux)).toHaveLength(128);
+  });
+
   test("takes no half-written one for a signature, and leaves none", () => {
     const linux = new FakeLinux();
     const add = () => addToLookaside(linux.files, "file:///new/place", { name, digest, messages: [message(1)] });

@@ -61,9 +61,59 @@ describe("listReferrers", () => {
   });
 });
 
-test("findArtifacts: of the kind, or of none that is told, and those that are there", async () => {
-  const gone = `sha256:${"c".repeat(64)}`;
-  const all = indexOf(listed("wanted"), listed("another"), listed(), listed("wanted", gone));
-  const found = await findArtifacts(registry({ [tag]: all, [other]: Buffer.from("{}") }), digest, "wanted");
-  expect(found.map(({ bytes }) => Buffer.from(bytes).toString())).toEqual(["{}", "{}"]);
+describe("findArtifacts", () => {
+  const at = (number: number) => parseManifestDigest(`sha256:${number.toString(16).padStart(64, "0")}`);
+  const artifact = (more: object = {}) =>
+    Buffer.from(JSON.stringify({ artifactType: "wanted", subject: { digest }, ...more }));
+  const emptyConfig = "application/vnd.oci.empty.v1+json";
+
+  /** What is found where these documents are listed, each as of a type. */
+  const find = (listing: readonly (readonly [string | undefined, Uint8Array | undefined])[]) => {
+    const index = indexOf(...listing.map(([type], number) => listed(type, at(number))));
+    const documents = listing.flatMap(([, bytes], number) => (bytes === undefined ? [] : [[at(number), bytes]]));
+    return findArtifacts(registry({ [tag]: index, ...Object.fromEntries(documents) }), digest, "wanted");
+  };
+
+  test("gives those of the type and about the image, whatever the list calls them, each once", async () => {
+    const good = [["wanted"], ["another"], [undefined], [emptyConfig]].map(([type]) => [type, artifact()] as const);
+    expect(await find(good)).toHaveLength(3);
+    const bad = [
+      artifact({ artifactType: "x" }),
+      artifact({ subject: { digest: other } }),
+      artifact({ subject: null }),
+    ];
+    expect(await find([...bad, undefined].map((bytes) => ["wanted", bytes] as const))).toEqual([]);
+    const twice = indexOf(listed("wanted", at(1)), listed(emptyConfig, at(1)));
+    expect(await findArtifacts(registry({ [tag]: twice, [at(1)]: artifact() }), digest, "wanted")).toHaveLength(1);
+  });
+
+  test("does not mind what else there is, as signatures of cosign 3, up to 128", async () => {
+    const bundle = [emptyConfig, artifact({ artifactType: "application/vnd.dev.sigstore.bundle.v0.3+json" })] as const;
+    expect(await find([...Array.from({ length: 127 }, () => bundle), [emptyConfig, artifact()]])).toHaveLength(1);
+    await expect(find(Array.from({ length: 129 }, () => bundle))).rejects.toMatchObject({ code: "limit-exceeded" });
+  });
+
+  test("takes 16 of the type, and no more", async () => {
+    const many = (count: number) => find(Array.from({ length: count }, () => [undefined, artifact()] as const));
+    expect(await many(16)).toHaveLength(16);
+    await expect(many(17)).rejects.toMatchObject({ code: "limit-exceeded" });
+  });
+
+  test.each([`{"a":1,"a":2}`, "[]", "no JSON"])("passes over %s, unless the list calls it one", async (text) => {
+    expect(
+      await find([
+        [emptyConfig, Buffer.from(text)],
+        [undefined, artifact()],
+      ]),
+    ).toHaveLength(1);
+    await expect(find([["wanted", Buffer.from(text)]])).rejects.toMatchObject({ code: "bad-format" });
+  });
+
+  test("does not take a failure for something else", async () => {
+    const failed = new OsdeployError("network", "Cannot read");
+    const broken = { ...registry({ [tag]: indexOf(listed()) }), readManifest: (name: string) => answer(name) };
+    const answer = (name: string) =>
+      name === tag ? registry({ [tag]: indexOf(listed()) }).readManifest(name) : Promise.reject(failed);
+    await expect(findArtifacts(broken, digest, "wanted")).rejects.toBe(failed);
+  });
 });

@@ -2,12 +2,16 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { explainText } from "../../../src/cli/output/explain-text.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
-import { sealingArtifactType } from "../../../src/core/trust/promised-digests.ts";
+import { promisesOfManifest, sealingArtifactType } from "../../../src/core/trust/promised-digests.ts";
 import { type ExplainImageRequest, explainImage } from "../../../src/operations/explain-image.ts";
+import { explainPromise, MadeDigests } from "../../../src/operations/explain-promise.ts";
+import { findImage } from "../../../src/operations/find-image.ts";
 import { imageDigest } from "../../../src/operations/image-digest.ts";
+import { ImageTrees } from "../../../src/operations/image-trees.ts";
 import { pull } from "../../../src/operations/pull.ts";
 import { status } from "../../../src/operations/status.ts";
 import { switchImage } from "../../../src/operations/switch.ts";
+import { openRepo } from "../../../src/repo/repo.ts";
 import { type BuiltImage, buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import {
@@ -125,6 +129,37 @@ describe("image explain", () => {
     const none = { anew: true, offered: undefined };
     expect(await failureOf(explain(linux, layoutReference("image"), none))).toMatchObject({ code: "usage" });
   });
+});
+
+test("image explain: a root image is made once, however many promises there are of it", async () => {
+  const linux = await machineWithRepo({ plain });
+  const { tag } = await pullTag(linux, "plain");
+  const repo = openRepo(linux, repoOfSysroot, { access: "read", wait: true });
+  try {
+    const image = findImage(repo, tag);
+    const asked: string[] = [];
+    class SeenTrees extends ImageTrees {
+      override tree(...choice: Parameters<ImageTrees["tree"]>) {
+        asked.push(choice.join(" "));
+        return super.tree(...choice);
+      }
+    }
+    const digests = new MadeDigests(image, new SeenTrees(repo, image));
+    const explained = ["0", "1", "2"].map((digit) => {
+      const [promise] = promisesOfManifest(
+        Buffer.from(JSON.stringify({ annotations: { [bootKey]: digit.repeat(128) } })),
+      );
+      return promise && explainPromise(promise, digests);
+    });
+    expect(explained.map((each) => each?.tried.length)).toEqual([6, 6, 6]);
+    expect(explained[0]?.made).toBe(ids.boot);
+    // of each tree two formats
+    expect(asked.toSorted()).toEqual(
+      ["boot", "boot", "merged", "merged", "raw", "raw"].map((name) => `${name} sha512`),
+    );
+  } finally {
+    repo.close();
+  }
 });
 
 describe("image explain --expected", () => {
@@ -267,7 +302,10 @@ describe("artifacts that promise root images", () => {
     const system = systemOn(linux);
     const before = namesInRepo(linux);
     const wanted = { ...request(), sysroot: sysrootPath, kernelArguments: [] };
-    expect(await failureOf(switchImage(system, wanted))).toMatchObject({ code: "digest-mismatch" });
+    expect(await failureOf(switchImage(system, wanted))).toMatchObject({
+      code: "digest-mismatch",
+      facts: { hint: "See what differs with: osdeploy image explain --from-source IMAGE" },
+    });
     expect(namesInRepo(linux)).toEqual(before);
     expect((await status(system, { sysroot: sysrootPath })).deployments).toEqual([]);
     const image = `docker://${registry.host}/os:v1`;
@@ -281,6 +319,26 @@ describe("artifacts that promise root images", () => {
     expect(registry.requests.filter(({ path }) => path.includes(artifact))).toEqual([]);
   });
 
+  test("one that is unreadable and not called an artifact of seals does not stop a pull, and promises are counted", async () => {
+    promise({ [bootKey]: await bootImage() });
+    const twice = registry.addBytes(Buffer.from('{"a":1,"a":2}'), { type: manifestType });
+    const type = "application/vnd.oci.image.index.v1+json";
+    const listed = {
+      mediaType: manifestType,
+      digest: twice,
+      size: 13,
+      artifactType: "application/vnd.oci.empty.v1+json",
+    };
+    const index = { schemaVersion: 2, mediaType: type, manifests: [listed] };
+    registry.addBytes(Buffer.from(JSON.stringify(index)), { type, tag: os.manifestDigest.replace(":", "-") });
+    const pulling = async () =>
+      pull(systemOn(await machineWithRepo({})), { ...request(), repo: repoOfSysroot, bootable: true });
+    expect((await pulling()).sealedBy).toEqual([]);
+    const many = Array.from({ length: 65 }, (_, version) => [bootKey.replace("v1", `v${version + 2}`), "0"]);
+    promise(Object.fromEntries(many));
+    expect(await failureOf(pulling())).toMatchObject({ code: "limit-exceeded" });
+  });
+
   test("a registry that does not answer the question has no answer", async () => {
     promise({ [bootKey]: "0".repeat(128) });
     registry.faults.push({ path: /referrers/, status: 405 });
@@ -289,9 +347,10 @@ describe("artifacts that promise root images", () => {
   });
 
   test("more artifacts than anybody writes are refused", async () => {
-    const listed = { mediaType: manifestType, digest: os.manifestDigest, size: 1, artifactType: sealingArtifactType };
+    const digests = Array.from({ length: 17 }, (_, number) => promise({ [bootKey]: String(number) }));
+    const listed = digests.map((digest) => ({ mediaType: manifestType, digest, size: 1 }));
     const type = "application/vnd.oci.image.index.v1+json";
-    const index = { schemaVersion: 2, mediaType: type, manifests: Array.from({ length: 17 }, () => listed) };
+    const index = { schemaVersion: 2, mediaType: type, manifests: listed };
     registry.addBytes(Buffer.from(JSON.stringify(index)), { type, tag: os.manifestDigest.replace(":", "-") });
     const pulling = pull(systemOn(await machineWithRepo({})), { ...request(), repo: repoOfSysroot, bootable: true });
     expect(await failureOf(pulling)).toMatchObject({ code: "limit-exceeded" });

@@ -5,14 +5,7 @@ import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { type CopyImageRequest, copyImage } from "../../../src/operations/copy-image.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
-import {
-  failureOf,
-  linuxAmd64,
-  machineWith,
-  noLogin,
-  SeenProgress,
-  systemOn,
-} from "../../builders/operation-machine.ts";
+import { linuxAmd64, machineWith, noLogin, SeenProgress, systemOn } from "../../builders/operation-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 import { FakeRegistry } from "../../fakes/fake-registry.ts";
 
@@ -51,6 +44,8 @@ function add(registry: FakeRegistry, content: string, more: object = {}, name?: 
   return registry.addBytes(manifest, { type: manifestType, ...(name !== undefined && { tag: name }) });
 }
 
+const about = (digest: string) => ({ subject: { mediaType: manifestType, digest, size: 1 } });
+
 function list(registry: FakeRegistry, subject: string, digests: readonly string[]): void {
   const manifests = digests.map((digest) => ({
     ...{ mediaType: manifestType, digest, size: 1, artifactType: bundleType },
@@ -65,8 +60,8 @@ async function signedSource(): Promise<{ registry: FakeRegistry; bundle: string;
   const registry = await newRegistry();
   registry.add(image, "v1");
   const tagged = add(registry, "tagged", {}, `${tag}.sig`);
-  const bundle = add(registry, "bundle");
-  const ofBundle = add(registry, "of the bundle");
+  const bundle = add(registry, "bundle", about(image.manifestDigest));
+  const ofBundle = add(registry, "of the bundle", about(bundle));
   list(registry, image.manifestDigest, [bundle, `sha256:${"0".repeat(64)}`]);
   list(registry, bundle, [ofBundle]);
   return { registry, bundle, ofBundle, tagged };
@@ -215,18 +210,112 @@ describe("what is beside an image", () => {
     expect(changed.warnings[0]).toMatch(/^Left behind 1 signatures and 0 other artifacts/);
   });
 
-  test("is limited in number", async () => {
-    const registry = await newRegistry();
-    registry.add(image, "v1");
-    const bundle = add(registry, "bundle");
-    list(
-      registry,
-      image.manifestDigest,
-      Array.from({ length: 200 }, () => bundle),
-    );
+  test("is not what the list names and what is about another image, or about none", async () => {
+    const { registry, bundle } = await signedSource();
+    const strange = [add(registry, "stranger", about(`sha256:${"1".repeat(64)}`)), add(registry, "of nothing")];
+    list(registry, image.manifestDigest, [...strange, bundle, bundle]);
     const target = await newRegistry();
     const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ companions: { copied: 3, leftBehind: 0 } });
+    expect(sentTo(target)).toContain(bundle);
+    for (const digest of strange) expect(sentTo(target)).not.toContain(digest);
+  });
+
+  test("that the registry does not list for us is told of, and missed where signatures are said to be there", async () => {
+    const { registry } = await signedSource();
+    registry.faults.push({ path: /referrers/, status: 403, times: 99 });
+    const target = await newRegistry();
+    const { copied, warnings } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ companions: { copied: 1, leftBehind: 1 } });
+    expect(sentTo(target)).toContain(`${tag}.sig`);
+    expect(warnings).toEqual([
+      expect.stringMatching(`^What else refers to ${image.manifestDigest} is left behind: Cannot fetch the referrers`),
+    ]);
+    expect(sentImageText(copied as Parameters<typeof sentImageText>[0])).toContain(
+      "1 signatures and artifacts copied, 1 left behind",
+    );
+    const missed = await copy(registry, `docker://${target.host}/os:v3`, { source: noLogin });
+    expect(missed.copied).toMatchObject({ code: "unauthorized" });
+    expect(sentTo(target)).not.toContain("v3");
+  });
+
+  test("counts as left behind where a page for people is all that the registry tells", async () => {
+    const registry = await newRegistry();
+    registry.add(image, "v1");
+    registry.faults.push({ path: /referrers/, status: 200, body: "a page for people", times: 99 });
+    const target = await newRegistry();
+    const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ companions: { copied: 0, leftBehind: 1 } });
+  });
+});
+
+describe("what is beside an image is limited", () => {
+  async function copyListed(digests: readonly string[], registry: FakeRegistry) {
+    registry.add(image, "v1");
+    list(registry, image.manifestDigest, digests);
+    const target = await newRegistry();
+    const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    return { copied, sent: sentTo(target) };
+  }
+
+  test("in number, before more is asked for", async () => {
+    const registry = await newRegistry();
+    const digests = Array.from({ length: 200 }, (_, at) => `sha256:${String(at).padStart(64, "0")}`);
+    expect(await copyListed(digests, registry)).toMatchObject({ copied: { code: "limit-exceeded" }, sent: [] });
+    const asked = registry.requests.filter(({ path }) => path.includes("manifests/sha256:0000"));
+    expect(asked.length).toBeLessThanOrEqual(128);
+    expect(asked.length).toBeGreaterThan(100);
+  });
+
+  test("in the size of its manifests, as they are told and as they are", async () => {
+    const registry = await newRegistry();
+    const bytes = json({ schemaVersion: 2, mediaType: indexType, manifests: [told(registry, 65 * 1024 * 1024)] });
+    registry.add(image, "v1");
+    registry.addBytes(bytes, { type: indexType, tag });
+    const { copied } = await copy(registry, `docker://${(await newRegistry()).host}/os:v2`);
     expect(copied).toMatchObject({ code: "limit-exceeded" });
-    expect(await failureOf(fetch(`http://${target.host}/v2/`))).toBeUndefined();
+    const other = await newRegistry();
+    const padding = { annotations: { padding: "x".repeat(60_000) } };
+    const layers = Array.from({ length: 64 }, () => ({ ...described(config, "x"), ...padding }));
+    const large = Array.from({ length: 18 }, (_, at) =>
+      add(other, "large", { layers, at, ...about(image.manifestDigest) }),
+    );
+    expect(await copyListed(large, other)).toMatchObject({ copied: { code: "limit-exceeded" }, sent: [] });
+  });
+
+  function told(registry: FakeRegistry, size: number): object {
+    return { mediaType: manifestType, digest: add(registry, "bundle", about(image.manifestDigest)), size };
+  }
+
+  test("in the size of its blobs together", async () => {
+    const registry = await newRegistry();
+    const layer = { ...described(config, bundleType), size: 600 * 1024 * 1024 };
+    const digests = ["one", "two"].map((text) =>
+      add(registry, text, { layers: [layer], text, ...about(image.manifestDigest) }),
+    );
+    expect(await copyListed(digests, registry)).toMatchObject({ copied: { code: "limit-exceeded" }, sent: [] });
+  });
+
+  test("in number in the destination, where nobody would read more, and nothing changes then", async () => {
+    const { registry } = await signedSource();
+    const target = await newRegistry();
+    const layers = Array.from({ length: 128 }, (_, at) => described(Buffer.from(`theirs ${at}`), bundleType));
+    add(target, "theirs", { layers }, `${tag}.sig`);
+    const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ code: "limit-exceeded", message: expect.stringContaining("in the destination") });
+    expect(await read(target, `${tag}.sig`)).toMatchObject({ layers });
+    const unchanged = ["v2", tag, `${tag}.sig`].filter((name) => sentTo(target).includes(name));
+    expect(unchanged).toEqual([]);
+  });
+
+  test("in the list that the destination keeps under a tag", async () => {
+    const { registry } = await signedSource();
+    const target = await newRegistry();
+    const theirs = Array.from({ length: 128 }, (_, at) => `sha256:${String(at).padStart(64, "0")}`);
+    list(target, image.manifestDigest, theirs);
+    const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ code: "limit-exceeded" });
+    expect((await read(target, tag))["manifests"]).toHaveLength(128);
+    expect(sentTo(target)).not.toContain("v2");
   });
 });

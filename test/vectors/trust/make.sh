@@ -65,4 +65,12 @@ leaf leaf-no-issuer "$signing" "$email"
 leaf leaf-no-email "$signing" "$raw"
 leaf leaf-other-use extendedKeyUsage=serverAuth "$email" "$raw"
 leaf leaf-no-use "$email" "$raw"
+# keys that OpenSSL checks no such signature with
+printf '%s\n' "$signing" "$email" "$raw" >"$work/extensions.cnf"
+for kind in x25519 x448 ed448; do
+  openssl genpkey -algorithm "$kind" | openssl pkey -pubout -out "$work/$kind.pub"
+  openssl req -new -key leaf.key -subj / -out "$work/$kind.csr"
+  openssl x509 -req -in "$work/$kind.csr" -force_pubkey "$work/$kind.pub" -CA between.pem -CAkey between.key -days 3650 \
+    -extfile "$work/extensions.cnf" -out "leaf-$kind.pem"
+done
 for name in root between stranger tls code any named odd last below; do rm "$name.key"; done

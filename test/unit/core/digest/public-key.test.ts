@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
-import { isSameKey, parseCertificates, parsePublicKey } from "../../../../src/core/digest/public-key.ts";
+import { isSameKey, isSignedBy, parseCertificates, parsePublicKey } from "../../../../src/core/digest/public-key.ts";
 import { makeKey, trustVector } from "../../../builders/signatures.ts";
 
 const parse = (text: string) => parsePublicKey(Buffer.from(text), "k.pub");
@@ -22,6 +22,12 @@ test("parsePublicKey: refuses what is no key, and keys of other kinds", () => {
   expect(() => parse("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----")).toThrow(/cannot be read/);
   const x25519 = generateKeyPairSync("x25519").publicKey.export({ type: "spki", format: "pem" }).toString();
   expect(() => parse(x25519)).toThrow(/cannot be read/);
+});
+
+test.each(["x25519", "x448", "ed448"] as const)("isSignedBy: a key of the kind %s has signed nothing", (kind) => {
+  const [certificate] = parseCertificates(Buffer.from(trustVector(`leaf-${kind}.pem`)), "c.pem");
+  expect(certificate?.publicKey.asymmetricKeyType).toBe(kind);
+  expect(certificate && isSignedBy(certificate.publicKey, Buffer.from("m"), Buffer.from("s"))).toBe(false);
 });
 
 test("parseCertificates: reads several, with times, uses and addresses", () => {

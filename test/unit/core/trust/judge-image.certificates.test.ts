@@ -83,6 +83,11 @@ describe("judgeImage with certificates", () => {
     expect(rejection(requirement("stranger.pem"), signed("leaf.pem", { chain }))).toMatch(/no authority/);
   });
 
+  test.each(["x25519", "x448", "ed448"])("passes over one with a key of the kind %s, and judges the next", (kind) => {
+    expect(rejection(requirement(), signed(`leaf-${kind}.pem`))).toMatch(/key of its certificate did not make it/);
+    expect(judge(requirement(), [signed(`leaf-${kind}.pem`), signed("leaf.pem")]).accepted).toBe(true);
+  });
+
   test.each<readonly [string, object, FoundSignature, RegExp]>([
     ["too late", requirement(), signed("leaf.pem", { time: 1_781_526_000 }), /not valid when it was used/],
     ["too early", requirement(), signed("leaf.pem", { time: 1_781_524_000 }), /not valid when it was used/],

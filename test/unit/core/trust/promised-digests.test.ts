@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { verityDigest } from "../../../../src/core/digest/fs-verity.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
+import type { OsdeployError } from "../../../../src/core/errors.ts";
 import {
   checkPromisedDigests,
+  limitPromises,
   type MadeImage,
   promisesOfArtifact,
   promisesOfManifest,
@@ -34,6 +36,7 @@ test.each([
   ["by blocks of another size", bootKey.replace("-12", "-16")],
   ["of one layer", bootKey.replace("merged.bootable", "layer")],
   ["of the config, where only the whole is described", configKey],
+  ["of a format with a 0 before it", bootKey.replace("v1", "v01")],
   ["of nothing that is known", bootKey.replace("merged", "other")],
 ])("checkPromisedDigests: a promise %s counts for nothing", (_what, key) => {
   expect(check({ [key]: "c".repeat(64) })).toEqual([]);
@@ -56,6 +59,34 @@ test("promisesOfManifest: the config's digest stands with its descriptor", () =>
     promisesOfManifest(bytesOf({ config: { annotations: { [configKey]: value, [rawKey]: id("c") } } }));
   expect(checkPromisedDigests(promised(digest), made)).toEqual([`annotation ${configKey}`]);
   expect(() => checkPromisedDigests(promised("0".repeat(64)), made)).toThrow("its config is not the one");
+});
+
+test("checkPromisedDigests: where one is broken, the hint looks where it stands", () => {
+  const promised = { layers: [{ annotations: { [rawKey]: id("c") } }] };
+  const beside = { artifactType: sealingArtifactType, subject: { digest: subject }, ...promised };
+  const hintOf = (promises: Parameters<typeof checkPromisedDigests>[0]) => {
+    try {
+      checkPromisedDigests(promises, made);
+    } catch (error) {
+      const { hint } = (error as OsdeployError).facts;
+      return hint;
+    }
+    return undefined;
+  };
+  expect(hintOf(promisesOfManifest(bytesOf({ annotations: { [rawKey]: id("c") } })))).toMatch(/explain IMAGE$/);
+  expect(hintOf(promisesOfArtifact(bytesOf(beside), { subject, name: "a" }))).toMatch(/explain --from-source IMAGE$/);
+});
+
+test("limitPromises: 64 are as many as anybody makes, in an image, in an artifact, and together", () => {
+  const keyOf = (version: number) => rawKey.replace("v1", `v${version}`);
+  const annotations = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, version) => [keyOf(version), id("a")]));
+  expect(promisesOfManifest(bytesOf({ annotations: annotations(64) }))).toHaveLength(64);
+  const tooMany = expect.objectContaining({ code: "limit-exceeded" });
+  expect(() => promisesOfManifest(bytesOf({ annotations: annotations(65) }))).toThrow(tooMany);
+  expect(() => artifact([{ annotations: annotations(40) }, { annotations: annotations(25) }])).toThrow(tooMany);
+  const both = [40, 25].map((count) => promisesOfManifest(bytesOf({ annotations: annotations(count) })));
+  expect(() => limitPromises(both.flat())).toThrow(tooMany);
 });
 
 const subject = `sha256:${"d".repeat(64)}`;
