@@ -2,15 +2,13 @@ import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import type { OsdeployError } from "../core/errors.ts";
 import { type BundledParts, bundledRangeLimit, countedLayerLimit } from "../core/oci/bundle-document.ts";
 import { planBundledParts } from "../core/oci/plan-bundle.ts";
-import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import { findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
-import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
 import type { ImageDestination } from "../image-source/image-destination.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
 import { pathBelow } from "../linux/path.ts";
 import { tablesRange } from "../repo/chunked-tables.ts";
 import type { Holder, Holders } from "./bundle-holders.ts";
-import { fetchParts } from "./bundle-parts.ts";
+import { fetchParts, type PartsToFetch } from "./bundle-parts.ts";
 import { isPartialProblem } from "./partial-stage.ts";
 import { fetchToc } from "./plan-image.ts";
 import { checkInterrupted, type System } from "./system.ts";
@@ -103,7 +101,7 @@ export class LayerBundler {
     const { isHeld, counted } = await this.#heldBy(lacking);
     const ranges = planBundledParts({ toc, tables }, isHeld, this.#rangeLimit());
     if (ranges === undefined || this.countedOn.size + counted.size > countedLayerLimit) return undefined;
-    const parts = await this.#putParts(layer, toc, ranges);
+    const parts = await this.#putParts(layer, { tables, toc, ranges });
     if (parts === undefined) return undefined;
     this.#tableBudget -= tableBytes;
     for (const diffId of counted) this.countedOn.add(diffId);
@@ -131,13 +129,12 @@ export class LayerBundler {
 
   async #putParts(
     layer: ResolvedLayer,
-    toc: ChunkedToc,
-    ranges: readonly FetchRange[],
+    planned: Pick<PartsToFetch, "tables" | "toc" | "ranges">,
   ): Promise<BundledParts | undefined> {
     const path = pathBelow(this.#destination.scratch, "parts");
     const advance = (bytes: number) => this.#advance(layer, bytes);
     try {
-      const parts = await fetchParts(this.#system, { source: this.#source, layer, toc, ranges, path, advance });
+      const parts = await fetchParts(this.#system, { source: this.#source, layer, ...planned, path, advance });
       const blob = { mediaType: "", ...parts.blob, annotations: new Map<string, string>() };
       if (await this.#destination.hasBlob(blob)) this.#system.linux.files.unlink(path);
       else await this.#destination.putFile(blob, path);

@@ -1,21 +1,25 @@
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { parseLayerDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { assert, OsdeployError } from "../core/errors.ts";
 import { type BundledParts, type BundledRange, findBundled, placeRanges } from "../core/oci/bundle-document.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
+import type { ChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ChunkedToc, FramePlace } from "../core/oci/zstd-chunked-toc.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { Fd, Path } from "../linux/linux.ts";
+import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
 import { FetchedFrames } from "../repo/fetched-frames.ts";
 import { requestsInFlight } from "./fetch-ranges.ts";
-import { allowedTarBytes } from "./partial-stage.ts";
+import { allowedTarBytes, readPart } from "./partial-stage.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** A layer of which parts are wanted. */
 export interface PartsToFetch {
   readonly source: ImageSource;
   readonly layer: ResolvedLayer;
+  readonly tables: ChunkedTables;
   readonly toc: ChunkedToc;
+  /** The last of them are the tables. */
   readonly ranges: readonly FetchRange[];
   /** The new file that gets them, one after the other. */
   readonly path: Path;
@@ -24,7 +28,8 @@ export interface PartsToFetch {
 }
 
 /**
- * Fetches parts of a layer, and compares every content in them with the table of contents: nobody can compare the layer's
+ * Fetches parts of a layer, and compares every content in them with the table of contents, and the tables themselves with
+ * what the manifest says: nobody can compare the layer's
  * own digest, and where the bundle is used nothing can be fetched again.
  *
  * @throws OsdeployError `digest-mismatch`, `bad-format` or `limit-exceeded` when a part is not what the table says; those of
@@ -36,6 +41,7 @@ export async function fetchParts(system: System, work: PartsToFetch): Promise<Bu
   const fd = files.open(work.path, "create", 0o644);
   try {
     await fetchAll(system, { ...work, ranges, fd });
+    checkTables(system, work, ranges);
     await checkContents(system, work, ranges);
   } finally {
     files.close(fd);
@@ -73,6 +79,15 @@ async function fetchAll(
   });
   const failed = (await Promise.allSettled(lanes)).find((outcome) => outcome.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+}
+
+/** They were fetched before, to plan with, but what is in the file came now. */
+function checkTables({ linux }: System, { tables, path }: PartsToFetch, ranges: readonly BundledRange[]): void {
+  const startBytes = findBundled(ranges, tablesRange(tables));
+  assert(startBytes !== undefined, "the tables are among the parts");
+  const { lengthBytes } = tablesRange(tables);
+  const bytes = readPart(linux.files, { path, offsetBytes: startBytes }, { offsetBytes: 0, lengthBytes });
+  unpackTarSplit(tables, readToc(tables, bytes), bytes);
 }
 
 /** Contents after whose bytes others get their turn. */

@@ -46,6 +46,9 @@ export interface BundleResult {
   readonly archiveBytes: number;
 }
 
+/** What the tables of layers that hosts hold may have together: those of some dozen releases. */
+const heldTableBudgetBytes = 128 * 1024 * 1024;
+
 /**
  * Writes an archive with what every one of some hosts needs to bring an image: its documents, and of its layers what at least
  * one host lacks. The signature policy is asked as for a pull; every digest is compared before the archive gets its name.
@@ -59,7 +62,11 @@ export async function bundleImage(system: System, request: BundleRequest): Promi
     const { image } = await resolveTrusted(system, source, request);
     const repo = request.repo && openRepo(linux, request.repo, { access: "read", wait: true });
     try {
-      const holders = await Holders.read(system, { ...request, repo, image: source.reference() });
+      const asked = {
+        ...{ ...request, repo, place: source.reference(), image: { source, layers: image.layers } },
+        tableBudgetBytes: heldTableBudgetBytes,
+      };
+      const holders = await Holders.read(system, asked);
       try {
         const result = await writeBundle(system, request, { source, image, holders });
         system.progress({ kind: "done" });

@@ -1,9 +1,9 @@
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
-import { followedOrigin, planUpgrade } from "../core/deployment/plan-upgrade.ts";
+import { followedReference, planUpgrade } from "../core/deployment/plan-upgrade.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
-import { parseImageReference } from "../core/oci/reference.ts";
+import type { ImageReference } from "../core/oci/reference.ts";
 import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
@@ -49,14 +49,14 @@ export async function checkUpgrade(system: System, request: CheckUpgradeRequest)
   const state = readSysrootState(sysroot, bootloader.readMenu());
   const repo = openRepo(system.linux, sysroot.paths.repo, { access: "read", wait: true });
   try {
-    const { imageReference } = followedOrigin(state);
+    const { imageReference, reference } = followedReference(state);
     const check = async (source: ImageSource, image: ResolvedImage): Promise<CheckUpgradeResult> => {
       const described = describe(state, imageReference, image, request);
       const isNews = described.kind === "available";
       const plan = isNews ? await planDeployment(system, { repo, sysroot, state }, { source, image }) : null;
       return { ...described, ...missingOf(repo, image), plan };
     };
-    return await withClockHint(system, { repo, state }, () => resolve(system, { imageReference, request }, check));
+    return await withClockHint(system, { repo, state }, () => resolve(system, { reference, request }, check));
   } finally {
     repo.close();
   }
@@ -64,14 +64,11 @@ export async function checkUpgrade(system: System, request: CheckUpgradeRequest)
 
 async function resolve<T>(
   system: System,
-  { imageReference, request }: { readonly imageReference: string; readonly request: CheckUpgradeRequest },
+  { reference, request }: { readonly reference: ImageReference; readonly request: CheckUpgradeRequest },
   use: (source: ImageSource, image: ResolvedImage) => Promise<T>,
 ): Promise<T> {
   const { source: options } = request;
-  const source = openImageSource(parseImageReference(imageReference), system.linux, {
-    ...options,
-    signal: system.signal,
-  });
+  const source = openImageSource(reference, system.linux, { ...options, signal: system.signal });
   try {
     // What the policy refuses is no upgrade; better to hear of it now.
     const { image } = await resolveTrusted(system, source, request);

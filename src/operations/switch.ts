@@ -13,6 +13,7 @@ import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { type Deployed, deploy } from "./deploy.ts";
+import { followedText } from "./followed-image.ts";
 import { type ImageRequest, signersOf, type TrustedImage, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
 import { isCommittedAtShutdown, notCommittedSentence } from "./shutdown-commit.ts";
@@ -78,7 +79,7 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
     withRepo(system, writable.sysroot, request, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, request, async (offered) => {
-          const image = followedImage(request, offered);
+          const image = followedImage(system, request, offered);
           const record = findQuarantine(writable.state, image.manifestDigest);
           if (record !== undefined) {
             system.progress({
@@ -96,9 +97,13 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
 }
 
 /** What the deployment is going to follow, and which image that is now. */
-export function followedImage({ targetReference }: SwitchRequest, offered: TrustedImage): FollowedImage {
+export function followedImage(
+  system: Pick<System, "linux">,
+  { targetReference }: Pick<SwitchRequest, "targetReference">,
+  offered: Pick<TrustedImage, "image" | "reference">,
+): FollowedImage {
   const manifestDigest = offered.image.manifest.digest;
-  return { imageReference: formatImageReference(targetReference ?? offered.reference), manifestDigest };
+  return { imageReference: followedText(system, targetReference ?? offered.reference), manifestDigest };
 }
 
 /** All that a plan is performed with. */
@@ -126,7 +131,7 @@ export function isStaged(result: SwitchResult): boolean {
 async function performPlan(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
   const { request, writable, offered } = work;
   const { files } = writable.sysroot;
-  const image = followedImage(request, offered).imageReference;
+  const image = followedImage(system, request, offered).imageReference;
   switch (plan.kind) {
     case "keep":
       return { kind: "kept", image, rootImage: plan.deployment.rootImage };
@@ -151,7 +156,7 @@ async function pullAndDeploy(
   { request, writable, repo, offered }: SwitchWork,
   { base }: Extract<SwitchPlan, { readonly kind: "deploy" }>,
 ): Promise<SwitchResult> {
-  const followed = { ...followedImage(request, offered), verifiedBy: signersOf(offered) };
+  const followed = { ...followedImage(system, request, offered), verifiedBy: signersOf(offered) };
   const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
   const tag = deploymentTag(followed.manifestDigest);
   const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });

@@ -1,7 +1,6 @@
-import { followedOrigin, planUpgrade } from "../core/deployment/plan-upgrade.ts";
+import { followedReference, planUpgrade } from "../core/deployment/plan-upgrade.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { parseImageReference } from "../core/oci/reference.ts";
 import type { Path } from "../linux/linux.ts";
 import { readNote } from "../sysroot/boot-records.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
@@ -39,13 +38,13 @@ export async function upgrade(system: System, request: UpgradeRequest): Promise<
   if (request.apply) requireRunning(system, sysroot, "reboot");
   if (request.finalizationLocked === true) requireRunning(system, sysroot, "stage an upgrade");
   const result = await withWritableSystem(system, { sysroot, bootloader }, async (writable) => {
-    const { imageReference } = followedOrigin(writable.state);
+    const { imageReference, reference } = followedReference(writable.state);
     system.progress({ kind: "start", task: "upgrade", subject: imageReference });
-    const wanted: SwitchRequest = { ...request, image: parseImageReference(imageReference), kernelArguments: [] };
+    const wanted: SwitchRequest = { ...request, image: reference, kernelArguments: [] };
     return await withRepo(system, writable.sysroot, wanted, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, wanted, async (offered): Promise<UpgradeResult> => {
-          const image = followedImage(wanted, offered);
+          const image = followedImage(system, wanted, offered);
           const plan = planUpgrade(writable.state, image, request);
           if (plan.kind !== "quarantined") return perform(system, { request: wanted, writable, repo, offered }, plan);
           const { manifestDigest, reason, since } = plan.record;

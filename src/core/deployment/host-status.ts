@@ -13,7 +13,8 @@ export interface HeldDeployment {
   readonly layers: readonly DiffId[];
 }
 
-const deploymentLimit = 1000;
+/** A host has a few; each of them may cost whoever reads this a manifest and the tables of its layers. */
+const deploymentLimit = 64;
 const layerLimit = 1000;
 
 /**

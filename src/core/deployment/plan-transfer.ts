@@ -29,7 +29,10 @@ export interface ChunkedDownload {
   readonly inParts: boolean;
   /** The tables, as far as a pull asks for them, and the frames that are missing. */
   readonly leastBytes: number;
-  /** The same with the gaps between frames that are fetched with them, as many as a pull may bridge. */
+  /**
+   * The same with the gaps between frames that are fetched with them, as many as a pull may bridge: where several layers share the
+   * requests of a pull, with the fewest that this one can get.
+   */
   readonly mostBytes: number;
 }
 

@@ -1,4 +1,6 @@
 import { OsdeployError } from "../errors.ts";
+import { parseFollowedReference } from "../oci/followed-reference.ts";
+import type { ImageReference } from "../oci/reference.ts";
 import { bootedDeployment, defaultDeployment, type Origin, type SysrootState } from "./deployment.ts";
 import { type FollowedImage, findQuarantine, planSwitch, type SwitchPlan } from "./plan-switch.ts";
 import type { QuarantineRecord } from "./quarantine.ts";
@@ -23,9 +25,14 @@ export function planUpgrade(
 /**
  * What an upgrade follows: what is staged, as the administrator's last word; else what boots next; else what runs.
  *
- * @throws OsdeployError `not-found` when there is no deployment, or its origin cannot be read.
+ * @throws OsdeployError `not-found` when there is no deployment, or its origin cannot be read; `usage` when its path is relative.
  */
-export function followedOrigin(state: SysrootState): Origin {
+export function followedReference(state: SysrootState): Origin & { readonly reference: ImageReference } {
+  const origin = followedOrigin(state);
+  return { ...origin, reference: parseFollowedReference(origin.imageReference) };
+}
+
+function followedOrigin(state: SysrootState): Origin {
   const deployment = defaultDeployment(state) ?? bootedDeployment(state);
   const origin = state.staged?.origin ?? deployment?.origin;
   if (origin !== undefined) return origin;

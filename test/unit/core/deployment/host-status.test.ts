@@ -31,6 +31,14 @@ describe("parseHostStatus", () => {
     );
   });
 
+  test("refuses more deployments than a host has", () => {
+    const deployments = (count: number) => Array.from({ length: count }, () => deployment);
+    expect(parse({ schemaVersion: 1, deployments: deployments(64) })).toHaveLength(64);
+    expect(() => parse({ schemaVersion: 1, deployments: deployments(65) })).toThrow(
+      expect.objectContaining({ code: "limit-exceeded" }),
+    );
+  });
+
   test("refuses what is no digest", () => {
     const layers = [{ digest: sha("2"), diffId: "sha256:../../etc" }];
     expect(() => parse({ schemaVersion: 1, deployments: [{ ...deployment, layers }] })).toThrow("is not a digest");

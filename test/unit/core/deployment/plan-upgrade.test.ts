@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { makeSysrootState } from "../../../../src/core/deployment/deployment.ts";
-import { followedOrigin, planUpgrade } from "../../../../src/core/deployment/plan-upgrade.ts";
+import { followedReference, planUpgrade } from "../../../../src/core/deployment/plan-upgrade.ts";
+import { parseImageReference } from "../../../../src/core/oci/reference.ts";
 import {
   bootedOf,
   entryOf,
@@ -35,22 +36,34 @@ describe("planUpgrade", () => {
   });
 });
 
-describe("followedOrigin", () => {
+describe("followedReference", () => {
+  const followed = (digit: string) => ({
+    ...originOf(digit),
+    reference: parseImageReference("docker://quay.io/os:latest"),
+  });
+
   test("is that of what is staged, else of what boots next, else of what runs", () => {
     const booted = bootedOf("a", 6);
-    expect(followedOrigin(stateWith("abc", entries, { booted, staged: stagedOf("c") }))).toEqual(originOf("c"));
-    expect(followedOrigin(stateWith("ab", entries, { booted }))).toEqual(originOf("b"));
-    expect(followedOrigin(stateWith("a", [], { booted }))).toEqual(originOf("a"));
+    expect(followedReference(stateWith("abc", entries, { booted, staged: stagedOf("c") }))).toEqual(followed("c"));
+    expect(followedReference(stateWith("ab", entries, { booted }))).toEqual(followed("b"));
+    expect(followedReference(stateWith("a", [], { booted }))).toEqual(followed("a"));
   });
 
   test("there is none without a deployment", () => {
-    expect(() => followedOrigin(stateWith("", []))).toThrow("Cannot upgrade: there is no deployment");
+    expect(() => followedReference(stateWith("", []))).toThrow("Cannot upgrade: there is no deployment");
+  });
+
+  test("a relative path is not followed, wherever an upgrade would run", () => {
+    const staged = { ...stagedOf("c"), origin: { ...originOf("c"), imageReference: "oci-archive:v2.tar" } };
+    expect(() => followedReference(stateWith("ab", entries, { staged }))).toThrow(
+      "Cannot follow oci-archive:v2.tar: its path does not begin with a slash",
+    );
   });
 
   test("nor when its origin cannot be read", () => {
     const directories = [{ rootImage: rootImageOf("a"), origin: undefined }];
     const state = makeSysrootState({ directories, menu: { entries: [entryOf(1, "a")], stale: [], foreign: [] } });
-    expect(() => followedOrigin(state)).toThrow(
+    expect(() => followedReference(state)).toThrow(
       `Cannot upgrade: the origin of deployment ${rootImageOf("a")} cannot be read`,
     );
   });
