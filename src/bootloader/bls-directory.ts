@@ -20,6 +20,14 @@ export function readBootEntries(files: LinuxFiles, boot: Path): BootMenu {
   return readBootMenu(names.map((name) => readEntry(files, directory, name)));
 }
 
+/** Kernels with all that they need in one file, which systemd-boot shows without an entry, by their paths on the partition. */
+export function unifiedKernels(files: LinuxFiles, boot: Path): readonly string[] {
+  const directory = pathBelow(boot, "EFI/Linux");
+  if (files.lstatIfExists(directory)?.kind !== "directory") return [];
+  const names = files.readDirectory(directory).filter((name) => /\.efi$/i.test(name));
+  return names.map((name) => `EFI/Linux/${toText(name)}`);
+}
+
 function entryNames(files: LinuxFiles, boot: Path): readonly ByteString[] {
   const directory = entriesDirectory(boot);
   return files.lstatIfExists(directory)?.kind === "directory" ? files.readDirectory(directory) : [];

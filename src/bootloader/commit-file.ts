@@ -8,7 +8,7 @@ export const unfinishedSuffix = ".new";
 
 /**
  * Writes a file of the boot partition mounted at `boot`, durable, under a temporary name: synced, renamed, synced. Works on
- * vfat, and a crash leaves what was there or the new file.
+ * vfat, and a crash leaves what was there or the new file. What fails leaves nothing under the temporary name.
  *
  * @throws OsdeployError `already-exists` when the name is taken and `replace` is false; `damaged` when what was written cannot be
  * read back.
@@ -21,14 +21,40 @@ export function commitFile(
   { replace }: { readonly replace: boolean },
 ): void {
   const temporary = `${path}${unfinishedSuffix}` as Path;
-  if (files.lstatIfExists(temporary) !== undefined) files.unlink(temporary);
-  files.writeNewFile(temporary, bytes, 0o644);
+  removeUnfinished(files, path);
   withOpen(files, boot, "directory", (fd) => {
+    try {
+      files.writeNewFile(temporary, bytes, 0o644);
+      files.syncFileSystem(fd);
+      checkWritten(files, temporary, bytes);
+    } catch (error) {
+      discard(files, path);
+      throw error;
+    }
+    const isExchanged = replace && files.lstatIfExists(path) !== undefined && files.exchange(temporary, path);
+    if (!isExchanged) files.rename(temporary, path, { replace });
     files.syncFileSystem(fd);
-    checkWritten(files, temporary, bytes);
-    files.rename(temporary, path, { replace });
+    if (!isExchanged) return;
+    // FAT frees what a rename replaces before the directory that no longer names it is on the disk: what the old name leads to
+    // could be cut off by then. So nothing is freed before the new name is durable, and nothing new takes its place before that is.
+    files.unlink(temporary);
     files.syncFileSystem(fd);
   });
+}
+
+/** Takes away what a stopped run left of a file that {@link commitFile} was to write. */
+export function removeUnfinished(files: LinuxFiles, path: Path): void {
+  const temporary = `${path}${unfinishedSuffix}` as Path;
+  if (files.lstatIfExists(temporary) !== undefined) files.unlink(temporary);
+}
+
+/** The error that is thrown is the first one: what could not be removed goes the next time. */
+function discard(files: LinuxFiles, path: Path): void {
+  try {
+    removeUnfinished(files, path);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
 }
 
 function checkWritten(files: LinuxFiles, path: Path, bytes: Uint8Array): void {

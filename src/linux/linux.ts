@@ -101,6 +101,8 @@ export interface LinuxFiles {
   /** A further name for an existing file. */
   link(existing: Path, path: Path): void;
   rename(from: Path, to: Path, options?: { readonly replace: boolean }): void;
+  /** Lets two existing names of one file system change places, at once. False where kernel or file system cannot. */
+  exchange(one: Path, other: Path): boolean;
   /** Refuses symlinks with `unsupported`. */
   setPermissions(path: Path, permissions: number): void;
   setOwner(path: Path, uid: number, gid: number): void;
@@ -203,6 +205,8 @@ export interface LinuxPrograms {
 export interface AttachOptions {
   /** Where its standard output goes: to this process's standard output when not given. */
   readonly output?: "stdout" | "stderr";
+  /** Asks the program to end, with SIGTERM, when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 export interface StartOptions {

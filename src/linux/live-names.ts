@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { systemCallError } from "./errno.ts";
-import { atWorkingDirectory, checked, libc, toCString } from "./libc.ts";
+import { atWorkingDirectory, lastErrno, libc, toCString } from "./libc.ts";
 import type { LinuxFiles, Path } from "./linux.ts";
 import { attempt, toNodePath } from "./live-call.ts";
 import { maskedBits } from "./umask.ts";
@@ -26,7 +26,8 @@ type NameCalls =
   | "unlink"
   | "symlink"
   | "link"
-  | "rename";
+  | "rename"
+  | "exchange";
 
 /** The calls that read and change names. */
 export const liveNames: Pick<LinuxFiles, NameCalls> = {
@@ -71,16 +72,28 @@ export const liveNames: Pick<LinuxFiles, NameCalls> = {
     const [source, target] = [toNodePath(from), toNodePath(to)];
     attempt({ verb: "rename", path: from, to }, () => renameSync(source, target));
   },
+  exchange: (one, other) => {
+    if (renameWith(renameExchange, one, other)) return true;
+    const errno = lastErrno();
+    if (errno === "EINVAL" || errno === "ENOSYS") return false;
+    throw systemCallError({ verb: "exchange", path: one, to: other }, errno);
+  },
 };
 
 /** Of renameat2(2), by architecture: older C libraries have no function for it. */
 const renameat2Numbers: Readonly<Record<string, number>> = { x64: 316, arm64: 276 };
 const renameNoReplace = 1;
+const renameExchange = 2;
 
 function renameToFreeName(from: Path, to: Path): void {
+  if (renameWith(renameNoReplace, from, to)) return;
+  throw systemCallError({ verb: "rename", path: from, to }, lastErrno());
+}
+
+/** False where it failed: the errno tells why. */
+function renameWith(flag: number, from: Path, to: Path): boolean {
   const [source, target] = [toCString(from), toCString(to)];
   const number = renameat2Numbers[process.arch];
-  const call = { verb: "rename", path: from, to };
-  if (number === undefined) throw systemCallError(call, "ENOSYS");
-  checked(libc().renameat2(number, atWorkingDirectory, source, atWorkingDirectory, target, renameNoReplace), call);
+  if (number === undefined) throw systemCallError({ verb: "rename", path: from, to }, "ENOSYS");
+  return libc().renameat2(number, atWorkingDirectory, source, atWorkingDirectory, target, flag) >= 0;
 }

@@ -9,12 +9,17 @@ export const liveProcesses: Omit<LinuxPrograms, "run"> = { attach, start, isRunn
 
 type Words = readonly [string, ...string[]];
 
-function attach([program, ...rest]: Words, { output = "stdout" }: AttachOptions = {}): Promise<number> {
+function attach([program, ...rest]: Words, { output = "stdout", signal }: AttachOptions = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     // With all of the environment: a program at somebody's terminal asks for TERM and much more.
     const child = spawn(program, rest, { stdio: ["inherit", output === "stdout" ? 1 : 2, 2] });
     child.on("error", (error) => reject(programFailure(program, error)));
-    child.on("close", (status, signal) => resolve(statusOf({ status, signal })));
+    const end = (): void => void child.kill();
+    signal?.addEventListener("abort", end);
+    child.on("close", (status, killedBy) => {
+      signal?.removeEventListener("abort", end);
+      resolve(statusOf({ status, signal: killedBy }));
+    });
   });
 }
 

@@ -40,6 +40,8 @@ export interface DeployRequest extends Omit<NewDeployment, "origin"> {
   readonly finalizationLocked: boolean;
   /** Whether the loader is not to count its boots: there is nothing else that it could start. */
   readonly uncounted?: boolean;
+  /** Whether this is the first deployment beside a system that is not ours. */
+  readonly besideOthers?: boolean;
 }
 
 export interface Deployed {
@@ -85,7 +87,7 @@ export function commit(
   system: System,
   writable: WritableSystem,
   staged: StagedDeployment,
-  { uncounted = false }: Pick<DeployRequest, "uncounted"> = {},
+  { uncounted = false, besideOthers = false }: Pick<DeployRequest, "uncounted" | "besideOthers"> = {},
 ): BootEntry {
   const { bootloader, state } = writable;
   if (isDeployed(state, staged.rootImage)) replaceOrigin(system, writable, staged);
@@ -96,6 +98,7 @@ export function commit(
       rootImage: staged.rootImage,
       ...staged.boot,
       ...(!uncounted && { tries: triesOfNewEntry }),
+      besideOthers,
     }),
   );
 }

@@ -2,6 +2,7 @@ import { type ByteString, fromBytes, fromText } from "../core/bytes/byte-string.
 import type { Deployment } from "../core/deployment/deployment.ts";
 import { etcMount } from "../core/deployment/setup-root-config.ts";
 import { verityDigest } from "../core/digest/fs-verity.ts";
+import { OsdeployError } from "../core/errors.ts";
 import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import type { Directory, FileContent, FileTree } from "../core/tree/inode.ts";
 import { type EtcMerge, type EtcStep, mergeEtc } from "../core/tree/merge-etc.ts";
@@ -13,7 +14,7 @@ import { childPath, pathBelow } from "../linux/path.ts";
 import { readRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { type SysrootPaths, stateDirectory } from "../sysroot/sysroot-paths.ts";
-import { readImageText } from "./image-content.ts";
+import { findImageFile, readImageText } from "./image-content.ts";
 
 /** The /etc of a new deployment, as it is to lie in its state directory. */
 export interface NewEtc extends EtcMerge {
@@ -25,10 +26,11 @@ export interface NewEtc extends EtcMerge {
  * Merges the /etc of the deployment `base` into that of a new image. The host's files are only read.
  *
  * A deployment has its /etc as a whole, which the initramfs mounts, or only what was changed, in `etc/upper`, where it mounts
- * an overlay: the image's own configuration says which. An image that says nothing gets what `base` has.
+ * an overlay: the image's own configuration says which. An image that says nothing gets what `base` has where that one's image
+ * said nothing either: then both have what their initramfs does by itself.
  *
  * @throws OsdeployError `not-found` or `damaged` when the deployment's root image or /etc cannot be read; `unsupported` when its
- * upper directory holds what only the kernel understands.
+ * upper directory holds what only the kernel understands, and when nobody knows how the new image mounts its /etc.
  */
 export function mergeHostEtc(
   files: LinuxFiles,
@@ -43,6 +45,7 @@ export function mergeHostEtc(
   const pristine = directoryAsTree(booted, "etc");
   const etc = pathBelow(stateDirectory(paths, base.rootImage), "etc");
   const isOverlay = configuredAsOverlay(repo, booted) ?? looksLikeOverlay(files, etc);
+  const becomesOverlay = wantsOverlay(repo, image, { booted, isOverlay });
   const changed = isOverlay ? pathBelow(etc, upper) : etc;
   const read = () => readHostTree(files, repo, changed);
   const host = !isOverlay
@@ -51,7 +54,7 @@ export function mergeHostEtc(
       ? pristine
       : applyUpper(pristine, read());
   const merge = mergeEtc({ pristine, host, image: directoryAsTree(image, "etc") });
-  if (!(configuredAsOverlay(repo, image) ?? isOverlay)) {
+  if (!becomesOverlay) {
     return { ...merge, hostPathOf: ({ path }) => childPath(changed, path) };
   }
   const prefix = `${upper}/`;
@@ -64,11 +67,37 @@ export function mergeHostEtc(
 
 const upper = "upper";
 const work = "work";
+const configFile = "usr/lib/composefs/setup-root-conf.toml";
 
 /** The words of its file say it; undefined where there are none. */
 function configuredAsOverlay(repo: Repo, tree: FileTree): boolean | undefined {
-  const mount = etcMount(readImageText(repo, tree, ["usr/lib/composefs/setup-root-conf.toml"]));
+  const mount = etcMount(readImageText(repo, tree, [configFile]));
   return mount === undefined ? undefined : mount === "overlay";
+}
+
+/**
+ * How an image that says nothing mounts its /etc depends on its initramfs. What is on the disk shows that where the image before
+ * said nothing either, and not where osdeploy's own initramfs, which mounts a directory, is new in the image.
+ */
+function wantsOverlay(
+  repo: Repo,
+  image: FileTree,
+  { booted, isOverlay }: { readonly booted: FileTree; readonly isOverlay: boolean },
+): boolean {
+  const configured = configuredAsOverlay(repo, image);
+  if (configured !== undefined) return configured;
+  if (!isOverlay) return false;
+  const isSilent = configuredAsOverlay(repo, booted) === undefined;
+  if (isSilent && (hasOurInitramfs(booted) || !hasOurInitramfs(image))) return true;
+  if (hasOurInitramfs(image)) return false;
+  const state = `the image before has an overlay by /${configFile}, and this one does not say what it has`;
+  throw new OsdeployError("unsupported", `Cannot make /etc for this image: ${state}`, {
+    facts: { hint: `Use an image whose /${configFile} has mount = "bind" or "overlay" below [etc]` },
+  });
+}
+
+function hasOurInitramfs(tree: FileTree): boolean {
+  return findImageFile(tree, ["usr/lib/osdeploy/boot/setup-root"]) !== undefined;
 }
 
 /** Whatever made it so: an /etc of nothing but these two directories would start no system. */

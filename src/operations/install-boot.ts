@@ -3,11 +3,13 @@ import { findGrubDirectory } from "../bootloader/grub.ts";
 import { addKernel } from "../bootloader/kernel-store.ts";
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import { type LoaderSettings, prepareBootPartition } from "../bootloader/prepare-boot-partition.ts";
+import { readSmallFile } from "../bootloader/small-file.ts";
 import { makeBootEntry } from "../core/boot/boot-menu.ts";
 import { formatGrubStub } from "../core/boot/grub-menu.ts";
 import { imageKernelArguments } from "../core/boot/image-kargs.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdline.ts";
+import { choosesAll, defaultPattern } from "../core/boot/loader-conf.ts";
 import { parseOsRelease } from "../core/boot/os-release.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
@@ -127,7 +129,7 @@ export function addLoader(files: LinuxFiles, image: InstallImage, request: NewBo
 
 /**
  * Lets the GRUB of a system that is there show osdeploy's entries: its `grub.cfg` sources `custom.cfg`, as Debian's and most
- * others' do. Other loaders find entries by themselves.
+ * others' do. Other loaders find entries by themselves; what systemd-boot's settings say of the default is only read.
  *
  * @returns a warning where somebody has to do something; a whole sentence without period.
  */
@@ -136,7 +138,8 @@ export function adoptLoader(
   boot: Path,
   loader: { readonly bootloader: BootloaderKind; readonly fileSystemUuid: string; readonly isPartition: boolean },
 ): string | undefined {
-  if (loader.bootloader !== "grub") return undefined;
+  if (loader.bootloader === "systemd-boot") return defaultWarning(files, boot);
+  if (loader.bootloader === "none") return undefined;
   const directory = findGrubDirectory(files, boot) ?? pathBelow(boot, "grub");
   const name = directory.slice(directory.lastIndexOf("/"));
   const settings = { fileSystemUuid: loader.fileSystemUuid, directory: `${loader.isPartition ? "" : "/boot"}${name}` };
@@ -150,6 +153,15 @@ export function adoptLoader(
   }
   if (new TextDecoder().decode(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
   return `GRUB's ${toText(custom)} is somebody else's: add the line ${line.trim()} to it, or no entry of osdeploy is shown`;
+}
+
+/** A default of somebody else's comes before the order in which our entries are the first. */
+function defaultWarning(files: LinuxFiles, boot: Path): string | undefined {
+  const path = pathBelow(boot, "loader/loader.conf");
+  const pattern = defaultPattern(new TextDecoder().decode(readSmallFile(files, path)));
+  if (pattern === undefined || choosesAll(pattern, "osdeploy-")) return undefined;
+  const state = `says default ${JSON.stringify(pattern)}, so the loader starts that`;
+  return `${toText(path)} is somebody else's and ${state}: take the line out`;
 }
 
 const customLimitBytes = 1024 * 1024;

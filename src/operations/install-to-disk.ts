@@ -7,7 +7,7 @@ import { type DiskArchitecture, diskArchitecture, espType, extendedBootType } fr
 import { type DiskLayout, type Extent, planDiskLayout } from "../core/disk/disk-layout.ts";
 import type { DiskStep } from "../core/disk/disk-step.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
+import type { ImageReference } from "../core/oci/reference.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
 import { copyToDisk, type OpenDisk, openDisk } from "../disk/disk-file.ts";
 import { type DiskTarget, probeTarget } from "../disk/disk-target.ts";
@@ -24,6 +24,7 @@ import { pathBelow } from "../linux/path.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRepo } from "../repo/repo.ts";
 import { type DiskIdentity, diskIdentity, diskTime } from "./disk-identity.ts";
+import { followedText } from "./followed-image.ts";
 import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
 import { fillBootPartition, type InstalledBoot } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
@@ -95,7 +96,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
         ...request,
         checkTree: checkImageForInstall(system, request),
       });
-      checkDrivers(image, { fileSystems: [request.fileSystem ?? "ext4", "vfat"], verity: isSealed });
+      checkDrivers(system, image, { root: request.fileSystem ?? "ext4", boot: "vfat", verity: isSealed });
       checkInterrupted(system.signal);
       const result = makeDisk(system, { request, architecture, target, staging, image, isSealed });
       system.progress({ kind: "done" });
@@ -176,7 +177,7 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
   });
   system.progress({ kind: "phase", phase: "seal" });
   const scratch = new ScratchFiles(files, newDirectory(files, staging, "scratch"));
-  const imageReference = formatImageReference(request.targetImage ?? image.reference);
+  const imageReference = followedText(system, request.targetImage ?? image.reference);
   const steps = rootSteps(files, image, {
     origin: {
       imageReference,

@@ -1,10 +1,10 @@
+import { unifiedKernels } from "../bootloader/bls-directory.ts";
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { detectBootloader } from "../bootloader/open-bootloader.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { diskArchitecture } from "../core/disk/disk-architecture.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
-import { formatImageReference } from "../core/oci/reference.ts";
 import { type MountedPlace, mountedPlace } from "../disk/mounted-place.ts";
 import { probeFileSystem } from "../disk/probe-file-system.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -12,6 +12,7 @@ import { pathBelow } from "../linux/path.ts";
 import { makeDirectories } from "../sysroot/state-directory.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { deploy } from "./deploy.ts";
+import { followedText } from "./followed-image.ts";
 import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
 import { addLoader, adoptLoader } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
@@ -64,8 +65,7 @@ export async function installToRoot(system: System, request: InstallToRootReques
         ...request,
         checkTree: checkImageForInstall(system, request),
       });
-      const fileSystems = [places.root, ...(places.boot === undefined ? [] : [places.boot])].map(({ type }) => type);
-      checkDrivers(image, { fileSystems, verity: repo.secure });
+      checkDrivers(system, image, { root: places.root.type, boot: places.boot?.type, verity: repo.secure });
       checkInterrupted(system.signal);
       return deployFirst(system, { request, writable, image, places, bootloader });
     }),
@@ -179,7 +179,7 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     makeDirectories(files, paths.root, ["boot"]);
     addLoader(files, image, { boot: paths.boot, bootloader, fileSystemUuid, architecture });
   }
-  const imageReference = formatImageReference(request.targetImage ?? image.reference);
+  const imageReference = followedText(system, request.targetImage ?? image.reference);
   const { bootEntry, kernel } = deploy(system, {
     writable,
     repo: image.repo,
@@ -197,6 +197,7 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     verity: image.repo.secure ? "required" : "optional",
     finalizationLocked: false,
     uncounted: !hasFallback(work),
+    besideOthers: request.isExisting && bootloader !== "grub",
   });
   addRootKeys(system, writable, image, request.rootKeys);
   assert(bootEntry !== null, "nothing runs from this sysroot, so nothing is staged");
@@ -213,7 +214,9 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
 
 /** Whether the loader could start something else: our script for GRUB chooses among our entries only. */
 function hasFallback({ request, writable, bootloader }: FirstDeployment): boolean {
-  return request.isExisting && bootloader !== "grub" && writable.state.menu.foreign.length > 0;
+  if (!request.isExisting || bootloader === "grub") return false;
+  const { files, paths } = writable.sysroot;
+  return writable.state.menu.foreign.length > 0 || unifiedKernels(files, paths.boot).length > 0;
 }
 
 /** How the initramfs finds root, and how the boot partition gets to /boot. */

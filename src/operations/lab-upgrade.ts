@@ -9,7 +9,7 @@ import { sshWords, waitForSsh } from "../lab/ssh.ts";
 import { hostSeenByGuest } from "../lab/virtual-machine.ts";
 import type { LabMachineRequest } from "./lab-access.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
-import type { System } from "./system.ts";
+import { checkInterrupted, type System } from "./system.ts";
 
 export interface LabUpgradeRequest extends LabMachineRequest, ImageRequest {
   /** Whether the guest reboots into it. */
@@ -38,8 +38,12 @@ export async function upgradeLabMachine(system: System, request: LabUpgradeReque
   return await withServer(system, request, machine.registryPort, async (image) => {
     await waitForSsh(system.linux, known, system.signal);
     const guestImage = `${hostSeenByGuest}:${machine.registryPort}/${machine.name}:latest`;
-    const inGuest = (...words: readonly string[]) =>
-      system.linux.programs.attach(sshWords(lab.paths.sshKey, known, words), { output: "stderr" });
+    const inGuest = async (...words: readonly string[]): Promise<number> => {
+      const how = { output: "stderr", signal: system.signal } as const;
+      const status = await system.linux.programs.attach(sshWords(lab.paths.sshKey, known, words), how);
+      checkInterrupted(system.signal);
+      return status;
+    };
     // What a boot ends with changes the sysroot, too. That something in the guest has failed is not for us to judge.
     await inGuest("systemctl", "is-system-running", "--wait", "--quiet");
     const status = await inGuest("osdeploy", "switch", "--tls-verify=false", guestImage);

@@ -1,7 +1,7 @@
-import { commitFile } from "../bootloader/commit-file.ts";
+import { commitFile, removeUnfinished } from "../bootloader/commit-file.ts";
 import { bootloaderNotePath } from "../bootloader/open-bootloader.ts";
 import { readSmallFile } from "../bootloader/small-file.ts";
-import { planLoaderUpdate } from "../core/boot/loader-binary.ts";
+import { isSecureBoot, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -27,7 +27,8 @@ const architectures = ["x64", "aa64"] as const;
 /**
  * Puts the systemd-boot of the image that has just booted in the place of the older one on the EFI system partition, where
  * osdeploy installed that: each of its two copies by one rename, the one that the firmware starts last. What keeps it from
- * that is a warning, because a boot is no worse for an old loader.
+ * that is a warning, because a boot is no worse for an old loader. So it is with Secure Boot, where somebody else's signature
+ * could be one that the firmware refuses.
  *
  * GRUB is left alone: which of its versions go together with what else lies on the disk only its distribution knows.
  */
@@ -42,7 +43,7 @@ export function updateLoader(system: System, writable: WritableSystem): UpdatedL
     if (esp === undefined || copies.length === 0) return undefined;
     const repo = openRepo(system.linux, paths.repo, { access: "read", wait: true });
     try {
-      return replaceOlder(files, { esp, copies, repo, tree: readRootImage(repo, rootImage) });
+      return replaceOlder(system, files, { esp, copies, repo, tree: readRootImage(repo, rootImage) });
     } finally {
       repo.close();
     }
@@ -91,14 +92,29 @@ interface LoaderWork {
   readonly tree: FileTree;
 }
 
-function replaceOlder(files: LinuxFiles, { esp, copies, repo, tree }: LoaderWork): UpdatedLoader | undefined {
+/** @see https://uefi.org/specs/UEFI/2.10/03_Boot_Manager.html#globally-defined-variables */
+const secureBootVariable = fromText("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
+
+function replaceOlder(
+  system: System,
+  files: LinuxFiles,
+  { esp, copies, repo, tree }: LoaderWork,
+): UpdatedLoader | undefined {
+  const secureBoot = isSecureBoot(readSmallFile(files, secureBootVariable));
   let updated: UpdatedLoader | undefined;
+  // What a stopped run left takes the room of what is to come.
+  for (const { path } of copies) removeUnfinished(files, path);
   for (const { path, architecture } of copies) {
     const there = readSmallFile(files, path);
     const offered = offeredLoader(repo, tree, architecture);
     if (there === undefined || offered === undefined) continue;
-    const plan = planLoaderUpdate(there, offered);
+    const plan = planLoaderUpdate(there, offered, { secureBoot });
     if (plan.kind === "keep") continue;
+    if (plan.kind === "withhold") {
+      const state = `with Secure Boot only its owner knows which one the firmware takes (${plan.from}, the image has ${plan.to})`;
+      system.progress({ kind: "warning", message: `The boot loader stays as it is: ${state}` });
+      return undefined;
+    }
     replaceLoader(files, { esp, path, bytes: offered });
     updated = { from: plan.from, to: plan.to };
   }

@@ -132,6 +132,22 @@ describe.each(implementations)("$name Linux", ({ start }) => {
     expect(failure(() => here.files.rename(at("a"), at("x"), { replace: false })).errno).toBe("ENOENT");
   });
 
+  test("exchange: lets two names change places, also in two directories", () => {
+    here.files.makeDirectory(at("d"), 0o755);
+    write("a", "one");
+    write("d/b", "other");
+    expect(here.files.exchange(at("a"), at("d/b"))).toBe(true);
+    expect([text("a"), text("d/b")]).toEqual(["other", "one"]);
+    expect(here.files.exchange(at("a"), at("a"))).toBe(true);
+    expect(text("a")).toBe("other");
+    expect(failure(() => here.files.exchange(at("a"), at("none")))).toEqual({
+      code: "not-found",
+      errno: "ENOENT",
+      message: `Cannot exchange "${here.machine.root}/a" to "${here.machine.root}/none": it does not exist (ENOENT)`,
+    });
+    expect(failure(() => here.files.exchange(at("none"), at("a"))).errno).toBe("ENOENT");
+  });
+
   test("rename: keeps to the rules for directories", () => {
     write("file", "");
     for (const name of ["empty", "full", "full/inner"]) here.files.makeDirectory(at(name), 0o755);
@@ -158,6 +174,7 @@ describe.each(implementations)("$name Linux", ({ start }) => {
       () => here.files.writeNewFile(nul, new Uint8Array(), 0o600),
       () => here.files.symlink(nul, at("x")),
       () => here.files.rename(at("x"), nul, { replace: false }),
+      () => here.files.exchange(at("x"), nul),
       () => here.files.xattrs(nul),
     ]) {
       expect(failure(action)).toMatchObject({ code: "bad-format", message: expect.stringContaining("NUL byte") });

@@ -102,6 +102,13 @@ describe("programs of live Linux alone", () => {
     expect(await here.machine.linux.programs.attach(["sh", "-c", "kill -9 $$"])).toBe(137);
   });
 
+  test("attach: a program that is asked to stop ends by SIGTERM", async () => {
+    const stop = new AbortController();
+    const ended = here.machine.linux.programs.attach(["sleep", "60"], { signal: stop.signal });
+    stop.abort();
+    expect(await ended).toBe(143);
+  });
+
   test("attach: this process goes on while the program runs", async () => {
     const ended = here.machine.linux.programs.attach([
       "sh",

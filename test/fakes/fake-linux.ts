@@ -16,6 +16,8 @@ export interface FakeLinuxOptions extends FaultOptions {
   readonly verity?: boolean;
   /** Whether files can be cloned, as on btrfs and xfs; false when not given. */
   readonly clone?: boolean;
+  /** Whether two names can change places; true when not given, as on vfat since Linux 6.0. */
+  readonly exchange?: boolean;
   /** Bytes the root file system holds; 1 TiB when not given. */
   readonly totalBytes?: number;
   readonly readOnly?: boolean;
@@ -69,6 +71,7 @@ export class FakeLinux implements Linux {
       openFiles: new Map(),
       hasVerity: options.verity ?? true,
       canClone: options.clone ?? false,
+      canExchange: options.exchange ?? true,
     };
     this.files = { ...fakeOpenFiles(this.#machine), ...fakeNames(this.#machine), ...fakeAttributes(this.#machine) };
     this.programs = fakePrograms(options);

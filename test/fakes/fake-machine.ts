@@ -22,6 +22,7 @@ export interface FakeMachine {
   readonly openFiles: Map<Fd, FakeOpenFile>;
   readonly hasVerity: boolean;
   readonly canClone: boolean;
+  readonly canExchange: boolean;
 }
 
 /** The open file behind `fd`; EBADF when there is none. */

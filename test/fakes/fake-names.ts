@@ -15,7 +15,8 @@ type NameCalls =
   | "unlink"
   | "symlink"
   | "link"
-  | "rename";
+  | "rename"
+  | "exchange";
 
 /** The calls that read and change names. */
 export function fakeNames(machine: FakeMachine): Pick<LinuxFiles, NameCalls> {
@@ -70,12 +71,8 @@ export function fakeNames(machine: FakeMachine): Pick<LinuxFiles, NameCalls> {
       if (inode.kind === "directory") throw systemCallError(call, "EPERM");
       disk.addName(place.directory, place.name, inode);
     },
-    rename: (from, to, options) => {
-      const call = { verb: "rename", path: from, to };
-      faults.mutating("rename", call);
-      refuseNul(to);
-      rename(machine, call, { from, to, replace: options?.replace ?? true });
-    },
+    rename: (from, to, options) => rename(machine, { from, to, replace: options?.replace ?? true }),
+    exchange: (one, other) => exchange(machine, one, other),
   };
 }
 
@@ -109,8 +106,11 @@ interface Rename {
   readonly replace: boolean;
 }
 
-function rename(machine: FakeMachine, call: FailedCall, { from, to, replace }: Rename): void {
+function rename(machine: FakeMachine, { from, to, replace }: Rename): void {
   const { disk } = machine;
+  const call = { verb: "rename", path: from, to };
+  machine.faults.mutating("rename", call);
+  refuseNul(to);
   const source = existingPlace(machine, call, from);
   const target = walk(disk, call, to, { follow: false });
   if (source.directory.fileSystem !== target.directory.fileSystem) throw systemCallError(call, "EXDEV");
@@ -125,6 +125,20 @@ function rename(machine: FakeMachine, call: FailedCall, { from, to, replace }: R
   }
   disk.removeName(source.directory, source.name, source.inode);
   moveIn(machine, target.directory, target.name, source.inode);
+}
+
+function exchange(machine: FakeMachine, one: Path, other: Path): boolean {
+  const call = { verb: "exchange", path: one, to: other };
+  machine.faults.mutating("exchange", call);
+  refuseNul(other);
+  const [first, second] = [existingPlace(machine, call, one), existingPlace(machine, call, other)];
+  if (first.inode.fileSystem !== second.inode.fileSystem) throw systemCallError(call, "EXDEV");
+  if (!machine.canExchange) return false;
+  if (first.inode === second.inode) return true;
+  for (const { directory, name, inode } of [first, second]) machine.disk.removeName(directory, name, inode);
+  moveIn(machine, first.directory, first.name, second.inode);
+  moveIn(machine, second.directory, second.name, first.inode);
+  return true;
 }
 
 function moveIn(machine: FakeMachine, directory: FakeInode, name: ByteString, inode: FakeInode): void {

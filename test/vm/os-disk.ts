@@ -65,7 +65,11 @@ export async function onceARun(name: string, make: () => void | Promise<void>): 
   mkdirSync(marks, { recursive: true });
   const at = (state: string) => join(marks, `${name}.${state}`);
   if (!isFirst(at("begun"))) {
-    while (!existsSync(at("ended"))) await pause(200);
+    while (!existsSync(at("ended"))) {
+      await pause(200);
+      const maker = readFileSync(at("begun"), "utf8");
+      if (maker !== "" && !existsSync(`/proc/${maker}`)) throw new Error(`${name} was not made: its maker has ended`);
+    }
     const why = readFileSync(at("ended"), "utf8");
     if (why !== "") throw new Error(`${name} was not made: ${why}`);
     return;
@@ -82,7 +86,7 @@ export async function onceARun(name: string, make: () => void | Promise<void>): 
 /** Makes a file; whether it was not there. */
 function isFirst(file: string): boolean {
   try {
-    writeFileSync(file, "", { flag: "wx" });
+    writeFileSync(file, `${process.pid}`, { flag: "wx" });
     return true;
   } catch (error) {
     if (existsSync(file)) return false;

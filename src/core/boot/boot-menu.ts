@@ -120,6 +120,8 @@ export interface NewBootEntry {
   readonly options: string;
   /** How often it may be tried before the loader gives it up; undefined for no counting. */
   readonly tries?: number | undefined;
+  /** Whether it is the first of ours beside a system that was there: then it has to come before that one's. */
+  readonly besideOthers?: boolean;
 }
 
 /**
@@ -139,7 +141,7 @@ export function makeBootEntry(made: NewBootEntry): BootEntry {
   const fields = [
     { key: "title", value: cut(made.osRelease.prettyName, titleLimit) },
     { key: "version", value: version },
-    { key: "sort-key", value: sortKey },
+    { key: "sort-key", value: made.besideOthers === true ? firstSortKey : sortKey },
     { key: "linux", value: made.kernelPath },
     { key: "initrd", value: made.initramfsPath },
     { key: "options", value: options },
@@ -154,15 +156,16 @@ const firstSortKey = "0-osdeploy";
 
 /**
  * An entry with the `sort-key` by which systemd-boot starts it first: that of our entries that are there, so that the sequence
- * decides among ours whichever release wrote them; the first entry beside those of others sorts before them. One that is given
- * up sorts last whatever its key, so that another system's starts then.
+ * decides among ours whichever release wrote them; the first entry beside those of others sorts before them, also where those
+ * are no files of this menu, such as unified kernels. One that is given up sorts last whatever its key, so that another
+ * system's starts then.
  *
  * @see https://uapi-group.org/specifications/specs/boot_loader_specification/#sorting
  */
 export function sortedInto({ entries, foreign }: BootMenu, made: BootEntry): BootEntry {
   const [newest] = entries;
-  const first = foreign.length === 0 ? sortKey : firstSortKey;
-  const value = newest === undefined ? first : (blsField(newest.entry, "sort-key") ?? sortKey);
+  if (newest === undefined && foreign.length === 0) return made;
+  const value = newest === undefined ? firstSortKey : (blsField(newest.entry, "sort-key") ?? sortKey);
   const fields = made.entry.fields.map((field) => (field.key === "sort-key" ? { key: field.key, value } : field));
   return { ...made, entry: { fields } };
 }

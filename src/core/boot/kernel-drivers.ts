@@ -17,14 +17,23 @@ export interface KernelDemand {
   readonly verity: boolean;
 }
 
+/** File systems that a module of another name serves. */
+const servedBy: Readonly<Record<string, string>> = { ext2: "ext4", ext3: "ext4" };
+
+/** A place where something is mounted when it is first looked at: what, it does not say. */
+const unknownFileSystem = "autofs";
+
 /**
  * What the kernel of an image lacks to start from a disk, each as it would be named to somebody: `erofs`, `fs-verity`. Empty
- * where all is there, and where the image does not tell: it need not have lists of its modules.
+ * where all is there, and where the image does not tell: it need not have both lists of its modules.
  */
 export function missingDrivers(kernel: KernelFiles, { fileSystems, verity }: KernelDemand): readonly string[] {
   const needed = new Set(["erofs", "overlay", ...fileSystems, ...(needsLoopDevice(kernel.version) ? ["loop"] : [])]);
   const listed = new Set([...namesIn(kernel.modules), ...namesIn(kernel.builtin)]);
-  const missing = listed.size === 0 ? [] : [...needed].filter((name) => !listed.has(name));
+  const hasLists = kernel.modules !== "" && kernel.builtin !== "";
+  const isThere = (name: string) =>
+    listed.has(name) || listed.has(servedBy[name] ?? name) || name === unknownFileSystem;
+  const missing = hasLists ? [...needed].filter((name) => !isThere(name)) : [];
   return verity && isConfiguredWithoutVerity(kernel.config) ? [...missing, "fs-verity"] : missing;
 }
 

@@ -69,16 +69,28 @@ function rankOf(part: string): number {
 /** Whether a loader on a boot partition is to give way to another one. */
 export type LoaderUpdate =
   | { readonly kind: "keep" }
+  /** It is newer, and whether the firmware would start it nobody knows. */
+  | { readonly kind: "withhold"; readonly from: string; readonly to: string }
   | { readonly kind: "replace"; readonly from: string; readonly to: string };
 
 /**
  * Decides whether the systemd-boot that an image brings takes the place of what is on the boot partition: when it is newer.
- * What is no systemd-boot is never replaced, and what is signed not by what is not: the firmware may refuse that.
+ * What is no systemd-boot is never replaced, and what is signed not by what is not: the firmware may refuse that. With Secure
+ * Boot nothing is: the machine's owner may have signed what is there, and only the firmware's keys tell whose else it takes.
  */
-export function planLoaderUpdate(there: Uint8Array, offered: Uint8Array): LoaderUpdate {
+export function planLoaderUpdate(
+  there: Uint8Array,
+  offered: Uint8Array,
+  { secureBoot }: { readonly secureBoot: boolean },
+): LoaderUpdate {
   const from = systemdBootVersion(there);
   const to = systemdBootVersion(offered);
   if (from === undefined || to === undefined || compareVersions(from, to) >= 0) return { kind: "keep" };
   if (isSignedProgram(there) && !isSignedProgram(offered)) return { kind: "keep" };
-  return { kind: "replace", from, to };
+  return { kind: secureBoot ? "withhold" : "replace", from, to };
+}
+
+/** Whether the firmware only starts what is signed, by its variable `SecureBoot`: four bytes of attributes, one of value. */
+export function isSecureBoot(variable: Uint8Array | undefined): boolean {
+  return variable?.[4] === 1;
 }

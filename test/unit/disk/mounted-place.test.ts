@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { mountedPlace } from "../../../src/disk/mounted-place.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -26,6 +27,21 @@ test("mountedPlace: tells type, device and UUID of what is mounted there", () =>
 test("mountedPlace: finds nothing where nothing is mounted, and no UUID for what is no device", () => {
   expect(mountedPlace(machine("abc"), fromText("/mnt"))).toBeUndefined();
   expect(mountedPlace(machine("abc"), fromText("/"))).toEqual({ type: "overlay", source: "overlay", uuid: undefined });
+});
+
+test("mountedPlace: looks at the place first, so that an automount that waits for that is mounted", () => {
+  const linux = machine("abc");
+  putMounts(linux, [{ at: "/boot", type: "autofs", source: "systemd-1" }]);
+  const { lstatIfExists } = linux.files;
+  Object.assign(linux.files, {
+    lstatIfExists: (path: Path) => {
+      const boot = { at: "/boot", type: "vfat", source: "/dev/sda1" };
+      if (path === "/boot/.")
+        putMounts({ files: { ...linux.files, lstatIfExists } }, [{ ...boot, type: "autofs" }, boot]);
+      return lstatIfExists(path);
+    },
+  });
+  expect(mountedPlace(linux, fromText("/boot"))).toMatchObject({ type: "vfat", source: "/dev/sda1" });
 });
 
 test("mountedPlace: a relative path starts at the working directory", () => {

@@ -3,7 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { probeFileSystem } from "../../../src/disk/probe-file-system.ts";
 import type { Linux } from "../../../src/linux/linux.ts";
-import { FakeLinux, type FakeLinuxOptions } from "../../fakes/fake-linux.ts";
+import { FakeLinux, type FakeLinuxOptions, SimulatedCrash } from "../../fakes/fake-linux.ts";
 
 const root = fromText("/target");
 
@@ -42,6 +42,29 @@ test.each([
   expect(linux.files.readDirectory(root)).toEqual([]);
 });
 
+test("probeFileSystem: tells whose right is missing for attributes, instead of blaming the file system", () => {
+  const linux = machine();
+  const files = { ...linux.files, setXattr: fails("permission-denied", "EPERM") };
+  expect(refusal(Object.assign(Object.create(linux), { files }))).toBe(
+    'permission-denied: Cannot install to "/target": attributes for the system (trusted.*) need CAP_SYS_ADMIN',
+  );
+  expect(linux.files.readDirectory(root)).toEqual([]);
+});
+
+test("probeFileSystem: what a killed run left goes with the next one", () => {
+  const linux = machine();
+  const start = linux.trace.length;
+  probeFileSystem(linux, root);
+  const { length } = linux.trace;
+  for (let failAt = start + 1; failAt <= length; failAt++) {
+    const killed = machine({ failAt });
+    expect(() => probeFileSystem(killed, root), `call ${failAt}`).toThrow(SimulatedCrash);
+    const after = killed.crash({ keepUnsynced: true });
+    expect(probeFileSystem(after, root)).toEqual({ canSeal: true });
+    expect(after.files.readDirectory(root), `call ${failAt}`).toEqual([]);
+  }
+});
+
 test("probeFileSystem: what else fails is told as it is", () => {
   expect(refusal(machine({ mountPoints: [{ path: "/target", readOnly: true }] }))).toContain("permission-denied: ");
   const linux = machine();
@@ -49,4 +72,6 @@ test("probeFileSystem: what else fails is told as it is", () => {
     files: { ...linux.files, setXattr: fails("system", "EIO") },
   });
   expect(refusal(broken)).toBe("system: Cannot do it");
+  const linkless = { ...linux.files, symlink: fails("system", "EIO") };
+  expect(refusal(Object.assign(Object.create(linux), { files: linkless }))).toBe("system: Cannot do it");
 });

@@ -17,12 +17,19 @@ const etcOf = (version: string) => [
   { path: "etc/dir/a", content: content(`a of ${version}`) },
   { path: "etc/dir/b", content: "b\n" },
 ];
+const ownInitramfs = [
+  ...["usr/lib/osdeploy", "usr/lib/osdeploy/boot"].map((path) => ({ path })),
+  { path: "usr/lib/osdeploy/boot/setup-root", content: "#!/bin/sh\n" },
+];
 
 const images = {
   v1: await buildOsImage("v1", etcOf("v1")),
   v2: await buildOsImage("v2", etcOf("v2")),
   overlaid1: await buildOsImage("v1", [...etcOf("v1"), ...config("overlay")]),
   overlaid2: await buildOsImage("v2", [...etcOf("v2"), ...config("overlay")]),
+  // Say nothing, and have osdeploy's own initramfs, which mounts a directory then.
+  ours: await buildOsImage("v1", [...etcOf("v2"), ...ownInitramfs]),
+  ours2: await buildOsImage("v2", [...etcOf("v2"), ...ownInitramfs]),
   bound: await buildOsImage("v2", [...etcOf("v2"), ...config("bind")]),
 };
 type Tag = keyof typeof images;
@@ -56,7 +63,7 @@ describe("mergeHostEtc of an overlay", () => {
     ["v1", "v2"],
     ["overlaid1", "overlaid2"],
     ["v1", "overlaid2"],
-    ["overlaid1", "v2"],
+    ["ours", "ours2"],
   ])("%s to %s: only what was changed goes over, to an upper directory again", async (from, to) => {
     const linux = await overlaidMachine(from);
     const etc = await upgrade(linux, to);
@@ -71,14 +78,29 @@ describe("mergeHostEtc of an overlay", () => {
     expect([...linux.files.xattrs(fromText(`${etc}/upper/dir`)).keys()]).toEqual([]);
   });
 
-  test("an image that wants /etc as a whole gets the merge as a whole", async () => {
-    const linux = await overlaidMachine("overlaid1");
-    const etc = await upgrade(linux, "bound");
+  test.each<[string, Tag, Tag]>([
+    ["that wants /etc as a whole", "overlaid1", "bound"],
+    ["that drops the wish for an overlay and has osdeploy's initramfs", "overlaid1", "ours2"],
+    ["that has osdeploy's initramfs as the first one", "v1", "ours2"],
+  ])("an image %s gets the merge as a whole", async (_, from, to) => {
+    const linux = await overlaidMachine(from);
+    const etc = await upgrade(linux, to);
+    expect(text(linux, `${etc}/passwd`)).toBe(content("root:x:0:0\n"));
     expect(namesIn(linux, etc)).toContain("new.conf");
     expect(text(linux, `${etc}/new.conf`)).toBe("new in v2\n");
     expect(text(linux, `${etc}/local.conf`)).toBe(content("local"));
     expect(namesIn(linux, `${etc}/dir`)).toEqual(["a"]);
     expect(text(linux, `${etc}/dir/a`)).toBe("mine\n");
+  });
+
+  test("refuses an image that drops the wish and has an initramfs that nobody knows", async () => {
+    const linux = await overlaidMachine("overlaid1");
+    await expect(switchRunning(linux, "v2")).rejects.toMatchObject({
+      code: "unsupported",
+      message:
+        "Cannot make /etc for this image: the image before has an overlay by /usr/lib/composefs/setup-root-conf.toml, and this one does not say what it has",
+    });
+    expect(stateOf(linux).staged).toBeUndefined();
   });
 
   test("from an /etc as a whole to an image that wants an overlay, only the changes go over", async () => {

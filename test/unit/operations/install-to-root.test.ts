@@ -1,120 +1,23 @@
 import { describe, expect, test } from "vitest";
-import { readBootEntries } from "../../../src/bootloader/bls-directory.ts";
 import { blsField, blsOptions } from "../../../src/core/boot/bls-entry.ts";
-import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
-import { assert, OsdeployError } from "../../../src/core/errors.ts";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { assert } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
-import {
-  type InstallToRootRequest,
-  type InstallToRootResult,
-  installToRoot,
-} from "../../../src/operations/install-to-root.ts";
-import { buildImageWithKernel, buildInstallImage } from "../../builders/install-images.ts";
-import {
-  layoutReference,
-  linuxAmd64,
-  machineWith,
-  SeenProgress,
-  sysrootPath,
-  systemOn,
-} from "../../builders/operation-machine.ts";
+import { type InstallToRootRequest, installToRoot } from "../../../src/operations/install-to-root.ts";
+import { layoutReference, SeenProgress, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
 import { content } from "../../builders/os-images.ts";
-import { putFile, putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
-import type { FakeLinux, FakeLinuxOptions } from "../../fakes/fake-linux.ts";
-
-const images = {
-  os: await buildInstallImage(),
-  driverless: await buildInstallImage({
-    changes: [{ path: "usr/lib/modules/6.12.1-test/modules.builtin", content: "kernel/fs/erofs/erofs.ko\n" }],
-  }),
-  older: await buildImageWithKernel("6.4.0"),
-  loaderless: await buildInstallImage({ without: ["usr/lib/systemd/boot"] }),
-  homeless: await buildInstallImage({ without: ["etc/ssh", "etc/ssh/sshd_config.d"] }),
-  roaming: await buildInstallImage({
-    without: ["root"],
-    changes: [
-      { path: "root", symlink: "var/roothome" },
-      { path: "var/roothome", mode: 0o700 },
-    ],
-  }),
-  nested: await buildInstallImage({
-    without: ["root"],
-    changes: [
-      { path: "root", symlink: "var/roothome" },
-      { path: "var/roothome", symlink: "/elsewhere" },
-    ],
-  }),
-  nestedKeys: await buildInstallImage({
-    without: ["root"],
-    changes: [
-      { path: "root", symlink: "var/roothome" },
-      { path: "var/roothome", mode: 0o700 },
-      { path: "var/roothome/.ssh", symlink: "/elsewhere" },
-    ],
-  }),
-  nestedSsh: await buildInstallImage({ changes: [{ path: "etc/ssh/authorized_keys.d", symlink: "/elsewhere" }] }),
-};
-
-const rootMount = { at: "/target", type: "ext4", source: "/dev/sda2" };
-const bootMount = { at: "/target/boot", type: "vfat", source: "/dev/sda1" };
-
-interface MachineOptions extends FakeLinuxOptions {
-  readonly mounts?: Parameters<typeof putMounts>[1];
-  readonly rootUuid?: string;
-}
-
-function machine({
-  mounts = [rootMount, bootMount],
-  rootUuid = "root-uuid\n",
-  ...options
-}: MachineOptions = {}): FakeLinux {
-  const linux = machineWith(images, {
-    mountPoints: [{ path: "/target" }, ...(mounts.includes(bootMount) ? [{ path: "/target/boot" }] : [])],
-    runProgram: toolsThatSay((words) => (words.at(-1) === "/dev/sda2" ? rootUuid : "B007-0001\n")),
-    ...options,
-  });
-  putMounts(linux, mounts);
-  return linux;
-}
-
-function requestFor(changes: Partial<InstallToRootRequest> = {}): InstallToRootRequest {
-  return {
-    image: parseImageReference(layoutReference("os")),
-    platform: linuxAmd64,
-    source: { environment: { variables: {}, userId: 0 } },
-    targetImage: undefined,
-    kernelArguments: [],
-    bootloader: "systemd-boot",
-    rootKeys: undefined,
-    allowMissingVerity: false,
-    root: sysrootPath,
-    isExisting: false,
-    rootSpec: undefined,
-    ...changes,
-  };
-}
-
-async function install(linux: FakeLinux, changes: Partial<InstallToRootRequest> = {}): Promise<InstallToRootResult> {
-  return await installToRoot(systemOn(linux), requestFor(changes));
-}
-
-async function refusal(linux: FakeLinux, changes: Partial<InstallToRootRequest> = {}): Promise<string> {
-  try {
-    await install(linux, changes);
-  } catch (error) {
-    if (error instanceof OsdeployError) return `${error.code}: ${error.message}`;
-    throw error;
-  }
-  return "nothing was refused";
-}
-
-function text(linux: FakeLinux, path: string): string {
-  return fromBytes(linux.files.readFile(fromText(path), 1_000_000));
-}
-
-function entriesOf(linux: FakeLinux) {
-  return readBootEntries(linux.files, fromText("/target/boot")).entries;
-}
+import {
+  bootMount,
+  entriesOf,
+  install,
+  type MachineOptions,
+  machine,
+  refusal,
+  requestFor,
+  rootMount,
+  text,
+} from "../../builders/root-installs.ts";
+import { putFile } from "../../builders/tool-runs.ts";
 
 describe("installToRoot, into an empty file system", () => {
   test("puts loader, kernel, sealed repo, state and an entry there", async () => {
@@ -159,6 +62,17 @@ describe("installToRoot, into an empty file system", () => {
     const [entry] = entriesOf(linux);
     expect(entry && blsField(entry.entry, "linux")).toMatch(/^\/boot\/osdeploy\//);
     expect(entry && blsOptions(entry.entry)).toMatch(/^rw root=LABEL=root panic=30 composefs=/);
+  });
+
+  test("warns where the image's kernel cannot mount its /boot, and goes on", async () => {
+    const linux = machine();
+    const progress = new SeenProgress();
+    const image = parseImageReference(layoutReference("bootless"));
+    await installToRoot(systemOn(linux, { progress: progress.report }), requestFor({ image }));
+    expect(progress.warnings).toEqual([
+      "The image's kernel 6.12.1-test has no vfat in its lists: without it /boot is not mounted, and no entry can be changed there",
+    ]);
+    expect(entriesOf(linux)).toHaveLength(1);
   });
 
   test("follows what it is told to, and puts keys where root can use them", async () => {
@@ -245,7 +159,7 @@ describe("installToRoot, into an empty file system", () => {
       "an image whose kernel lacks what mounts its root",
       {},
       { image: parseImageReference(layoutReference("driverless")) },
-      "not-bootable: Cannot install this image: its kernel 6.12.1-test has no overlay, no ext4, no vfat",
+      "not-bootable: Cannot install this image: its kernel 6.12.1-test has no overlay, no ext4",
     ],
     [
       "a kernel that cannot mount any, checked or not,",
@@ -292,94 +206,5 @@ describe("installToRoot, into an empty file system", () => {
       linux.files.unlink(fromText(`/target/boot/loader/entries/${fileName}`));
     const sealing = Object.assign(Object.create(linux), { files: { ...linux.files, enableVerity: () => true } });
     expect(await refusal(sealing)).toContain("there is an insecure repo already");
-  });
-});
-
-describe("installToRoot, beside a system that is there", () => {
-  function packageSystem(files: Readonly<Record<string, string>>, options: MachineOptions = {}): FakeLinux {
-    const linux = machine(options);
-    for (const [path, words] of Object.entries({
-      "/target/etc/hostname": "host",
-      "/target/usr/bin/sh": "shell",
-      ...files,
-    })) {
-      putFile(linux.files, path, words);
-    }
-    return linux;
-  }
-
-  const beside = { isExisting: true, bootloader: undefined } as const;
-
-  test("adds an entry that is counted to systemd-boot, and changes nothing of what is there", async () => {
-    const foreign = "title Debian\nlinux /vmlinuz\noptions root=/dev/sda2\n";
-    const linux = packageSystem({
-      "/target/boot/EFI/systemd/systemd-bootx64.efi": "its own",
-      "/target/boot/loader/entries/debian.conf": foreign,
-    });
-    const result = await install(linux, beside);
-    expect(result).toMatchObject({ bootloader: "systemd-boot", bootEntry: "osdeploy-000001+3.conf" });
-    expect(text(linux, "/target/boot/loader/entries/osdeploy-000001+3.conf")).toContain("\nsort-key 0-osdeploy\n");
-    expect(text(linux, "/target/boot/EFI/systemd/systemd-bootx64.efi")).toBe("its own");
-    expect(text(linux, "/target/boot/loader/entries/debian.conf")).toBe(foreign);
-    expect(text(linux, "/target/etc/hostname")).toBe("host");
-    expect(linux.files.readDirectory(sysrootPath)).toEqual(["boot", "composefs", "etc", "state", "usr"]);
-  });
-
-  test("adds one that is not counted where systemd-boot has nothing else to start", async () => {
-    const linux = packageSystem({ "/target/boot/EFI/systemd/systemd-bootx64.efi": "its own" });
-    expect(await install(linux, beside)).toMatchObject({ bootEntry: "osdeploy-000001.conf" });
-  });
-
-  test("makes a GRUB that is there show its entries", async () => {
-    const grub = { "/target/boot/grub/grub.cfg": `source \${config_directory}/custom.cfg\n` };
-    const linux = packageSystem(grub, { mounts: [rootMount] });
-    const result = await install(linux, beside);
-    expect(result.bootloader).toBe("grub");
-    expect(text(linux, "/target/boot/grub/custom.cfg")).toBe(`source "\${config_directory}/osdeploy.cfg"\n`);
-    expect(text(linux, "/target/boot/grub/osdeploy.cfg")).toContain("/boot/osdeploy/");
-    expect(text(linux, "/target/boot/grub/grub.cfg")).toBe(grub["/target/boot/grub/grub.cfg"]);
-    expect(linux.files.lstatIfExists(fromText("/target/boot/EFI"))).toBeUndefined();
-  });
-
-  test("leaves a custom.cfg of somebody else's alone, and tells what to add", async () => {
-    const files = { "/target/boot/grub/grub.cfg": "", "/target/boot/grub/custom.cfg": "set color=blue\n" };
-    const linux = packageSystem(files);
-    const progress = new SeenProgress();
-    await installToRoot(systemOn(linux, { progress: progress.report }), requestFor(beside));
-    expect(progress.warnings).toEqual([expect.stringContaining("custom.cfg is somebody else's: add the line")]);
-    expect(text(linux, "/target/boot/grub/custom.cfg")).toBe("set color=blue\n");
-  });
-
-  test("a custom.cfg that has the line already is fine", async () => {
-    const line = `source "\${config_directory}/osdeploy.cfg"\n`;
-    const linux = packageSystem({ "/target/boot/grub/grub.cfg": "", "/target/boot/grub/custom.cfg": line });
-    const progress = new SeenProgress();
-    await installToRoot(systemOn(linux, { progress: progress.report }), requestFor(beside));
-    expect(progress.warnings).toEqual([]);
-  });
-
-  test("refuses where there is no loader that it knows, or another one than was asked for", async () => {
-    expect(await refusal(packageSystem({}), beside)).toContain("there is no boot loader at its boot");
-    expect(await refusal(packageSystem({}), { ...beside, bootloader: "grub" })).toContain(
-      "there is no boot loader that osdeploy knows",
-    );
-    const grub = packageSystem({ "/target/boot/grub/grub.cfg": "" });
-    expect(await refusal(grub, { ...beside, bootloader: "systemd-boot" })).toContain(
-      "the boot loader is grub at boot below it",
-    );
-    expect(grub.files.readDirectory(sysrootPath)).toEqual(["boot", "etc", "usr"]);
-  });
-
-  test("refuses a system that runs from an image", async () => {
-    const linux = packageSystem({}, { mounts: [{ ...rootMount, type: "overlay", source: "composefs:abc" }] });
-    expect(await refusal(linux, beside)).toContain("it is not a file system of a disk but an overlay");
-  });
-
-  test("without a loader to speak of it only writes the entry", async () => {
-    const linux = packageSystem({});
-    expect(await install(linux, { ...beside, bootloader: "none" })).toMatchObject({
-      bootEntry: "osdeploy-000001.conf",
-    });
-    expect(toBytes(fromText(text(linux, "/target/etc/hostname")))).toHaveLength(4);
   });
 });

@@ -26,7 +26,7 @@ describe("upgradeLabMachine", () => {
     const linux = labLinux({
       startProgram: () => {},
       attachProgram: (words, how) => {
-        expect(how).toEqual({ output: "stderr" });
+        expect(how).toEqual({ output: "stderr", signal: expect.any(AbortSignal) });
         return guest(words.at(-1) ?? "");
       },
     });
@@ -56,6 +56,20 @@ describe("upgradeLabMachine", () => {
       `osdeploy switch --tls-verify=false 10.0.2.2:${registryPort}/one:latest`,
       "systemctl --no-block reboot",
     ]);
+    await expect(fetch(`http://127.0.0.1:${registryPort}/v2/`)).rejects.toThrow();
+  });
+
+  test("starts nothing more in the guest once it was asked to stop", async () => {
+    const stop = new AbortController();
+    const commands: string[] = [];
+    const { system, request } = await machine((command) => {
+      commands.push(command);
+      stop.abort();
+      return 1;
+    });
+    const stopped = upgradeLabMachine({ ...system, signal: stop.signal }, { ...request, apply: true });
+    await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
+    expect(commands).toEqual(["systemctl is-system-running --wait --quiet"]);
     await expect(fetch(`http://127.0.0.1:${registryPort}/v2/`)).rejects.toThrow();
   });
 

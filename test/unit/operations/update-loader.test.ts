@@ -6,6 +6,7 @@ import { fakeLoader } from "../../builders/loader-binaries.ts";
 import { SeenProgress, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
 import { physicalRoot, type RunningMachineOptions, runningMachine, writeText } from "../../builders/running-machine.ts";
+import { putFile } from "../../builders/tool-runs.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const place = "usr/lib/systemd/boot/efi";
@@ -49,6 +50,38 @@ describe("bootComplete, of the boot loader", () => {
     const before = writes();
     expect((await run()).loader).toBeNull();
     expect(writes()).toBe(before);
+  });
+
+  test("with Secure Boot nothing is replaced, and a warning says so", async () => {
+    const variable = (value: number) => {
+      const path = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+      putFile(linux.files, path, String.fromCharCode(6, 0, 0, 0, value));
+    };
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    put(`/boot/${ofSystemd}`, fakeLoader("256"));
+    variable(1);
+    expect(await run()).toEqual({
+      loader: null,
+      warnings: [
+        "The boot loader stays as it is: with Secure Boot only its owner knows which one the firmware takes (256, the image has 257.13)",
+      ],
+    });
+    expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["256", "256"]);
+    variable(0);
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13" });
+  });
+
+  test("what a stopped run left unfinished goes before the room is measured", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    put(`/boot/${ofFirmware}.new`, fakeLoader("257.12"));
+    const { space, lstatIfExists } = linux.files;
+    // There is room for one more, where the left-over one is not.
+    const isThere = () => lstatIfExists(fromText(`/boot/${ofFirmware}.new`)) !== undefined;
+    Object.assign(linux.files, {
+      space: (path: Parameters<typeof space>[0]) => ({ ...space(path), availableBytes: isThere() ? 9 : 2000 }),
+    });
+    expect(await run()).toEqual({ loader: { from: "256", to: "257.13" }, warnings: [] });
+    expect(isThere()).toBe(false);
   });
 
   test("never an older one, and never what is no systemd-boot", async () => {

@@ -31,6 +31,11 @@ test("makeBootEntry: file name and version carry the sequence number", () => {
   expect(formatBlsEntry(made(7, "a", "").entry)).toContain("\nversion 7\n");
 });
 
+const { entry: besideOthers } = makeBootEntry({
+  ...{ sequence: 1, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", options: "rw", besideOthers: true },
+  osRelease: { id: "x", prettyName: "X", version: "" },
+});
+
 test("sortedInto: the first entry comes before those of others, and all later ones have its key", () => {
   const menuOf = (...entries: ReturnType<typeof made>[]) => ({ entries, stale: [], foreign: [] });
   const key = (menu: Parameters<typeof sortedInto>[0]) => blsField(sortedInto(menu, made(2, "b")).entry, "sort-key");
@@ -40,6 +45,9 @@ test("sortedInto: the first entry comes before those of others, and all later on
   expect(key(menuOf(beside))).toBe("0-osdeploy");
   // One that an earlier release wrote: its image may write more of them.
   expect(key({ ...menuOf(made(1, "a")), foreign: ["debian.conf"] })).toBe("osdeploy");
+  // Others that are not in the menu: the installer knows of them.
+  const { fields } = sortedInto(menuOf(), { ...made(1, "a"), entry: besideOthers }).entry;
+  expect(fields.find(({ key: name }) => name === "sort-key")?.value).toBe("0-osdeploy");
   const keyless = { ...made(1, "a"), entry: { fields: [] } };
   expect(key(menuOf(keyless))).toBe("osdeploy");
 });

@@ -21,11 +21,21 @@ describe("missingDrivers", () => {
 
   test("names what is in neither list, each once", () => {
     expect(missingDrivers(debian, { fileSystems: ["btrfs", "btrfs"], verity: true })).toEqual(["btrfs"]);
-    const builtin = "kernel/fs/ext4/ext4.ko\n";
-    expect(missingDrivers({ ...debian, modules: "", builtin }, { fileSystems: ["ext4"], verity: true })).toEqual([
+    const modules = "kernel/fs/fuse/fuse.ko:\n";
+    expect(missingDrivers({ ...debian, modules }, { fileSystems: ["ext4"], verity: true })).toEqual([
       "erofs",
       "overlay",
     ]);
+  });
+
+  test("what a module of another name serves is there, and so is its own", () => {
+    const demand = { fileSystems: ["ext2", "ext3"], verity: false };
+    expect(missingDrivers(debian, demand)).toEqual([]);
+    expect(missingDrivers({ ...debian, builtin: "kernel/fs/ext2/ext2.ko\n" }, demand)).toEqual(["ext3"]);
+  });
+
+  test("a place that says nothing of its file system asks for none", () => {
+    expect(missingDrivers(debian, { fileSystems: ["autofs"], verity: false })).toEqual([]);
   });
 
   test("a name in the dependencies of another module is no module", () => {
@@ -40,7 +50,10 @@ describe("missingDrivers", () => {
     expect(missingDrivers({ ...debian, modules, version: "custom" }, demand)).toEqual([]);
   });
 
-  test("an image without lists tells nothing, and nothing is missed", () => {
+  test("an image without one of the lists tells nothing, and nothing is missed", () => {
+    const demand = { fileSystems: ["ext4", "xfs"], verity: true };
+    expect(missingDrivers({ ...debian, builtin: "" }, demand)).toEqual([]);
+    expect(missingDrivers({ ...debian, modules: "" }, demand)).toEqual([]);
     const silent = { version: "6.12.1", modules: "", builtin: "", config: "" };
     expect(missingDrivers(silent, { fileSystems: ["ext4"], verity: true })).toEqual([]);
   });

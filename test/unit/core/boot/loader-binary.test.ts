@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   compareVersions,
+  isSecureBoot,
   isSignedProgram,
   planLoaderUpdate,
   systemdBootVersion,
@@ -65,11 +66,19 @@ describe("compareVersions", () => {
 });
 
 describe("planLoaderUpdate", () => {
-  const plan = (there: Uint8Array, offered: Uint8Array) => planLoaderUpdate(there, offered);
+  const plan = (there: Uint8Array, offered: Uint8Array) => planLoaderUpdate(there, offered, { secureBoot: false });
 
   test("a newer one replaces, with both versions", () => {
     expect(plan(fakeLoader("257.4"), fakeLoader("257.13"))).toEqual({ kind: "replace", from: "257.4", to: "257.13" });
     expect(plan(fakeLoader("256"), fakeLoader("257", { signed: true }))).toMatchObject({ kind: "replace" });
+  });
+
+  test("with Secure Boot a newer one is withheld, signed or not; an older one is nothing to tell of", () => {
+    const signed = (version: string) => fakeLoader(version, { signed: true });
+    const secured = (there: Uint8Array, offered: Uint8Array) => planLoaderUpdate(there, offered, { secureBoot: true });
+    expect(secured(signed("256"), signed("257"))).toEqual({ kind: "withhold", from: "256", to: "257" });
+    expect(secured(fakeLoader("256"), fakeLoader("257"))).toMatchObject({ kind: "withhold" });
+    expect(secured(signed("257"), signed("257"))).toEqual({ kind: "keep" });
   });
 
   test.each([
@@ -81,4 +90,11 @@ describe("planLoaderUpdate", () => {
   ])("%s is left alone", (_, there, offered) => {
     expect(plan(there, offered)).toEqual({ kind: "keep" });
   });
+});
+
+test("isSecureBoot: is what the variable's value says, after its attributes", () => {
+  expect(isSecureBoot(Uint8Array.of(6, 0, 0, 0, 1))).toBe(true);
+  expect(isSecureBoot(Uint8Array.of(6, 0, 0, 0, 0))).toBe(false);
+  expect(isSecureBoot(Uint8Array.of(1))).toBe(false);
+  expect(isSecureBoot(undefined)).toBe(false);
 });
