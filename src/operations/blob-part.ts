@@ -1,3 +1,4 @@
+import { OsdeployError } from "../core/errors.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 
@@ -10,4 +11,14 @@ export async function readBlobPart(source: ImageSource, layer: ResolvedLayer, ra
     at += piece.length;
   }
   return bytes;
+}
+
+/**
+ * Whether an error says that a source does not give what it was asked for, and not that a link broke: of that kind are answers
+ * to requests for parts by those who give none.
+ */
+export function isRefusal(error: unknown): error is OsdeployError {
+  if (!(error instanceof OsdeployError && error.code === "network")) return false;
+  const { status } = error.facts;
+  return typeof status === "number" && status >= 400 && status < 500 && status !== 429;
 }

@@ -8,11 +8,13 @@ import { type DeploymentGcPlan, planDeploymentGc } from "../core/deployment/plan
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 import { collectGarbage } from "../repo/gc.ts";
 import { listObjects } from "../repo/object-listing.ts";
+import { listPartialLayers } from "../repo/partial-layer.ts";
 import { type GcPlan, planGc } from "../repo/plan-gc.ts";
 import { listTags, untagImage } from "../repo/references.ts";
-import { openRepo, type Repo } from "../repo/repo.ts";
+import { type ExclusiveRepo, openRepo, type Repo } from "../repo/repo.ts";
 import { imagesPath } from "../repo/repo-paths.ts";
 import { listDeadStaging } from "../repo/staging-leftovers.ts";
 import { beginCollection, endCollection, isCollecting, removeBootFailures } from "../sysroot/boot-records.ts";
@@ -23,6 +25,9 @@ import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 import { checkBootPartition, type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
+/** What was fetched of a layer and not gone on with for seven days is of an image that another has come after. */
+const fetchedDaysMs = 7 * 24 * 60 * 60 * 1000;
+
 export interface CollectDeploymentsRequest {
   readonly sysroot: Path;
   readonly bootloader?: BootloaderKind | undefined;
@@ -32,7 +37,8 @@ export interface CollectDeploymentsRequest {
   readonly dryRun: boolean;
   /**
    * Whether to leave the repo alone unless something goes, or a run before was stopped: at every boot, looking through the
-   * whole repo to find nothing costs more than it is worth. What was fetched of layers stays then, too.
+   * whole repo to find nothing costs more than it is worth. What was fetched of layers in the last days stays then, too: whoever
+   * was stopped goes on from there.
    */
   readonly whenNeeded: boolean;
 }
@@ -71,11 +77,14 @@ export async function collectDeployments(
       const tags = unneededTags(repo, plan);
       const kernels = unneededKernels(writable.sysroot, writable.state, plan);
       const found = { dryRun: false, ...describe(plan), kernels, tags };
-      if (request.whenNeeded && isIdle(repo, writable, found)) return { ...found, repo: nothingCollected(repo) };
+      const keepFetchedSince = fetchedSince(system, request);
+      if (request.whenNeeded && isIdle(repo, writable, found)) {
+        return { ...found, repo: collectFetched(repo, keepFetchedSince) };
+      }
       beginCollection(files, paths);
       removeDeployments(system, writable, plan, kernels);
       for (const tag of tags) untagImage(repo, tag);
-      const options = { keepImages: neededImages(repo, writable.state, plan), keepFetched: request.whenNeeded };
+      const options = { keepImages: neededImages(repo, writable.state, plan), keepFetchedSince };
       const collected = collectGarbage(repo, options);
       endCollection(files, paths);
       return { ...found, repo: collected };
@@ -85,7 +94,13 @@ export async function collectDeployments(
   });
 }
 
-function planOnly({ linux }: System, request: CollectDeploymentsRequest): CollectDeploymentsResult {
+/** What was fetched before goes: all of it, unless only what is needed is done. */
+function fetchedSince({ linux }: System, { whenNeeded }: CollectDeploymentsRequest): number {
+  return whenNeeded ? linux.clock.now() - fetchedDaysMs : Number.POSITIVE_INFINITY;
+}
+
+function planOnly(system: System, request: CollectDeploymentsRequest): CollectDeploymentsResult {
+  const { linux } = system;
   const sysroot = openSysroot(linux.files, request.sysroot);
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
   const state = readSysrootState(sysroot, bootloader.readMenu());
@@ -94,7 +109,8 @@ function planOnly({ linux }: System, request: CollectDeploymentsRequest): Collec
   const repo = openRepo(linux, sysroot.paths.repo, { access: "read", wait: true });
   try {
     const tags = unneededTags(repo, plan);
-    const garbage = planGc(repo, { keepImages: neededImages(repo, state, plan), withoutTags: new Set(tags) });
+    const kept = { keepImages: neededImages(repo, state, plan), keepFetchedSince: fetchedSince(system, request) };
+    const garbage = planGc(repo, { ...kept, withoutTags: new Set(tags) });
     return { dryRun: true, ...describe(plan), kernels: unneededKernels(sysroot, state, plan), tags, repo: garbage };
   } finally {
     repo.close();
@@ -112,10 +128,13 @@ function isIdle(
   return !isCollecting(sysroot.files, sysroot.paths) && listDeadStaging(repo.files, repo.path).length === 0;
 }
 
-function nothingCollected({ algorithm, files, path }: Repo): GcPlan {
+/** Takes away only what nobody has gone on with for long. */
+function collectFetched({ algorithm, files, path }: ExclusiveRepo, before: number): GcPlan {
   const keptObjects = listObjects(files, path, algorithm).ids.size;
-  const none = { danglingReferences: [], links: [], objects: [], leftovers: [], strays: [], missingImages: [] };
-  return { ...none, objectBytes: 0, keptObjects };
+  const leftovers = listPartialLayers(files, path, { before });
+  for (const each of leftovers) removeTree(files, each);
+  const none = { danglingReferences: [], links: [], objects: [], strays: [], missingImages: [] };
+  return { ...none, leftovers, objectBytes: 0, keptObjects };
 }
 
 function removeDeployments(

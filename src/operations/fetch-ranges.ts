@@ -124,16 +124,19 @@ export async function* measured(
 ): AsyncGenerator<Uint8Array> {
   const start = clock.now();
   let hasBegun = false;
+  let hasAdded = false;
   try {
     for await (const piece of pieces) {
       const now = clock.now();
-      if (hasBegun) meter.add(piece.length);
-      else meter.begin(now, now - start);
+      if (hasBegun) {
+        meter.add(piece.length);
+        hasAdded = true;
+      } else meter.begin(now, now - start);
       hasBegun = true;
       yield piece;
     }
   } finally {
-    if (hasBegun) meter.end(clock.now());
+    if (hasBegun) meter.end(clock.now(), hasAdded);
   }
 }
 

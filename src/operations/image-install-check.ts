@@ -1,5 +1,5 @@
 import { findKernel } from "../core/boot/kernel.ts";
-import { type KernelDemand, missingDrivers } from "../core/boot/kernel-drivers.ts";
+import { missingDrivers } from "../core/boot/kernel-drivers.ts";
 import { kernelVerity } from "../core/boot/kernel-version.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
@@ -46,18 +46,35 @@ function checkKernel(
   }
 }
 
+/** The file systems of a machine that is to be, by the kernel's names of them. */
+export interface DiskDemand {
+  readonly root: string;
+  /** Undefined where /boot is on the root file system. */
+  readonly boot: string | undefined;
+  readonly verity: boolean;
+}
+
 /**
  * Whether the kernel of the image can start from the disk that it is for, by the lists of its modules: what mounts the root is
- * in that kernel, whatever this machine's kernel can do.
+ * in that kernel, whatever this machine's kernel can do. /boot is mounted later, and a boot goes on without: there it warns.
  *
  * @throws OsdeployError `not-bootable` where it lacks something.
  */
-export function checkDrivers({ repo, tree }: Pick<InstallImage, "repo" | "tree">, demand: KernelDemand): void {
+export function checkDrivers(
+  { progress }: Pick<System, "progress">,
+  { repo, tree }: Pick<InstallImage, "repo" | "tree">,
+  { root, boot, verity }: DiskDemand,
+): void {
   const { version } = findKernel(tree);
   const text = (name: string) => readImageText(repo, tree, [`usr/lib/modules/${version}/${name}`]);
   const kernel = { version, modules: text("modules.dep"), builtin: text("modules.builtin"), config: text("config") };
-  const missing = missingDrivers(kernel, demand);
-  if (missing.length === 0) return;
+  const missing = missingDrivers(kernel, { fileSystems: [root], verity });
+  if (missing.length === 0) {
+    if (boot === undefined || missingDrivers(kernel, { fileSystems: [boot], verity: false }).length === 0) return;
+    const message = `The image's kernel ${version} has no ${boot} in its lists: without it /boot is not mounted, and no entry can be changed there`;
+    progress({ kind: "warning", message });
+    return;
+  }
   throw new OsdeployError(
     "not-bootable",
     `Cannot install this image: its kernel ${version} has no ${missing.join(", no ")}`,

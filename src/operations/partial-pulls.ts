@@ -15,6 +15,7 @@ import type { WritableRepo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
+import { isRefusal } from "./blob-part.ts";
 import { measured, RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
 import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
@@ -24,7 +25,7 @@ import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } 
 import type { System } from "./system.ts";
 
 /** The requests for parts that a pull makes at most, those for tables of contents not counted. */
-export const requestLimit = 280;
+const requestLimit = 280;
 /** What one layer may ask of them, and what each can. */
 export const layerRequests = { most: 96, least: 8 } as const;
 /** What the tables of all layers of a pull may have together, as they come; a layer whose do not fit in comes whole. */
@@ -145,6 +146,7 @@ export class PartialPulls {
       this.#noteWhole(layer, result);
     } catch (error) {
       if (control.halted.aborted || !isAttemptOver(error)) throw error;
+      if (error.code === "system" && this.#isBundled(layer)) throw error;
       this.#isRefused = true;
       this.#warn(layer, error.message);
     } finally {
@@ -228,8 +230,10 @@ export class PartialPulls {
     work.halted.addEventListener("abort", stop);
     if (work.halted.aborted) stop();
     let fetching: Promise<void> = Promise.resolve();
+    let unused = costs.requests;
     const fetch = (planned: readonly FetchRange[]) => {
-      this.#requestsLeft += costs.requests - planned.length;
+      this.#requestsLeft += unused - planned.length;
+      unused = 0;
       fetching = this.#fetcher.fetchFiles(layer, planned, { directory, counters, kept });
       fetching.catch(() => {});
       return fetching;
@@ -248,6 +252,8 @@ export class PartialPulls {
       if (imported.status === "rejected") throw imported.reason;
       return imported.value;
     } finally {
+      // A layer that comes whole after all has asked for nothing.
+      this.#requestsLeft += unused;
       work.halted.removeEventListener("abort", stop);
     }
   }
@@ -260,8 +266,7 @@ export class PartialPulls {
       this.#requestsLeft -= bundledRangeLimit;
       return { bridgedBytes: bundle.bridgedBytes, requests: bundledRangeLimit, partsOnly: true };
     }
-    const share = Math.floor(this.#requestsLeft / 2);
-    const requests = Math.max(Math.min(share, layerRequests.most), layerRequests.least);
+    const requests = requestsOfLayer(this.#requestsLeft);
     this.#requestsLeft -= requests;
     const link = { ...this.#fetcher.meter.speed, requestsInFlight };
     return { bridgedBytes: weighGaps(link), requests, link };
@@ -273,17 +278,32 @@ export class PartialPulls {
   }
 
   #warn(layer: ResolvedLayer, problem: string): void {
-    const isBundled = this.#request.source.bundle()?.parts.has(layer.digest) === true;
-    const message = isBundled
+    const message = this.#isBundled(layer)
       ? `Layer ${layer.digest} cannot be put together from what the bundle has of it: ${problem}`
       : `Layer ${layer.digest} cannot come in parts, so it is fetched whole: ${problem}`;
     this.#system.progress({ kind: "warning", message });
+  }
+
+  #isBundled({ digest }: ResolvedLayer): boolean {
+    return this.#request.source.bundle()?.parts.has(digest) === true;
   }
 
   #directoryOf(chunked: ChunkedLayer): Path {
     chunked.directory ??= this.#request.run.newStagingOptions().directory;
     return chunked.directory;
   }
+}
+
+/** What one layer may ask for where so many requests are left. */
+function requestsOfLayer(left: number): number {
+  return Math.max(Math.min(Math.floor(left / 2), layerRequests.most), layerRequests.least);
+}
+
+/** What any of so many layers of a pull may ask for at least, whichever come first: when none has given anything back. */
+export function leastRequests(layers: number): number {
+  let left = requestLimit;
+  for (let i = 1; i < layers; i++) left -= requestsOfLayer(left);
+  return requestsOfLayer(left);
 }
 
 /** What it does is worth having, and no more. */
@@ -299,9 +319,6 @@ function orNothing(act: () => void): void {
  * Whether an error of the source only says that it gives no parts: it may still give the whole. What passes, as a link that
  * breaks, ends the pull instead: the whole would come over the same link, and the next run goes on.
  */
-function isAttemptOver(error: unknown): error is OsdeployError {
-  if (isPartialProblem(error)) return true;
-  if (!(error instanceof OsdeployError && error.code === "network")) return false;
-  const { status } = error.facts;
-  return typeof status === "number" && status >= 400 && status < 500 && status !== 429;
+export function isAttemptOver(error: unknown): error is OsdeployError {
+  return isPartialProblem(error) || isRefusal(error);
 }

@@ -95,7 +95,7 @@ export function writtenIndexPath(directory: Path): Path {
 
 /** Decides what of a layer has to be fetched. */
 export function planPartial(staging: ObjectStaging, job: PartialJob): PlannedPartial | WholeInstead {
-  return orWhole(() => {
+  return orWhole(job, () => {
     const toc = readToc(job.tables, job.tableBytes);
     const known = new KnownContents(new ContentTable(job.contents), staging);
     const plan = planPartialPull(toc, (digest, sizeBytes) => known.find(digest, sizeBytes), job.costs);
@@ -121,7 +121,7 @@ export function assemblePartial(
   staging: ObjectStaging,
   planned: PlannedPartial,
 ): ImportedLayer | WholeInstead {
-  const result = orWhole(() => assemble(files, staging, planned));
+  const result = orWhole(planned.job, () => assemble(files, staging, planned));
   if (!("kind" in result) || result.problem === undefined) return result;
   return { ...result, distrusted: findWrongClaims(files, planned) };
 }
@@ -192,7 +192,7 @@ function findWrongClaims(files: LinuxFiles, { known, plan }: PlannedPartial): re
 
 /** Measures the contents of a layer that the repo has, and writes its index. */
 export function measureLayer(files: LinuxFiles, staging: ObjectStaging, job: MeasureJob): void {
-  orWhole(() => {
+  orWhole(undefined, () => {
     const contents = readContents(files, job.splitstream);
     const measured = measureContents(files, contents, {
       algorithm: staging.algorithm,
@@ -210,7 +210,7 @@ export function claimLayer(
   staging: ObjectStaging,
   { job, blob, imported }: { readonly job: ClaimJob; readonly blob: BlobStart; readonly imported: ImportedLayer },
 ): void {
-  orWhole(() => {
+  orWhole(undefined, () => {
     const { id } = imported.stream;
     const staged = imported.objects.find((object) => object.id === id);
     const contents = readContents(files, staged?.path ?? objectPath(job.repoPath, id));
@@ -226,7 +226,8 @@ export interface BlobStart {
   readonly offsetBytes: number;
 }
 
-function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange): Uint8Array {
+/** Reads a part of a blob in a file. @throws OsdeployError `bad-format` when it ends before. */
+export function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange): Uint8Array {
   const bytes = new Uint8Array(range.lengthBytes);
   withOpen(files, blob.path, "read", (fd) => {
     for (let offset = 0; offset < bytes.length; ) {
@@ -271,11 +272,13 @@ export function isPartialProblem(error: unknown): error is OsdeployError {
   return error instanceof OsdeployError && problemCodes.has(error.code);
 }
 
-function orWhole<T>(act: () => T): T | WholeInstead {
+/** That this machine cannot read or write is told as it is where nothing else can be tried: the layer comes in parts only. */
+function orWhole<T>(job: Pick<PartialJob, "costs"> | undefined, act: () => T): T | WholeInstead {
   try {
     return act();
   } catch (error) {
-    if (isPartialProblem(error)) return { kind: "whole", problem: error.message, distrusted: [] };
+    const isOver = job?.costs.partsOnly === true && error instanceof OsdeployError && error.code === "system";
+    if (!isOver && isPartialProblem(error)) return { kind: "whole", problem: error.message, distrusted: [] };
     throw error;
   }
 }

@@ -2,7 +2,6 @@ import type { FileChanges } from "../core/deployment/plan-file-changes.ts";
 import { planTransfer, type TransferPlan } from "../core/deployment/plan-transfer.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
 import type { Platform } from "../core/oci/platform.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
 import type { ChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
@@ -17,7 +16,8 @@ import { readBlobPart } from "./blob-part.ts";
 import { readImageTree } from "./image-tree.ts";
 import { findSimilarImage } from "./known-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
-import { type PlannedLayers, planLayers, unusableCodes } from "./planned-layers.ts";
+import { isAttemptOver } from "./partial-pulls.ts";
+import { type PlannedLayers, planLayers } from "./planned-layers.ts";
 import { type PackagePlan, planPackages } from "./planned-packages.ts";
 import { asLookedAt, compareTrees, orUntold, type PlannedTree, planTree, type Untold } from "./planned-tree.ts";
 import { planOtherWrites } from "./planned-writes.ts";
@@ -168,7 +168,7 @@ export async function fetchToc(
   try {
     return readToc(tables, await readBlobPart(source, layer, tablesRange(tables)));
   } catch (error) {
-    if (error instanceof OsdeployError && unusableCodes.has(error.code)) return undefined;
+    if (isAttemptOver(error)) return undefined;
     throw error;
   }
 }

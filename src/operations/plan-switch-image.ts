@@ -1,10 +1,10 @@
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import { findQuarantine, planSwitch, type SwitchPlan } from "../core/deployment/plan-switch.ts";
-import { formatImageReference } from "../core/oci/reference.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo } from "../repo/repo.ts";
 import { openSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
+import { followedText } from "./followed-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
 import { type DeploymentPlan, planDeployment } from "./plan-deployment.ts";
 import { describeImage, type PlanImageResult } from "./plan-image.ts";
@@ -44,7 +44,7 @@ export async function planSwitchImage(system: System, request: PlanSwitchRequest
       const { image } = await resolveTrusted(system, source, request);
       const described = describeImage(source, image);
       const { manifestDigest } = described;
-      const followed = formatImageReference(request.targetReference ?? source.reference());
+      const followed = followedText(system, request.targetReference ?? source.reference());
       const { kind }: SwitchPlan = planSwitch(state, { imageReference: followed, manifestDigest });
       const isNew = kind === "deploy";
       const plan = isNew ? await planDeployment(system, { repo, sysroot, state }, { source, image }) : null;

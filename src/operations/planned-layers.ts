@@ -1,7 +1,6 @@
 import type { ChunkedDownload, LayerOffer } from "../core/deployment/plan-transfer.ts";
 import { parseObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { DiffId } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
 import { planPartialPull, worthwhilePart } from "../core/oci/plan-partial-pull.ts";
 import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ChunkedToc, TocEntry } from "../core/oci/zstd-chunked-toc.ts";
@@ -25,7 +24,7 @@ import { openZstdRecords } from "../repo/zstd-records.ts";
 import { readBlobPart } from "./blob-part.ts";
 import { HeldContents } from "./held-contents.ts";
 import { findSimilarImage } from "./known-image.ts";
-import { layerRequests, requestLimit, smallLayerBytes } from "./partial-pulls.ts";
+import { isAttemptOver, layerRequests, leastRequests, smallLayerBytes } from "./partial-pulls.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** A layer as a pull would find it. */
@@ -76,7 +75,8 @@ class LayerPlanner {
   /** The same layer can be in an image twice. */
   readonly #planned = new Map<DiffId, PlannedLayer>();
   #held: HeldContents | undefined;
-  #requestsLeft = requestLimit;
+  /** Set when the source turned out not to give parts: a pull asks for none any more then. */
+  #isRefused = false;
 
   constructor(
     system: System,
@@ -100,7 +100,7 @@ class LayerPlanner {
     const isNamed = findStream(this.#repo, layerStreamName(diffId)) !== undefined;
     const known = isNamed ? unlessDamaged(() => readLayer(this.#repo, diffId)) : undefined;
     if (known !== undefined) return { offer: { kind: "known", digest, sizeBytes }, entries: known, streamBytes: 0 };
-    const tables = findChunkedTables(layer);
+    const tables = this.#isRefused ? undefined : findChunkedTables(layer);
     const chunked = tables === undefined ? undefined : await this.#planChunked(layer, tables);
     if (chunked !== undefined) return chunked;
     const keptBytes = this.#keptBytes(layer);
@@ -109,17 +109,28 @@ class LayerPlanner {
 
   /** Undefined where a pull would take the layer whole: the tables cannot be had, or used. */
   async #planChunked(layer: ResolvedLayer, tables: ChunkedTables): Promise<PlannedLayer | undefined> {
+    const held = this.#openHeld();
+    const bytes = await this.#fetchTables(layer, tables);
+    if (bytes === undefined) return undefined;
     try {
-      const bytes = await readBlobPart(this.#source, layer, tablesRange(tables));
       const toc = readToc(tables, bytes);
-      const held = this.#openHeld();
       const contents = toc.entries.map((entry) => ({ sizeBytes: entry.sizeBytes, content: held.contentOf(entry) }));
       const read = readLayerOutline(unpackTarSplit(tables, toc, bytes), contents, this.#repo.algorithm);
       for (const entry of toc.entries) this.missing.set(entry.digest, { layer, entry });
       return { offer: this.#offerOf(layer, { tables, toc, held }), ...read };
     } catch (error) {
-      if (error instanceof OsdeployError && unusableCodes.has(error.code)) return undefined;
+      if (isAttemptOver(error)) return undefined;
       throw error;
+    }
+  }
+
+  async #fetchTables(layer: ResolvedLayer, tables: ChunkedTables): Promise<Uint8Array | undefined> {
+    try {
+      return await readBlobPart(this.#source, layer, tablesRange(tables));
+    } catch (error) {
+      if (!isAttemptOver(error)) throw error;
+      this.#isRefused = true;
+      return undefined;
     }
   }
 
@@ -143,16 +154,27 @@ class LayerPlanner {
       return { inParts: false, leastBytes: whole, mostBytes: whole };
     }
     const tablesBytes = tablesRange(tables).lengthBytes;
-    const share = Math.floor(this.#requestsLeft / 2);
-    const requests = Math.max(Math.min(share, layerRequests.most), layerRequests.least);
-    const plan = planPartialPull(toc, (content, size) => held.find(content, size), { bridgedBytes, requests });
-    this.#requestsLeft -= plan.ranges.length;
-    if (plan.fetchBytes >= tables.toc.offsetBytes * worthwhilePart) {
-      return { inParts: false, leastBytes: tablesBytes + whole, mostBytes: tablesBytes + whole };
-    }
+    const planWith = (requests: number) =>
+      planPartialPull(toc, (content, size) => held.find(content, size), { bridgedBytes, requests });
+    const isWorthIt = ({ fetchBytes }: { readonly fetchBytes: number }) =>
+      fetchBytes < tables.toc.offsetBytes * worthwhilePart;
+    const best = planWith(layerRequests.most);
+    if (!isWorthIt(best)) return { inParts: false, leastBytes: tablesBytes + whole, mostBytes: tablesBytes + whole };
+    // What other layers ask for, and when they give it back, is seen in the pull.
+    const worst = planWith(leastRequests(this.#countChunked()));
     // Of what a run before has left of it nobody can say how much will serve.
-    const least = this.#hasKeptRanges(layer) ? 0 : plan.missingBytes;
-    return { inParts: true, leastBytes: tablesBytes + least, mostBytes: tablesBytes + plan.fetchBytes };
+    const least = this.#hasKeptRanges(layer) ? 0 : best.missingBytes;
+    const most = isWorthIt(worst) ? worst.fetchBytes : whole;
+    return { inParts: true, leastBytes: tablesBytes + least, mostBytes: tablesBytes + most };
+  }
+
+  /** Layers of the image that may come in parts. */
+  #countChunked(): number {
+    const isOne = (layer: ResolvedLayer) =>
+      layer.sizeBytes > smallLayerBytes &&
+      findChunkedTables(layer) !== undefined &&
+      findStream(this.#repo, layerStreamName(layer.diffId)) === undefined;
+    return new Set(this.#image.layers.filter(isOne).map(({ diffId }) => diffId)).size;
   }
 
   /** Bytes of the layer that a pull before has fetched; a longer file is of no use. */
@@ -215,11 +237,3 @@ function measure(repo: Repo, diffId: DiffId): Uint8Array {
   const pathOf = (id: Parameters<typeof objectPath>[1]) => objectPath(path, id);
   return writeContentIndex(algorithm, measureContents(files, contents, { algorithm, hashBlocks, pathOf }));
 }
-
-/** Errors with which a pull takes a layer whole: its tables cannot be had, or used. */
-export const unusableCodes: ReadonlySet<string> = new Set([
-  "unsupported",
-  "bad-format",
-  "limit-exceeded",
-  "digest-mismatch",
-]);

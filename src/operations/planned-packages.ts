@@ -6,7 +6,7 @@ import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import type { ImageSource } from "../image-source/image-source.ts";
 import type { Repo } from "../repo/repo.ts";
 import { unpackZstd } from "../repo/zstd-frames.ts";
-import { readBlobPart } from "./blob-part.ts";
+import { isRefusal, readBlobPart } from "./blob-part.ts";
 import { awaitedDigest } from "./held-contents.ts";
 import type { ContentPlace, PlannedLayers } from "./planned-layers.ts";
 import { sizeOf, type Untold, untoldBy } from "./planned-tree.ts";
@@ -38,7 +38,7 @@ export async function planPackages(places: ContentPlaces, before: FileTree, afte
     if (managers.length === 0) return { kind: "unknown", reason: "neither image has a package database" };
     return { kind: "known", managers, ...comparePackages(old.packages, now.packages) };
   } catch (error) {
-    return untoldBy(error);
+    return isRefusal(error) ? { kind: "unknown", reason: error.message } : untoldBy(error);
   }
 }
 
@@ -51,33 +51,47 @@ interface ReadPackages {
 async function readPackages(places: ContentPlaces, tree: FileTree): Promise<ReadPackages> {
   const { databases, unreadable } = findPackageDatabases(tree);
   const packages: InstalledPackage[] = [];
+  const left = { contentBytes: contentLimitBytes, packedBytes: contentLimitBytes };
   for (const { manager, file } of databases) {
-    for (const each of parsePackages(manager, await readFile(places, file.content))) packages.push(each);
+    for (const each of parsePackages(manager, await readFile(places, file.content, left))) packages.push(each);
   }
   return { managers: databases.map(({ manager }) => manager), packages, unreadable };
 }
 
-async function readFile(places: ContentPlaces, content: FileContent): Promise<Uint8Array> {
-  if (sizeOf(content) > contentLimitBytes) {
+/** What may still be read of all databases of an image, and what of it fetched. */
+interface BytesLeft {
+  contentBytes: number;
+  packedBytes: number;
+}
+
+async function readFile(places: ContentPlaces, content: FileContent, left: BytesLeft): Promise<Uint8Array> {
+  left.contentBytes -= sizeOf(content);
+  if (left.contentBytes < 0) {
     throw new OsdeployError("limit-exceeded", "Cannot read the package database: it has more than 64 MiB");
   }
   const digest = awaitedDigest(content);
   if (digest === undefined) return readContent(places.repo, content);
   const place = places.missing.get(digest);
   if (place === undefined) throw new OsdeployError("not-found", "Cannot read the package database: no layer has it");
-  return fetchContent(places.source, place);
+  // Of several layers that name the digest any may have been taken, also one that says another size.
+  if (place.entry.sizeBytes !== sizeOf(content)) {
+    throw new OsdeployError("bad-format", "Cannot read the package database: layers do not agree on its size");
+  }
+  return fetchContent(places.source, place, left);
 }
 
 /** Fetches one file out of a layer: its frames lie next to each other. What came is measured. */
-async function fetchContent(source: ImageSource, { layer, entry }: ContentPlace): Promise<Uint8Array> {
+async function fetchContent(source: ImageSource, { layer, entry }: ContentPlace, left: BytesLeft): Promise<Uint8Array> {
   const frames = entry.chunks.flatMap(({ frame }) => (frame === undefined ? [] : [frame]));
-  const start = Math.min(...frames.map(({ offsetBytes }) => offsetBytes));
-  const end = Math.max(...frames.map(({ offsetBytes, lengthBytes }) => offsetBytes + lengthBytes));
-  if (end - start > contentLimitBytes) {
+  const [first, last] = [frames[0], frames.at(-1)];
+  const start = first?.offsetBytes ?? 0;
+  const lengthBytes = last === undefined ? 0 : last.offsetBytes + last.lengthBytes - start;
+  left.packedBytes -= lengthBytes;
+  if (left.packedBytes < 0) {
     throw new OsdeployError("limit-exceeded", "Cannot fetch the package database: it is packed into more than 64 MiB");
   }
-  const range = { offsetBytes: start, lengthBytes: end - start };
-  const packed = frames.length === 0 ? new Uint8Array(0) : await readBlobPart(source, layer, range);
+  const range = { offsetBytes: start, lengthBytes };
+  const packed = lengthBytes === 0 ? new Uint8Array(0) : await readBlobPart(source, layer, range);
   const content = new Uint8Array(entry.sizeBytes);
   let at = 0;
   for (const { frame, sizeBytes } of entry.chunks) {

@@ -258,6 +258,10 @@ export async function bringLayersAlone(
     await bringLayers(system, repo, { source, image, missing, run, build });
     publish(repo, build.layersAlone());
     run.dropPartialLayers();
+  } catch (error) {
+    // As of a pull: what can come right by itself goes on from the bytes that are here.
+    if (!isPassing(error)) run.dropPartialLayers();
+    throw error;
   } finally {
     run.close();
   }

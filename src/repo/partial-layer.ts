@@ -72,11 +72,23 @@ export function partialLayerPath(repoPath: Path, digest: LayerDigest): Path {
   return pathBelow(stagingPath(repoPath), `${prefix}${algorithm}-${hex}`);
 }
 
-/** The files of layers that are fetched in part, or were fetched and never imported. */
-export function listPartialLayers(files: LinuxFiles, repoPath: Path): readonly Path[] {
+/**
+ * The files of layers that are fetched in part, or were fetched and never imported; where `before` (milliseconds since 1970)
+ * is given, only those that have not changed since then.
+ */
+export function listPartialLayers(
+  files: LinuxFiles,
+  repoPath: Path,
+  { before = Number.POSITIVE_INFINITY }: { readonly before?: number } = {},
+): readonly Path[] {
+  const isOlder = (path: Path) => {
+    const stat = files.lstatIfExists(path);
+    return stat !== undefined && Number(stat.mtimeSeconds) * 1000 < before;
+  };
   return readDirectoryIfExists(files, stagingPath(repoPath))
     .filter(isPartialLayer)
-    .map((name) => childPath(stagingPath(repoPath), name));
+    .map((name) => childPath(stagingPath(repoPath), name))
+    .filter(isOlder);
 }
 
 /** Whether a name in `staging/` is that of such a file, and not the directory of a run. */

@@ -42,8 +42,11 @@ export interface GcOptions {
   readonly keepImages: readonly ObjectId[];
   /** Tags that are about to be taken away, and keep nothing: for a plan of what would go with them. */
   readonly withoutTags?: ReadonlySet<string>;
-  /** Whether what was fetched of layers stays, so that a pull that was stopped goes on from there; it does not when not given. */
-  readonly keepFetched?: boolean;
+  /**
+   * What was fetched of layers stays when it has changed since then (milliseconds since 1970), so that a pull that was stopped goes
+   * on from there; it does not when not given.
+   */
+  readonly keepFetchedSince?: number;
 }
 
 /**
@@ -166,7 +169,7 @@ function sortObjects(repo: Repo, live: ReadonlySet<ObjectId>): SortedObjects {
 }
 
 /** Temporary names outside the object directory, the staging directories of dead runs, and layers fetched in part. */
-function findLeftovers(repo: Repo, { keepFetched }: GcOptions): readonly Path[] {
+function findLeftovers(repo: Repo, { keepFetchedSince = Number.POSITIVE_INFINITY }: GcOptions): readonly Path[] {
   const directories = [repo.path, streamsPath(repo.path), imagesPath(repo.path)];
   const temporary = directories.flatMap((directory) =>
     readDirectoryIfExists(repo.files, directory)
@@ -174,7 +177,7 @@ function findLeftovers(repo: Repo, { keepFetched }: GcOptions): readonly Path[] 
       .map((name) => childPath(directory, name)),
   );
   const inReferences = listReferences(repo).filter((reference) => isTemporaryName(fileName(reference)));
-  const fetched = keepFetched === true ? [] : listPartialLayers(repo.files, repo.path);
+  const fetched = listPartialLayers(repo.files, repo.path, { before: keepFetchedSince });
   const staged = [...listDeadStaging(repo.files, repo.path), ...fetched];
   return [...temporary, ...inReferences.map(({ path }) => path), ...staged];
 }

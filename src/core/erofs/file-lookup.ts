@@ -73,11 +73,12 @@ export class FileLookup {
   #child(directory: number, name: string): number | undefined {
     if (this.#type(directory) !== fileType.directory) return undefined;
     const size = this.#size(directory);
-    const blocks = Math.ceil(size / blockSize);
+    // A size that was made up would have the search go through blocks that nobody has.
+    this.#reader.check(0, size);
     let block = 0;
     // The last one that starts with this name or an earlier one.
-    for (let above = blocks; above - block > 1; ) {
-      const middle = (block + above) >> 1;
+    for (let above = Math.ceil(size / blockSize); above - block > 1; ) {
+      const middle = Math.floor((block + above) / 2);
       if (this.#compare(this.#blockAt(directory, size, middle), 0, name) <= 0) block = middle;
       else above = middle;
     }
@@ -96,7 +97,7 @@ export class FileLookup {
   #search(block: Block, name: string): number | undefined {
     let below = 0;
     for (let above = block.count; below < above; ) {
-      const middle = (below + above) >> 1;
+      const middle = Math.floor((below + above) / 2);
       const order = this.#compare(block, middle, name);
       if (order === 0) {
         const at = block.start + middle * direntSize;

@@ -19,7 +19,7 @@ const sampleBytes = 16 * 1024;
  */
 export class LinkMeter {
   #answers = 0;
-  #latencyMs: number | undefined;
+  #latencyMs = 0;
   #bytesPerMs: number | undefined;
   #running = 0;
   /** Since when the open sample runs, when answers are coming. */
@@ -29,14 +29,14 @@ export class LinkMeter {
 
   get speed(): LinkSpeed {
     if (this.#answers < leastAnswers) return { latencySeconds: 0, bytesPerSecond: 0 };
-    return { latencySeconds: (this.#latencyMs ?? 0) / 1000, bytesPerSecond: (this.#bytesPerMs ?? 0) * 1000 };
+    return { latencySeconds: this.#latencyMs / 1000, bytesPerSecond: (this.#bytesPerMs ?? 0) * 1000 };
   }
 
   /** The first bytes of an answer came at `now`, so long after it was asked for. Call {@link end} in any case then. */
   begin(now: number, latencyMs: number): void {
-    this.#answers++;
-    const isLater = latencyMs > (this.#latencyMs ?? 0);
-    this.#latencyMs = smoothed(this.#latencyMs, latencyMs, isLater ? weights.laterAnswer : weights.earlierAnswer);
+    const before = this.#answers++ === 0 ? undefined : this.#latencyMs;
+    const isLater = latencyMs > this.#latencyMs;
+    this.#latencyMs = smoothed(before, latencyMs, isLater ? weights.laterAnswer : weights.earlierAnswer);
     if (this.#running++ === 0) this.#since = now;
   }
 
@@ -45,10 +45,11 @@ export class LinkMeter {
     this.#openBytes += bytes;
   }
 
-  /** An answer ends at `now`. */
-  end(now: number): void {
+  /** An answer ends at `now`; `hasAdded` says whether any bytes came after its first ones. */
+  end(now: number, hasAdded: boolean): void {
     this.#running--;
-    this.#openMs += now - this.#since;
+    // Its time would count, and its bytes do not.
+    if (hasAdded || this.#running > 0) this.#openMs += now - this.#since;
     this.#since = now;
     if (this.#openBytes < sampleBytes) return;
     this.#bytesPerMs = smoothed(this.#bytesPerMs, this.#openBytes / Math.max(this.#openMs, 1), weights.bandwidth);

@@ -15,7 +15,7 @@ export interface PackageDatabase {
   readonly file: RegularFile;
 }
 
-/** What an image has of databases; `unreadable` names those of which nobody here knows the form. */
+/** What an image has of databases; `unreadable` names those of which nobody here knows the form, or that are too many. */
 export interface FoundDatabases {
   readonly databases: readonly PackageDatabase[];
   readonly unreadable: readonly string[];
@@ -33,8 +33,8 @@ const places: readonly { readonly manager: PackageManager; readonly paths: reado
 
 /** One file for each package: how images without a package manager tell what they are made of. */
 const statusDirectory = "var/lib/dpkg/status.d";
-/** How many of them are read. */
-const statusFileLimit = 10_000;
+/** More of them are not read: each may have to be fetched on its own. */
+const statusFileLimit = 300;
 
 const rpmOfOtherForm = ["Packages.db", "Packages"].flatMap((name) =>
   ["usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpm"].map((directory) => `${directory}/${name}`),
@@ -45,27 +45,30 @@ const rpmOfOtherForm = ["Packages.db", "Packages"].flatMap((name) =>
  * followed. Of each package manager the first place counts that is there.
  */
 export function findPackageDatabases(tree: FileTree): FoundDatabases {
-  const databases = places.flatMap(({ manager, paths }): readonly PackageDatabase[] => {
+  const found = places.flatMap(({ manager, paths }): readonly PackageDatabase[] => {
     for (const path of paths) {
       const file = followPath(tree, fromText(path));
       if (file?.kind === "regular") return [{ manager, path, file }];
     }
-    return manager === "dpkg" ? statusFiles(tree) : [];
+    return [];
   });
+  const status = found.some(({ manager }) => manager === "dpkg") ? [] : statusFiles(tree);
+  const tooMany = status.length > statusFileLimit ? [statusDirectory] : [];
+  const databases = [...(tooMany.length > 0 ? [] : status), ...found];
   const hasRpm = databases.some(({ manager }) => manager === "rpm");
   // Changes that only the log beside a database has were never written to the database itself.
   const logged = databases.filter(({ manager, path }) => manager === "rpm" && hasBytes(tree, `${path}-wal`));
   const other = hasRpm ? [] : rpmOfOtherForm.filter((path) => hasBytes(tree, path)).slice(0, 1);
   return {
     databases: databases.filter((each) => !logged.includes(each)),
-    unreadable: [...logged.map(({ path }) => path), ...other],
+    unreadable: [...logged.map(({ path }) => path), ...other, ...tooMany],
   };
 }
 
 function statusFiles(tree: FileTree): readonly PackageDatabase[] {
   const directory = followPath(tree, fromText(statusDirectory));
   if (directory?.kind !== "directory") return [];
-  return [...directory.entries].slice(0, statusFileLimit).flatMap(([name, file]) =>
+  return [...directory.entries].flatMap(([name, file]) =>
     // Beside each lies the list of its files' digests.
     file.kind === "regular" && !name.endsWith(".md5sums")
       ? [{ manager: "dpkg" as const, path: `${statusDirectory}/${name}`, file }]

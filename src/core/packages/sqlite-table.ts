@@ -21,7 +21,8 @@ const columnLimit = 100;
  * The rows of the table with this name in an SQLite database, in the order of their numbers. Undefined when it has no such
  * table. Only what is in the file itself: whoever has a write-ahead log beside it asks in vain.
  *
- * An image chooses these bytes. Each page is read once at most, so that time and memory are those of the file.
+ * An image chooses these bytes. Each page is read once at most, and its rows are no more bytes than the file, so that time and
+ * memory are those of the file.
  *
  * @throws OsdeployError `bad-format` when it is no such database, or damaged.
  * @see https://www.sqlite.org/fileformat2.html
@@ -43,6 +44,8 @@ class Database {
   readonly #pageBytes: number;
   /** Bytes of a page that are used; others may be reserved at its end. */
   readonly #usedBytes: number;
+  /** Bytes of all rows so far. Many cells may lie at one place of a page. */
+  #rowBytes = 0;
 
   constructor(file: Uint8Array) {
     if (file.length < fileHeaderBytes || fromBytes(file, 0, magic.length) !== magic) throw bad("it is none");
@@ -104,6 +107,8 @@ class Database {
     const localBytes = this.#localBytes(size.value);
     const linkBytes = localBytes < size.value ? 4 : 0;
     if (at + localBytes + linkBytes > end || size.value > this.#file.length) throw bad("a row reaches beyond its page");
+    this.#rowBytes += size.value;
+    if (this.#rowBytes > this.#file.length) throw bad("its rows have more bytes than the file");
     const payload = new Uint8Array(size.value);
     payload.set(this.#file.subarray(at, at + localBytes));
     let link = at + localBytes;

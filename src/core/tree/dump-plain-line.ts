@@ -49,6 +49,7 @@ export class PlainLine {
     const { numbers } = this;
     return (
       text[start] === slash &&
+      text[this.pathEnd] === space &&
       (numbers[plainNumber.mode] as number) >> 12 === 0o10 &&
       numbers[plainNumber.rdev] === 0 &&
       numbers[plainNumber.size] !== 0 &&
@@ -58,7 +59,7 @@ export class PlainLine {
     );
   }
 
-  /** An escape ends the path as well: then no number follows. */
+  /** An escape ends the path as well: then it is not a space that follows. */
   #readPath(text: Uint8Array, start: number, end: number): void {
     let at = start;
     for (; at < end; at++) {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { checkInvariants } from "../../../src/core/deployment/invariants.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
@@ -83,6 +84,30 @@ describe("collectDeployments", () => {
     expect((await run({ whenNeeded: true })).repo.objects).toHaveLength(1);
     expect(linux.files.lstatIfExists(fromText("/sysroot/state/osdeploy/collecting"))).toBeUndefined();
   });
+
+  test.each([true, false])(
+    "when needed: what was fetched of layers goes after seven days, also where nothing else does (%s)",
+    async (isIdle) => {
+      if (isIdle) await run();
+      const staging = fromText("/sysroot/composefs/staging");
+      const left = ["layer-sha256-a", "layer-sha256-b-parts", "layer-sha256-c"].map((name) => `${staging}/${name}`);
+      const [old, parts, fresh] = left.map(fromText);
+      linux.files.writeNewFile(old as Path, Uint8Array.of(1), 0o600);
+      linux.files.makeDirectory(parts as Path, 0o700);
+      linux.files.writeNewFile(fresh as Path, Uint8Array.of(1), 0o600);
+      const day = 24 * 60 * 60;
+      const now = Math.floor(linux.clock.now() / 1000);
+      linux.files.setTime(old as Path, BigInt(now - 8 * day), 0);
+      linux.files.setTime(parts as Path, BigInt(now - 8 * day), 0);
+      linux.files.setTime(fresh as Path, BigInt(now - 6 * day), 0);
+      expect((await run({ whenNeeded: true, dryRun: true })).repo.leftovers).toEqual([old, parts]);
+      const { repo } = await run({ whenNeeded: true });
+      expect(repo.leftovers).toEqual([old, parts]);
+      expect(repo.objects.length > 0).toBe(!isIdle);
+      expect(left.map((path) => linux.files.lstatIfExists(fromText(path)) !== undefined)).toEqual([false, false, true]);
+      expect((await run()).repo.leftovers).toEqual([fresh]);
+    },
+  );
 
   test("keeps more when asked to", async () => {
     expect(await run({ keep: 1 })).toMatchObject({ bootEntries: [], deployments: [], kernels: [], tags: [] });

@@ -1,9 +1,11 @@
+import { Readable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseDiffId, parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
+import { LinkMeter } from "../../../src/core/oci/link-meter.ts";
 import type { BlobRange, ImageSource, ResolvedLayer } from "../../../src/image-source/image-source.ts";
-import { RangeFetcher, requestsInFlight } from "../../../src/operations/fetch-ranges.ts";
+import { measured, RangeFetcher, requestsInFlight } from "../../../src/operations/fetch-ranges.ts";
 import { PartialCounters } from "../../../src/operations/partial-counters.ts";
 import { openKeptRanges } from "../../../src/repo/kept-ranges.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -115,6 +117,18 @@ describe("RangeFetcher", () => {
     expect([...(await fetcher.fetchBytes(layer, { offsetBytes: 7, lengthBytes: 5 }))]).toEqual([7, 8, 9, 10, 11]);
     for (let i = 0; i < 8; i++) await fetcher.fetchBytes(layer, { offsetBytes: 0, lengthBytes: 20_000 });
     expect(fetcher.meter.speed.bytesPerSecond).toBeGreaterThan(0);
+  });
+
+  test("an answer of one piece says nothing of the bandwidth, however long it takes to be used", async () => {
+    const clock = { time: 0, now: () => clock.time, randomName: () => fromText("") };
+    const meter = new LinkMeter();
+    const use = async (pieces: readonly Uint8Array[], ms: number) => {
+      for await (const piece of measured(Readable.from(pieces), meter, clock))
+        clock.time += ms * Math.min(piece.length, 1);
+    };
+    for (let i = 0; i < 8; i++) await use([new Uint8Array(1000)], 60_000);
+    await use([new Uint8Array(1000), new Uint8Array(1_000_000)], 500);
+    expect(meter.speed.bytesPerSecond).toBe(1_000_000);
   });
 
   test("fetches only what lies between the parts that earlier runs have left, wherever those begin", async () => {

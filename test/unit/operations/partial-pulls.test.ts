@@ -1,13 +1,6 @@
-import { Readable } from "node:stream";
 import { afterEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { parseDiffId, parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
-import type { BlobRange, ImageSource, ResolvedLayer } from "../../../src/image-source/image-source.ts";
-import { openInlineLane } from "../../../src/operations/import-lane.ts";
-import { PartialPulls } from "../../../src/operations/partial-pulls.ts";
 import { readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
-import { openRepo } from "../../../src/repo/repo.ts";
-import { StagingRun } from "../../../src/repo/staging-run.ts";
 import {
   buildChunkedImage,
   buildChunkedLayer,
@@ -20,7 +13,7 @@ import {
 } from "../../builders/chunked-layer.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
-import { machineWithRepo, objectsInRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
+import { machineWithRepo, objectsInRepo, repoOfSysroot } from "../../builders/operation-machine.ts";
 import {
   chunks,
   expectHealthy,
@@ -218,42 +211,6 @@ test("a range that was kept and is damaged since is fetched once more, and no mo
   expect(pulled.warnings).toEqual([]);
   expect(pulled.rawImage).toBe((await wholePull(v2Image)).rawImage);
   await expectHealthy(linux);
-});
-
-test("the tables of all layers of a pull have a budget: a layer whose do not fit in comes whole", async () => {
-  const linux = await machineWithRepo({});
-  const registry = await registryWith({ v1: v1Image });
-  await pullFrom(linux, registry, "v1");
-  const tables = 90 * 1024 * 1024;
-  const key = "io.github.containers.zstd-chunked";
-  const layers = Array.from({ length: 4 }, (_, number): ResolvedLayer => {
-    const digest = `sha256:${String(number).repeat(64)}`;
-    const annotations = new Map([
-      [`${key}.manifest-checksum`, `sha256:${"0".repeat(64)}`],
-      [`${key}.manifest-position`, `10000:100:100:1`],
-      [`${key}.tarsplit-position`, `10108:${tables}:${tables}`],
-    ]);
-    return {
-      ...{ mediaType: "", compression: "zstd", annotations, sizeBytes: 10_108 + tables + 72 },
-      ...{ digest: parseLayerDigest(digest), diffId: parseDiffId(digest) },
-    };
-  });
-  const asked: string[] = [];
-  const source = {
-    bundle: () => undefined,
-    readBlobRange(blob: ResolvedLayer, { lengthBytes }: BlobRange) {
-      asked.push(blob.digest);
-      return Readable.from([new Uint8Array(lengthBytes)]);
-    },
-  } as unknown as ImageSource;
-  const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
-  const run = new StagingRun(repo);
-  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], run });
-  await partial.prepare([openInlineLane(linux.files, run.newStagingOptions())]);
-  expect(layers.map((layer) => partial.mayServe(layer))).toEqual([true, true, false, false]);
-  expect(asked).toEqual(layers.slice(0, 2).map(({ digest }) => digest));
-  run.close();
-  repo.close();
 });
 
 /** Changes the entry of a file in a table of contents. */

@@ -8,10 +8,10 @@ import { buildChunkedImage, buildChunkedLayer, type ChunkedOptions, noise } from
 import { dpkgStatus } from "../../builders/chunked-os.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { type BuiltImage, buildImage } from "../../builders/oci-image.ts";
-import type { LayerFile } from "../../builders/oci-layer.ts";
+import { type LayerFile, sha256 } from "../../builders/oci-layer.ts";
 import { bareEnvironment } from "../../builders/oci-source.ts";
 import { linuxAmd64, machineWithRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
-import { pullFrom, registryWith, stopRegistries, v1Image, v2Image } from "../../builders/partial-pull.ts";
+import { pullFrom, registryWith, stopRegistries, v1Image, v2, v2Image } from "../../builders/partial-pull.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 import type { FakeRegistry } from "../../fakes/fake-registry.ts";
 import { type JsonSchema, schemaErrors } from "../../tools/json-schema.ts";
@@ -107,6 +107,52 @@ describe("planImage from a registry", () => {
     expect(found.downloadBytes).toBe(Number(found.layers[0]?.sizeBytes) - 1000);
   });
 
+  test("layers that share what a pull may ask for are told with the least that each can get", async () => {
+    const sizes = Array.from({ length: 24 }, (_, i) => (i % 2 === 0 ? 20_000 : 600));
+    const filesOf = (layer: number, isNew: boolean) =>
+      sizes.map((size, i) => ({
+        path: `usr/${layer}-${i}`,
+        content: noise(size, 100 * layer + i + (isNew && i % 2 === 1 ? 50 : 1)),
+      }));
+    const build = (isNew: boolean, count: number) =>
+      Promise.all(Array.from({ length: count }, (_, layer) => buildChunkedLayer(filesOf(layer, isNew))));
+    const [alone, first] = await Promise.all([build(true, 1), build(false, 6)]);
+    const all = [...alone, ...(await build(true, 6)).slice(1)];
+    const linux = await machineWithRepo({});
+    const images = { before: first, alone, all };
+    const built = Object.entries(images).map(([tag, layers]) => [tag, buildChunkedImage(layers)]);
+    const registry = await registryWith(Object.fromEntries(built));
+    await pullFrom(linux, registry, "before");
+    const one = await planFrom(linux, registry, "alone");
+    const six = await planFrom(linux, registry, "all");
+    expect(one.layers).toMatchObject([{ inParts: true }]);
+    // Twelve parts, for which only eight requests may be left.
+    expect(Number(six.layers[0]?.downloadBytes)).toBeGreaterThan(Number(one.layers[0]?.downloadBytes) + 4 * 20_000);
+    const { layerBytes } = await pullFrom(linux, registry, "all");
+    expect(layerBytes).toBeGreaterThanOrEqual(six.leastDownloadBytes);
+    expect(layerBytes).toBeLessThanOrEqual(six.downloadBytes);
+  });
+
+  test.each([416, 404])("a registry that answers %i where it is asked for parts: layers come whole", async (status) => {
+    const linux = await machineWithRepo({});
+    const more = await buildChunkedLayer([{ path: "usr/more", content: noise(20_000, 8) }]);
+    const registry = await registryWith({ v1: v1Image, v2: buildChunkedImage([v2, more]) });
+    await pullFrom(linux, registry, "v1");
+    registry.faults.push({ path: new RegExp(v2.digest), status, times: 1 });
+    const found = await planFrom(linux, registry, "v2");
+    expect(found.layers).toMatchObject([{ kind: "whole" }, { kind: "whole" }]);
+    expect([found.uncountedLayers, found.downloadBytes]).toEqual([2, v2.blob.length + more.blob.length]);
+    expect(registry.requests.filter(({ path }) => path.includes(more.digest))).toEqual([]);
+  });
+
+  test("a link that breaks while tables are fetched ends the plan", async () => {
+    const linux = await machineWithRepo({});
+    const registry = await registryWith({ v1: v1Image, v2: v2Image });
+    await pullFrom(linux, registry, "v1");
+    registry.faults.push({ path: new RegExp(v2.digest), status: 503 });
+    await expect(planFrom(linux, registry, "v2")).rejects.toMatchObject({ code: "network" });
+  });
+
   test("an image with the same layer twice", async () => {
     const layer = await buildChunkedLayer([{ path: "usr/" }, filler]);
     const found = await planned(await chunked([]), buildChunkedImage([layer, layer]));
@@ -159,6 +205,40 @@ describe("packages of an image that is not here", () => {
     expect(found.packages).toMatchObject({
       ...{ kind: "known", managers: ["apk", "rpm"], replaced: [{ name: "musl", before: "1", after: "2" }] },
       added: [{ name: "bash" }, { name: "shadow" }],
+    });
+  });
+
+  test("a registry that gives the tables and refuses the database: the rest is known", async () => {
+    const linux = await machineWithRepo({});
+    const filled = (version: string) => [{ path: status, content: `${dpkgStatus(version)}\n${"x".repeat(9000)}\n` }];
+    const layer = await buildChunkedLayer([{ path: "usr/" }, filler, ...filled("apt 2")]);
+    const registry = await registryWith({ before: await chunked(filled("apt 1")), after: buildChunkedImage([layer]) });
+    await pullFrom(linux, registry, "before");
+    let asked = 0;
+    const test = (path: string) => path.includes(layer.digest) && asked++ > 0;
+    registry.faults.push({ path: Object.assign(/x/, { test }), status: 416 });
+    const found = await planFrom(linux, registry, "after");
+    expect(found).toMatchObject({ files: { kind: "known", changed: 1 }, packages: { kind: "unknown" } });
+  });
+
+  test("databases have their bytes together, and a layer cannot lend its size to another's", async () => {
+    const before = await chunked([{ path: status, content: dpkgStatus("apt 1") }]);
+    const large = Buffer.alloc(33 * 1024 * 1024);
+    const files = ["a", "b"].map((name) => ({ path: `var/lib/dpkg/status.d/${name}`, content: large }));
+    const both = await planned(before, await chunked(files, { chunkBytes: 1 << 24 }));
+    expect(both.packages).toMatchObject({ kind: "unknown", reason: expect.stringMatching(/more than 64 MiB$/) });
+    const content = dpkgStatus("apt 2").padEnd(200, "\n");
+    const digest = sha256(Buffer.from(content));
+    const changeToc: ChunkedOptions["changeToc"] = (toc) => ({
+      ...toc,
+      entries: (toc.entries ?? []).map((entry) => (entry.name === "usr/x" ? { ...entry, digest } : entry)),
+    });
+    const layers = await Promise.all([
+      buildChunkedLayer([{ path: status, content }]),
+      buildChunkedLayer([{ path: "usr/x", content: noise(3000, 3) }], { changeToc }),
+    ]);
+    expect((await planned(before, buildChunkedImage(layers))).packages).toEqual({
+      ...{ kind: "unknown", reason: "Cannot read the package database: layers do not agree on its size" },
     });
   });
 

@@ -1,7 +1,15 @@
 import { afterEach, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
-import { buildChunkedImage, buildChunkedLayer, noise } from "../../builders/chunked-layer.ts";
-import { machineWithRepo } from "../../builders/operation-machine.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { openImageSource } from "../../../src/image-source/open-image-source.ts";
+import { bringLayersAlone } from "../../../src/operations/pull-image.ts";
+import { readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
+import { openRepo } from "../../../src/repo/repo.ts";
+import { buildChunkedImage, buildChunkedLayer, type ChunkedLayer, noise } from "../../builders/chunked-layer.ts";
+import { sha256 } from "../../builders/oci-layer.ts";
+import { bareEnvironment } from "../../builders/oci-source.ts";
+import { linuxAmd64, machineWithRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
 import { pullFrom, registryWith, stopRegistries, v1 } from "../../builders/partial-pull.ts";
 
 afterEach(stopRegistries);
@@ -22,4 +30,24 @@ test("a pull that was stopped, and cannot keep what it has, tells why it was sto
   });
   await expect(pullFrom(linux, registry, "both")).rejects.toMatchObject({ code: "network" });
   expect(published).toBeGreaterThan(0);
+});
+
+const garbage = noise(300_000, 7);
+const noTar: ChunkedLayer = { ...v1, annotations: {}, blob: garbage, digest: sha256(garbage) };
+
+test.each([
+  ["of one that is bad nothing is left", noTar, 300_000, { code: "bad-format", left: 0 }],
+  ["of one that could not be had to its end its bytes are", v1, 200_000, { code: "network", left: 1 }],
+])("layers that are brought alone: %s", async (_, layer, dropAfterBytes, { code, left }) => {
+  const linux = await machineWithRepo({});
+  const registry = await registryWith({ x: buildChunkedImage([layer]) });
+  registry.faults.push({ path: new RegExp(layer.digest), dropAfterBytes });
+  const options = { environment: bareEnvironment, retry: { tries: 1, delayMs: 1 } };
+  const source = openImageSource(parseImageReference(`docker://${registry.host}/os:x`), linux, options);
+  const image = await source.resolve(linuxAmd64);
+  const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
+  await expect(bringLayersAlone(systemOn(linux), repo, source, image)).rejects.toMatchObject({ code });
+  expect(readDirectoryIfExists(linux.files, fromText(`${repoOfSysroot}/staging`))).toHaveLength(left);
+  repo.close();
+  await source.close();
 });

@@ -102,3 +102,16 @@ test("FileLookup: survives every change of one byte, with an error or a wrong an
   }
   expect(refused).toBeGreaterThan(10);
 });
+
+test("FileLookup: refuses a directory that says to be larger than the image, and ends its search", () => {
+  const image = writeErofs({ root: directory({ f: objectFile(9n, digest) }) }, { version: 1 });
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
+  const root = view.getUint32(1024 + 40, true) * 4096 + view.getUint16(1024 + 14, true) * 32;
+  expect(find(image, "f")).toBeDefined();
+  // An inode of the long form, whose size has 64 bits.
+  view.setUint16(root, view.getUint16(root, true) | 1, true);
+  for (const blocks of [2 ** 20, 2 ** 31 + 2, 2 ** 32, 2 ** 40]) {
+    view.setBigUint64(root + 8, BigInt(blocks) * 4096n, true);
+    expect(() => find(image, "f")).toThrow(expect.objectContaining({ code: "bad-format" }));
+  }
+});

@@ -8,7 +8,7 @@ function meterAfter(latencyMs: number): LinkMeter {
   const meter = new LinkMeter();
   for (let i = 0; i < 8; i++) {
     meter.begin(0, latencyMs);
-    meter.end(0);
+    meter.end(0, false);
   }
   return meter;
 }
@@ -18,12 +18,12 @@ describe("LinkMeter", () => {
     const meter = new LinkMeter();
     meter.begin(0, 500);
     meter.add(lots);
-    meter.end(1000);
+    meter.end(1000, true);
     expect(meter.speed).toEqual({ latencySeconds: 0, bytesPerSecond: 0 });
     const few = meterAfter(20);
     few.begin(0, 20);
     few.add(100);
-    few.end(1000);
+    few.end(1000, true);
     expect(few.speed).toEqual({ latencySeconds: 0.02, bytesPerSecond: 0 });
   });
 
@@ -33,14 +33,28 @@ describe("LinkMeter", () => {
     meter.begin(100, 1);
     meter.add(lots);
     meter.add(lots);
-    meter.end(1000);
+    meter.end(1000, true);
     expect(meter.speed.bytesPerSecond).toBe(2 * lots);
-    meter.end(1000);
+    meter.end(1000, true);
     // Nothing came for an hour.
     meter.begin(3_600_000, 1);
     meter.add(2 * lots);
-    meter.end(3_601_000);
+    meter.end(3_601_000, true);
     expect(meter.speed.bytesPerSecond).toBe(2 * lots);
+  });
+
+  test("counts no time of an answer whose bytes do not count", () => {
+    const meter = meterAfter(1);
+    meter.begin(0, 1);
+    meter.end(10_000, false);
+    meter.begin(20_000, 1);
+    meter.add(lots / 2);
+    // Of another one that comes meanwhile the link's time is as well.
+    meter.begin(20_250, 1);
+    meter.end(20_500, false);
+    meter.add(lots / 2);
+    meter.end(21_000, true);
+    expect(meter.speed.bytesPerSecond).toBe(lots);
   });
 
   test("puts few bytes to those that come next", () => {
@@ -48,7 +62,7 @@ describe("LinkMeter", () => {
     for (const now of [0, 1000]) {
       meter.begin(now, 1);
       meter.add(10_000);
-      meter.end(now + 500);
+      meter.end(now + 500, true);
     }
     expect(meter.speed.bytesPerSecond).toBe(20_000);
   });
@@ -62,7 +76,7 @@ describe("LinkMeter", () => {
     meter.begin(0, 50);
     expect(meter.speed.latencySeconds).toBeCloseTo(0.05);
     meter.add(lots);
-    meter.end(0);
+    meter.end(0, true);
     expect(meter.speed.bytesPerSecond).toBe(1000 * lots);
   });
 });

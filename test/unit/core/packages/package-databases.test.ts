@@ -52,6 +52,17 @@ describe("findPackageDatabases", () => {
     expect(found(files).databases).toEqual(["dpkg var/lib/dpkg/status.d/base"]);
   });
 
+  test("of more than some hundred such files none is read, and that is told", () => {
+    const files = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`var/lib/dpkg/status.d/p${i}`, file("x")]));
+    expect(found(files(300)).databases).toHaveLength(300);
+    const apk = { "lib/apk/db/installed": file("") };
+    expect(found({ ...files(301), ...apk })).toEqual({
+      databases: ["apk lib/apk/db/installed"],
+      unreadable: ["var/lib/dpkg/status.d"],
+    });
+  });
+
   test("a log that was not written to rpm's database, or one of another form, is told and not read", () => {
     const database = { "usr/share/rpm/rpmdb.sqlite": objectFile(10n, "0".repeat(128)) };
     expect(found({ ...database, "usr/share/rpm/rpmdb.sqlite-wal": file("") }).unreadable).toEqual([]);

@@ -112,3 +112,29 @@ test("readSqliteTable: a schema that is none names no table, or itself", () => {
   const itself = changed(...cells.map((cell): [number, number] => [headerOf(cell) + 4, 0x09]));
   expect(readSqliteTable(itself, "Rows")).toHaveLength(2);
 });
+
+/** A database with one table, whose only page names one row of 1000 bytes so many times. */
+function repeatedRow(times: number): Uint8Array {
+  const file = Buffer.alloc(2 * 4096);
+  file.write("SQLite format 3\0", "latin1");
+  file.writeUInt16BE(4096, 16);
+  const schema = Buffer.concat([Buffer.from([6, 23, 21, 21, 1, 12]), Buffer.from("tableRowsRows"), Buffer.of(2)]);
+  const row = Buffer.concat([Buffer.of(3, 0x8f, 0x56), Buffer.alloc(997)]);
+  for (const [page, header, record, cells] of [
+    [0, 100, schema, 1],
+    [4096, 4096, row, times],
+  ] as const) {
+    const start = 4096 - record.length - 3;
+    file[header] = 0x0d;
+    file.writeUInt16BE(cells, header + 3);
+    for (let i = 0; i < cells; i++) file.writeUInt16BE(start, header + 8 + 2 * i);
+    file.set([0x80 + (record.length >> 7), record.length & 0x7f, 1], page + start);
+    file.set(record, page + start + 3);
+  }
+  return file;
+}
+
+test("readSqliteTable: rows that lie at one place, and are more than the file, are refused", () => {
+  expect(readSqliteTable(repeatedRow(8), "Rows")).toHaveLength(8);
+  expect(refused(repeatedRow(9))).toBe(bad("its rows have more bytes than the file"));
+});

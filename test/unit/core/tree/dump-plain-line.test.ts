@@ -30,6 +30,7 @@ describe("PlainLine", () => {
 
   test.each([
     ["an escape in its path", plain.replace("/f", "/\\x66")],
+    ["an escape of digits in its path, and a field less", plain.replace("/f 1000", "/f\\123")],
     ["an escape in a number", plain.replace("1000", "1\\x300")],
     ["a path without slash in front", plain.replace("/f", "f")],
     ["no path", plain.replace("/f", "")],
