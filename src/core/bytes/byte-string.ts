@@ -24,15 +24,12 @@ export function fromText(text: string): ByteString {
 /** Ranges longer than this are worth a look whether they are ASCII, which the decoder copies much faster. */
 const asciiThreshold = 32;
 const asciiDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are bytes, and NUL is one of them
-const onlyAscii = /^[\x00-\x7f]*$/;
-
 /** The bytes `start` to `end` of `bytes`, copied. O(length). */
 export function fromBytes(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
   if (end - start > asciiThreshold) {
-    // Whatever is no ASCII decodes to something that is none either, so this says for sure that bytes are characters.
+    // What is no ASCII has fewer characters than bytes where it is UTF-8, and this sign in it where it is none.
     const text = asciiDecoder.decode(bytes.subarray(start, end));
-    if (onlyAscii.test(text)) return text as ByteString;
+    if (text.length === end - start && !text.includes("\ufffd")) return text as ByteString;
   }
   return fromAnyBytes(bytes, start, end);
 }

@@ -1,17 +1,12 @@
 import { type ByteString, toText } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
-import type {
-  Directory,
-  ExternalContent,
-  FileTree,
-  Inode,
-  RegularFile,
-  SpecialFile,
-  Symlink,
-  Xattrs,
-} from "../tree/inode.ts";
+import { FileRow } from "../tree/file-rows.ts";
+import type { Directory, FileTree, Inode, RegularFile, SpecialFile, Symlink, Xattrs } from "../tree/inode.ts";
 import { XattrBudget } from "../tree/xattr-budget.ts";
 import { fileType, maxInlineLength, maxNameLength, maxTargetLength, overlayKey } from "./format.ts";
+import { InodeRecords, nlinkWord, recordWords } from "./inode-records.ts";
+import type { ObjectDigests } from "./object-digests.ts";
+import { countOutside } from "./outside-files.ts";
 import type { XattrSet } from "./xattr-set.ts";
 import { escapeKey, XattrTable } from "./xattr-table.ts";
 
@@ -19,24 +14,23 @@ import { escapeKey, XattrTable } from "./xattr-table.ts";
 export interface DirectoryEntries {
   readonly names: readonly ByteString[];
   readonly targets: number[];
-  /** How many names the directory has, as it is to be written. */
-  nlink: number;
 }
 
 /**
- * What an image says of its inodes, besides where they are. The arrays are by inode number, which is the place in the
- * breadth-first order: an object for each inode would be one more for each file of an operating system.
+ * What an image says of its inodes, besides where they are. All is by inode number, which is the place in the breadth-first
+ * order: an object for each inode would be one more for each file of an operating system.
  */
 export interface InodeList {
-  /** What each is in the tree. A whiteout of the tree is a regular file in the image: see {@link modes}. */
+  readonly records: InodeRecords;
+  /** What each is in the tree. A whiteout of the tree is a regular file in the image, and its record says so. */
   readonly sources: readonly Inode[];
-  /** File type and permissions, 16 bits. */
-  readonly modes: readonly number[];
   /** Of the directories, by inode number. */
   readonly entries: ReadonlyMap<number, DirectoryEntries>;
   /** Without those for content outside. */
   readonly xattrSets: readonly XattrSet[];
   readonly xattrs: XattrTable;
+  /** Of files whose record says {@link outside.byDigest}. */
+  readonly digests: ObjectDigests | undefined;
   /** The format version: 1 adds marks to directories that hold whiteouts. */
   readonly version: 0 | 1;
 }
@@ -60,8 +54,9 @@ export function listInodes(tree: FileTree, version: ErofsVersion): InodeList {
   const collector = new InodeCollector(tree.root);
   const chosen = min < max && collector.hasWhiteouts ? 1 : min;
   collector.finish(chosen);
-  const { sources, modes, entries, xattrSets, xattrs } = collector;
-  return { sources, modes, entries, xattrSets, xattrs, version: chosen };
+  const { records, sources, entries, xattrSets, xattrs } = collector;
+  const digests = countOutside(records, sources, xattrs.overlay);
+  return { records, sources, entries, xattrSets, xattrs, digests, version: chosen };
 }
 
 function isVersion(number: number): number is 0 | 1 {
@@ -78,6 +73,8 @@ interface QueuedDirectory {
   readonly source: Directory;
   readonly number: number;
   readonly entries: DirectoryEntries;
+  /** What its names lead to in the tree. */
+  readonly children: readonly (Inode | undefined)[];
   /** For the root: itself. */
   readonly parent: number;
   holdsWhiteouts: boolean;
@@ -85,8 +82,8 @@ interface QueuedDirectory {
 
 /** Walks a tree level by level. */
 class InodeCollector {
+  readonly records = new InodeRecords();
   readonly sources: Inode[] = [];
-  readonly modes: number[] = [];
   readonly entries = new Map<number, DirectoryEntries>();
   readonly xattrSets: XattrSet[] = [];
   readonly xattrs = new XattrTable();
@@ -125,31 +122,33 @@ class InodeCollector {
 
   /** Adds an inode, and returns its number. */
   #add(source: Inode, type: number, xattrs: XattrSet): number {
-    this.modes.push(type | (source.stat.permissions & 0o7777));
     this.xattrSets.push(xattrs);
-    return this.sources.push(source) - 1;
+    this.sources.push(source);
+    return source instanceof FileRow ? this.records.addRow(source) : this.records.add(source, type);
   }
 
   #addDirectory(source: Directory, parent: number | undefined): number {
     assert(!this.#seen.has(source), "a directory has one name");
     this.#seen.add(source);
-    const entries = { names: sortedNames(source, parent === undefined), targets: [], nlink: 0 };
+    const { names, children } = sortedEntries(source, parent === undefined);
+    const entries = { names, targets: [] };
     const number = this.#add(source, fileType.directory, this.#emptySet);
     this.entries.set(number, entries);
-    this.#directories.push({ source, number, entries, parent: parent ?? number, holdsWhiteouts: false });
+    this.#directories.push({ source, number, entries, children, parent: parent ?? number, holdsWhiteouts: false });
     return number;
   }
 
   #addEntries(directory: QueuedDirectory): void {
-    const { source, number, entries } = directory;
-    const { targets } = entries;
+    const { source, number, entries, children } = directory;
+    const { names, targets } = entries;
     const hasLinks = source.links.size > 0;
     let subdirectories = 0;
-    for (const name of entries.names) {
-      const child = source.entries.get(name);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i] as ByteString;
+      const child = children[i];
       if (child === undefined) targets.push(this.#addedTarget(name, directory));
       else if (hasLinks && source.links.has(name)) {
-        this.#links.push({ entries, index: targets.length, leaf: child });
+        this.#links.push({ entries, index: i, leaf: child });
         targets.push(number);
       } else if (child.kind === "directory") {
         subdirectories += 1;
@@ -157,12 +156,12 @@ class InodeCollector {
       } else targets.push(child.kind === "regular" ? this.#addFile(child) : this.#addLeaf(child, directory));
     }
     // Its own name, its dot, and the two dots of those in it.
-    entries.nlink = 2 + subdirectories;
+    this.records.words[number * recordWords + nlinkWord] = 2 + subdirectories;
   }
 
   #addFile(file: RegularFile): number {
-    checkContent(file.content);
-    if (file.content.kind === "external") this.xattrs.overlay.count(file.content);
+    // A row's content cannot be wrong.
+    if (!(file instanceof FileRow)) checkContent(file.content);
     return this.#add(file, fileType.regular, this.xattrs.plain(file.xattrs));
   }
 
@@ -229,21 +228,32 @@ function setXattr(budget: XattrBudget, key: string, value: string): void {
   if (!budget.set(key as ByteString, value as ByteString)) throw cannotWrite("Numerical result out of range");
 }
 
-/** All names of a directory in the image; the default order of strings is that of their bytes. */
-function sortedNames(directory: Directory, isRoot: boolean): readonly ByteString[] {
+interface SortedEntries {
+  readonly names: ByteString[];
+  readonly children: (Inode | undefined)[];
+}
+
+/**
+ * All names of a directory in the image, and what they lead to where that is in the tree; the default order of strings is
+ * that of their bytes.
+ */
+function sortedEntries(directory: Directory, isRoot: boolean): SortedEntries {
   const names = [dot, dotDot];
+  const children: (Inode | undefined)[] = [undefined, undefined];
   let isSorted = true;
   let last = dotDot;
-  for (const name of directory.entries.keys()) {
+  directory.entries.forEach((child, name) => {
     checkName(name);
     // Most trees have their names in order already.
     if (name < last) isSorted = false;
     names.push(name);
+    children.push(child);
     last = name;
-  }
-  if (!isRoot) return isSorted ? names : names.sort();
-  names.push(...objectDirectoryNames.filter((name) => !directory.entries.has(name)));
-  return names.sort();
+  });
+  if (isSorted && !isRoot) return { names, children };
+  if (isRoot) names.push(...objectDirectoryNames.filter((name) => !directory.entries.has(name)));
+  names.sort();
+  return { names, children: names.map((name) => directory.entries.get(name)) };
 }
 
 const objectDirectoryNames = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0") as ByteString);
@@ -298,14 +308,3 @@ export function dataOf(source: Inode): ByteString {
 }
 
 const noData = "" as ByteString;
-
-/** The bytes of a file that lie outside; undefined for an inode that has none. */
-export function outsideOf(source: Inode): ExternalContent | undefined {
-  return source.kind === "regular" && source.content.kind === "external" ? source.content : undefined;
-}
-
-/** How many names an inode has, as it is to be written. */
-export function nlinkOf({ sources, entries }: InodeList, number: number): number {
-  const source = sources[number] as Inode;
-  return source.kind === "directory" ? (entries.get(number) as DirectoryEntries).nlink : source.nlink;
-}

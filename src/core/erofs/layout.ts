@@ -1,5 +1,5 @@
-import { element } from "../bytes/element.ts";
-import type { ExternalContent, Inode, SpecialFile, Stat } from "../tree/inode.ts";
+import type { ByteString } from "../bytes/byte-string.ts";
+import type { Inode } from "../tree/inode.ts";
 import {
   blockBits,
   blockSize,
@@ -12,23 +12,31 @@ import {
   superblockSize,
   typeMask,
 } from "./format.ts";
-import { cannotWrite, type DirectoryEntries, dataOf, type InodeList, nlinkOf, outsideOf } from "./inode-list.ts";
+import { cannotWrite, type DirectoryEntries, type InodeList } from "./inode-list.ts";
+import {
+  blocksWord,
+  chunkBitsWord,
+  extendedWord,
+  gidWord,
+  type InodeRecords,
+  modeWord,
+  nanosecondsWord,
+  nlinkWord,
+  outside,
+  outsideWord,
+  recordWords,
+  secondsWord,
+  sizeWord,
+  slotWord,
+  tailWord,
+  uidWord,
+  xattrSizeWord,
+} from "./inode-records.ts";
+import { outsideOf } from "./outside-files.ts";
 import type { XattrSet } from "./xattr-set.ts";
 
-/** Where everything in an image is: pass 1 of 2. Arrays are by inode number; offsets are bytes from the image's start. */
+/** Where everything in an image is: pass 1 of 2. Where the inodes are is in their records. Offsets are bytes from the start. */
 export interface Layout {
-  /** Each a multiple of {@link slotSize}. */
-  readonly inodeOffsets: Float64Array;
-  /** 1 where the inode takes 64 bytes instead of 32. */
-  readonly extended: Uint8Array;
-  /** Bytes of the xattr area behind the inode. */
-  readonly xattrSizes: Uint32Array;
-  /** Blocks of its own that the inode has after all inodes. */
-  readonly blockCounts: Uint32Array;
-  /** Bytes of data right behind the inode and its xattrs. */
-  readonly tailSizes: Uint32Array;
-  /** Only of files outside: how many bits a chunk takes. */
-  readonly chunkBits: Uint8Array;
   readonly inodesEnd: number;
   readonly sharedXattrsSize: number;
   readonly dataStart: number;
@@ -38,7 +46,9 @@ export interface Layout {
 
 /** The oldest time of content change in a tree. An inode that has just this time need not repeat it. */
 export interface BuildTime {
-  readonly seconds: bigint;
+  /** Unsigned halves of a signed number of 64 bits. */
+  readonly secondsLow: number;
+  readonly secondsHigh: number;
   readonly nanoseconds: number;
 }
 
@@ -59,18 +69,12 @@ const maxChunkCount = 1024;
  */
 export function layOut(list: InodeList): Layout {
   const sharedXattrsSize = list.xattrs.finish();
-  const buildTime = oldestTime(list.sources);
+  const buildTime = oldestTime(list.records);
   const placer = new Placer(list, buildTime);
-  for (let number = 0; number < list.sources.length; number++) placer.place(number);
+  for (let number = 0; number < list.records.count; number++) placer.place(number);
   const inodesEnd = roundUp(placer.position, slotSize);
   const dataStart = roundUp(inodesEnd + sharedXattrsSize, blockSize);
   return {
-    inodeOffsets: placer.inodeOffsets,
-    extended: placer.extended,
-    xattrSizes: placer.xattrSizes,
-    blockCounts: placer.blockCounts,
-    tailSizes: placer.tailSizes,
-    chunkBits: placer.chunkBits,
     inodesEnd,
     sharedXattrsSize,
     dataStart,
@@ -84,106 +88,111 @@ function roundUp(position: number, step: number): number {
   return Math.ceil(position / step) * step;
 }
 
-function oldestTime(sources: readonly Inode[]): BuildTime {
-  let oldest = element(sources, 0).stat;
-  let last = oldest;
-  for (const { stat } of sources) {
-    // Runs of files that share one are common, and bigints are slow to compare.
-    if (stat === last) continue;
-    last = stat;
-    if (stat.mtimeSeconds > oldest.mtimeSeconds) continue;
-    if (stat.mtimeSeconds < oldest.mtimeSeconds || stat.mtimeNanoseconds < oldest.mtimeNanoseconds) oldest = stat;
+function oldestTime({ words, count }: InodeRecords): BuildTime {
+  let high = words[secondsWord + 1] as number;
+  let low = words[secondsWord] as number;
+  let nanoseconds = words[nanosecondsWord] as number;
+  for (let at = recordWords; at < count * recordWords; at += recordWords) {
+    // Signed, which only the high half is.
+    const order =
+      ((words[at + secondsWord + 1] as number) | 0) - (high | 0) ||
+      (words[at + secondsWord] as number) - low ||
+      (words[at + nanosecondsWord] as number) - nanoseconds;
+    if (order >= 0) continue;
+    high = words[at + secondsWord + 1] as number;
+    low = words[at + secondsWord] as number;
+    nanoseconds = words[at + nanosecondsWord] as number;
   }
-  return { seconds: oldest.mtimeSeconds, nanoseconds: oldest.mtimeNanoseconds };
+  return { secondsLow: low, secondsHigh: high, nanoseconds };
 }
 
 /** Places one inode after the other. */
 class Placer {
-  readonly inodeOffsets: Float64Array;
-  readonly extended: Uint8Array;
-  readonly xattrSizes: Uint32Array;
-  readonly blockCounts: Uint32Array;
-  readonly tailSizes: Uint32Array;
-  readonly chunkBits: Uint8Array;
   position = superblockOffset + superblockSize;
   blocks = 0;
   readonly #list: InodeList;
+  readonly #words: Uint32Array;
   readonly #buildTime: BuildTime;
-  /** Of the inode that is being placed: its type, and its data as whole blocks elsewhere and the end behind it. */
-  #type = 0;
+  /** Of the inode that is being placed: its data as whole blocks elsewhere and the end behind it. */
   #blocks = 0;
   #tail = 0;
-  /** Files that follow each other often share one. */
-  #lastStat: Stat | undefined;
-  #lastNeedsExtended = false;
 
   constructor(list: InodeList, buildTime: BuildTime) {
-    const count = list.sources.length;
-    this.inodeOffsets = new Float64Array(count);
-    this.extended = new Uint8Array(count);
-    this.xattrSizes = new Uint32Array(count);
-    this.blockCounts = new Uint32Array(count);
-    this.tailSizes = new Uint32Array(count);
-    this.chunkBits = new Uint8Array(count);
     this.#list = list;
+    this.#words = list.records.words;
     this.#buildTime = buildTime;
   }
 
   place(number: number): void {
-    const source = this.#list.sources[number] as Inode;
-    const set = this.#list.xattrSets[number] as XattrSet;
-    const outside = outsideOf(source);
-    this.#type = (this.#list.modes[number] as number) & typeMask;
+    const words = this.#words;
+    const at = number * recordWords;
+    const type = (words[at + modeWord] as number) & typeMask;
     this.#blocks = 0;
     this.#tail = 0;
-    const claimsLargeSize = outside === undefined ? this.#measureData(number, source) : this.#measure(number, outside);
-    const needsExtended = claimsLargeSize || nlinkOf(this.#list, number) > 0xffff || this.#needsExtended(source.stat);
-    const xattrSize = outside === undefined ? set.areaSize : this.#list.xattrs.overlay.areaSize(set, outside);
-    const head = (needsExtended ? extendedInodeSize : compactInodeSize) + xattrSize;
+    const isLarge = words[at + outsideWord] === outside.no ? this.#measureData(number, type) : this.#measure(at);
+    const isExtended = isLarge || this.#needsExtended(at) ? 1 : 0;
+    const xattrSize = this.#xattrSize(number);
+    const head = (isExtended === 1 ? extendedInodeSize : compactInodeSize) + xattrSize;
     const start = roundUp(this.position, slotSize);
-    const padding = this.#type === fileType.symlink ? this.#padSymlink(start, head) : this.#padTail(start, head);
-    this.inodeOffsets[number] = start + padding;
-    this.extended[number] = needsExtended ? 1 : 0;
-    this.xattrSizes[number] = xattrSize;
-    this.blockCounts[number] = this.#blocks;
-    this.tailSizes[number] = this.#tail;
+    const padding = type === fileType.symlink ? this.#padSymlink(start, head) : this.#padTail(start, head);
+    if (type === fileType.directory) this.#setDirectorySize(at);
+    words[at + slotWord] = (start + padding) / slotSize;
+    words[at + extendedWord] = isExtended;
+    words[at + xattrSizeWord] = xattrSize;
+    words[at + blocksWord] = this.#blocks;
+    words[at + tailWord] = this.#tail;
     this.position = start + padding + head + this.#tail;
     this.blocks += this.#blocks;
   }
 
+  /** Bytes of the inode's xattr area. */
+  #xattrSize(number: number): number {
+    const { xattrSets, xattrs, digests, sources } = this.#list;
+    const set = xattrSets[number] as XattrSet;
+    const at = number * recordWords + outsideWord;
+    if (this.#words[at] === outside.no) return set.areaSize;
+    if (this.#words[at] === outside.byDigest && digests !== undefined) {
+      if (set.sharedCount === set.pairs.length) return xattrs.overlay.areaSizeByDigest(set, digests);
+      this.#words[at] = outside.other;
+    }
+    return xattrs.overlay.areaSize(set, outsideOf(sources[number] as Inode));
+  }
+
   /** Sets the data of a file whose bytes lie outside, and says whether its size needs 64 bits. */
-  #measure(number: number, outside: ExternalContent): boolean {
-    // What a double cannot hold exactly is beyond the largest chunk, and beyond 32 bits, anyway.
-    const size = Number(outside.sizeBytes);
-    const bits = chunkBits(size);
-    this.chunkBits[number] = bits;
-    this.#tail = 4 * (bits < maxChunkBits ? 1 : countLargestChunks(outside.sizeBytes));
-    return size > maxU32;
+  #measure(at: number): boolean {
+    const low = this.#words[at + sizeWord] as number;
+    const high = this.#words[at + sizeWord + 1] as number;
+    // What a double cannot hold exactly is beyond the largest chunk anyway.
+    const bits = chunkBits(high * 2 ** 32 + low);
+    this.#words[at + chunkBitsWord] = bits;
+    this.#tail = 4 * (bits < maxChunkBits ? 1 : countLargestChunks((BigInt(high) << 32n) | BigInt(low)));
+    return high > 0;
   }
 
   /** Sets the data of any other inode, and says whether the size that it claims needs 64 bits. */
-  #measureData(number: number, source: Inode): boolean {
-    const entries = this.#list.entries.get(number);
-    if (entries !== undefined) {
-      this.#measureDirectory(entries);
-      return this.#blocks * blockSize + this.#tail > maxU32;
-    }
-    const { length } = dataOf(source);
-    if (this.#type === fileType.symlink) this.#tail = length;
-    else this.#setData(Math.floor(length / blockSize), length % blockSize);
-    return this.#isSpecial(source) && source.claimedSizeBytes > maxBigU32;
+  #measureData(number: number, type: number): boolean {
+    const at = number * recordWords;
+    const size = this.#words[at + sizeWord] as number;
+    if (type === fileType.directory) this.#measureDirectory(number);
+    else if (type === fileType.symlink) this.#tail = size;
+    else this.#setData(Math.floor(size / blockSize), size % blockSize);
+    return this.#words[at + extendedWord] === 1 || this.#blocks * blockSize + this.#tail > maxU32;
   }
 
-  /** A device's claim of size counts, though it is never written. A whiteout is a regular file in the image. */
-  #isSpecial(source: Inode): source is SpecialFile {
-    return "claimedSizeBytes" in source && this.#type !== fileType.regular;
+  /** All of its blocks, and the end behind its inode. */
+  #setDirectorySize(at: number): void {
+    const size = this.#blocks * blockSize + this.#tail;
+    this.#words[at + sizeWord] = size;
+    this.#words[at + sizeWord + 1] = size / 2 ** 32;
   }
 
-  #measureDirectory(entries: DirectoryEntries): void {
+  #measureDirectory(number: number): void {
     let blocks = 0;
     let used = 0;
-    for (const name of entries.names) {
-      const cost = direntSize + name.length;
+    const { names } = this.#list.entries.get(number) as DirectoryEntries;
+    // A plain loop is compiled sooner.
+    for (let i = 0; i < names.length; i++) {
+      const cost = direntSize + (names[i] as ByteString).length;
       if (used + cost > blockSize) {
         blocks += 1;
         used = 0;
@@ -198,15 +207,17 @@ class Placer {
     this.#tail = tail > maxTailSize ? 0 : tail;
   }
 
-  #needsExtended(stat: Stat): boolean {
-    if (stat === this.#lastStat) return this.#lastNeedsExtended;
-    this.#lastStat = stat;
-    this.#lastNeedsExtended =
-      stat.uid > 0xffff ||
-      stat.gid > 0xffff ||
-      stat.mtimeNanoseconds !== this.#buildTime.nanoseconds ||
-      stat.mtimeSeconds !== this.#buildTime.seconds;
-    return this.#lastNeedsExtended;
+  #needsExtended(at: number): boolean {
+    const words = this.#words;
+    const { secondsLow, secondsHigh, nanoseconds } = this.#buildTime;
+    return (
+      (words[at + nlinkWord] as number) > 0xffff ||
+      (words[at + uidWord] as number) > 0xffff ||
+      (words[at + gidWord] as number) > 0xffff ||
+      words[at + nanosecondsWord] !== nanoseconds ||
+      words[at + secondsWord] !== secondsLow ||
+      words[at + secondsWord + 1] !== secondsHigh
+    );
   }
 
   /** A symlink's inode and target lie in one block; a target that leaves no room for that gets its own. */
@@ -235,7 +246,6 @@ class Placer {
 }
 
 const maxU32 = 0xffffffff;
-const maxBigU32 = BigInt(maxU32);
 
 /** How many bits a chunk of a file of this size takes: the file as a whole where that is possible. */
 function chunkBits(size: number): number {

@@ -1,9 +1,10 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
-import { writeHex } from "../bytes/hex.ts";
+import { digitsOfBits } from "../bytes/hex-words.ts";
 import type { ExternalContent } from "../tree/inode.ts";
 import { isObjectPath, ObjectContent } from "../tree/object-content.ts";
 import { overlayKey, xattrEntrySize, xattrHeaderSize } from "./format.ts";
+import type { ObjectDigests } from "./object-digests.ts";
 import {
   entrySize,
   lengthOfValue,
@@ -27,18 +28,9 @@ interface OverlayValues {
   readonly repeated: Map<string, XattrPair>;
 }
 
-/** What {@link OverlayXattrs.areaSize} said last. */
-interface AreaSize {
-  readonly set: XattrSet | undefined;
-  readonly digestLength: number;
-  readonly redirectLength: number;
-  readonly areaSize: number;
-}
-
-/** The xattr area of an ordinary file, and where in it the digest is, in bytes and as path. */
+/** The xattr area of a file whose digest is its own, and where in it that is, in bytes and as path. */
 interface AreaPattern {
   readonly set: XattrSet;
-  readonly digestLength: number;
   readonly bytes: Uint8Array;
   readonly digestAt: number;
   readonly pathAt: number;
@@ -56,7 +48,7 @@ export class OverlayXattrs {
   /** As long as each file lies where its digest says, two have the same path just when they have the same digest. */
   #pathsFollowDigests = true;
   /** Files that follow each other mostly differ in nothing but the digest. */
-  #lastSize: AreaSize = { set: undefined, digestLength: 0, redirectLength: 0, areaSize: 0 };
+  #lastSize = { set: undefined as XattrSet | undefined, areaSize: 0 };
   #lastPattern: AreaPattern | undefined;
 
   /** Notes that a file has the xattrs that tell overlayfs where its bytes are and what they measure to. */
@@ -80,15 +72,19 @@ export class OverlayXattrs {
    */
   areaSize(set: XattrSet, content: ExternalContent): number {
     if (!this.#isOrdinary(set, content)) return this.#setOf(set, content).areaSize;
-    const digestLength = content.digest?.length ?? 0;
-    const redirectLength = lengthOfRedirect(content);
-    const last = this.#lastSize;
-    if (last.set === set && last.digestLength === digestLength && last.redirectLength === redirectLength) {
-      return last.areaSize;
+    return this.#ordinarySize(set, content);
+  }
+
+  /**
+   * The same for a file whose digest no other file has, and all of whose other xattrs are in the shared table. The length of the
+   * digest is the same for all such files.
+   */
+  areaSizeByDigest(set: XattrSet, { wordLength }: ObjectDigests): number {
+    if (this.#lastSize.set !== set) {
+      const areaSize = this.#ordinarySize(set, new ObjectContent("0".repeat(8 * wordLength), 0n));
+      this.#lastSize = { set, areaSize };
     }
-    const areaSize = this.#ordinarySize(set, content);
-    this.#lastSize = { set, digestLength, redirectLength, areaSize };
-    return areaSize;
+    return this.#lastSize.areaSize;
   }
 
   #ordinarySize(set: XattrSet, content: ExternalContent): number {
@@ -107,26 +103,29 @@ export class OverlayXattrs {
     tableOffset: number,
   ): void {
     if (!this.#isOrdinary(set, content)) writeXattrArea(writer, this.#setOf(set, content), tableOffset);
-    else if (content instanceof ObjectContent) {
-      const { digest } = content;
-      if (this.#lastPattern?.set !== set || this.#lastPattern.digestLength !== digest.length) {
-        this.#lastPattern = this.#newPattern(set, digest.length, tableOffset);
-      }
-      writePattern(writer, this.#lastPattern, digest);
-    } else this.#writeOrdinary(writer, { set, content }, tableOffset);
+    else this.#writeOrdinary(writer, { set, content }, tableOffset);
+  }
+
+  /** Writes the area of the file `number` whose digest no other file has; see {@link areaSizeByDigest}. */
+  writeAreaByDigest(
+    writer: ByteWriter,
+    { set, digests, number }: { readonly set: XattrSet; readonly digests: ObjectDigests; readonly number: number },
+    tableOffset: number,
+  ): void {
+    if (this.#lastPattern?.set !== set) this.#lastPattern = this.#newPattern(set, 4 * digests.wordLength, tableOffset);
+    writePattern(writer, this.#lastPattern, digests, number);
   }
 
   /** What the areas of all files with `set` and such a digest have in common: only the digest is not the same. */
-  #newPattern(set: XattrSet, digestLength: number, tableOffset: number): AreaPattern {
-    const content = new ObjectContent("0".repeat(digestLength), 0n);
+  #newPattern(set: XattrSet, digestBytes: number, tableOffset: number): AreaPattern {
+    const content = new ObjectContent("0".repeat(2 * digestBytes), 0n);
     const writer = new ByteWriter(this.#ordinarySize(set, content));
     this.#writeOrdinary(writer, { set, content }, tableOffset);
     const { key: redirect } = this.#redirects;
-    const redirectAt = writer.bytes.length - entrySize(redirect, digestLength + 2);
+    const redirectAt = writer.bytes.length - entrySize(redirect, 2 * digestBytes + 2);
     const metacopyAt = redirectAt - entrySize(this.#metacopies.key, lengthOfValue(content.digest, "metacopy"));
     return {
       set,
-      digestLength,
       bytes: writer.bytes,
       digestAt: metacopyAt + xattrEntrySize + this.#metacopies.key.name.length + metacopyHeaderSize,
       pathAt: redirectAt + xattrEntrySize + redirect.name.length + 1,
@@ -181,16 +180,23 @@ export class OverlayXattrs {
   }
 }
 
-/** Writes the area of one more file, whose digest is `digest`. */
-function writePattern(writer: ByteWriter, { bytes, digestAt, pathAt }: AreaPattern, digest: string): void {
-  const start = writer.offset;
-  writer.copy(bytes);
-  const target = writer.bytes;
-  writeHex(digest, target, start + digestAt);
+/** Writes the area of one more file, the one with this number. */
+function writePattern(writer: ByteWriter, pattern: AreaPattern, digests: ObjectDigests, number: number): void {
+  const { words, wordLength } = digests;
+  const { view, bytes, offset } = writer;
+  const digestAt = offset + pattern.digestAt;
+  const pathAt = offset + pattern.pathAt;
+  writer.copy(pattern.bytes);
+  for (let i = 0; i < wordLength; i++) {
+    const word = words[number * wordLength + i] as number;
+    view.setUint32(digestAt + 4 * i, word, true);
+    view.setInt32(pathAt + 8 * i + 1, digitsOfBits(word & 0xffff), true);
+    view.setInt32(pathAt + 8 * i + 5, digitsOfBits(word >>> 16), true);
+  }
   // The path has a slash after two digits.
-  target[start + pathAt] = digest.charCodeAt(0);
-  target[start + pathAt + 1] = digest.charCodeAt(1);
-  for (let i = 2; i < digest.length; i++) target[start + pathAt + 1 + i] = digest.charCodeAt(i);
+  bytes[pathAt] = bytes[pathAt + 1] as number;
+  bytes[pathAt + 1] = bytes[pathAt + 2] as number;
+  bytes[pathAt + 2] = slash;
 }
 
 function overlayValues(key: string, form: ValueForm): OverlayValues {

@@ -1,6 +1,6 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
-import type { FileTree, Inode, Stat } from "../tree/inode.ts";
+import type { FileTree, Inode } from "../tree/inode.ts";
 import {
   aclFlag,
   blockBits,
@@ -20,17 +20,29 @@ import {
   typeMask,
   xattrHeaderSize,
 } from "./format.ts";
+import { type DirectoryEntries, dataOf, type ErofsVersion, type InodeList, listInodes } from "./inode-list.ts";
 import {
-  type DirectoryEntries,
-  dataOf,
-  type ErofsVersion,
-  type InodeList,
-  listInodes,
-  nlinkOf,
-  outsideOf,
-} from "./inode-list.ts";
+  blocksWord,
+  chunkBitsWord,
+  deviceWord,
+  extendedWord,
+  gidWord,
+  modeWord,
+  nanosecondsWord,
+  nlinkWord,
+  outside,
+  outsideWord,
+  recordWords,
+  secondsWord,
+  sizeWord,
+  slotWord,
+  tailWord,
+  uidWord,
+  xattrSizeWord,
+} from "./inode-records.ts";
 import { type Layout, layOut } from "./layout.ts";
-import { writeXattrArea, type XattrSet } from "./xattr-set.ts";
+import { outsideOf } from "./outside-files.ts";
+import type { XattrSet } from "./xattr-set.ts";
 
 /** What to write. */
 export interface ErofsOptions {
@@ -62,12 +74,14 @@ class ImageWriter {
   readonly #list: InodeList;
   readonly #layout: Layout;
   readonly #out: ByteWriter;
+  readonly #words: Uint32Array;
   /** The block that the next inode with data gets. */
   #nextBlock: number;
 
   constructor(list: InodeList, layout: Layout) {
     this.#list = list;
     this.#layout = layout;
+    this.#words = list.records.words;
     this.#out = new ByteWriter(layout.imageSize);
     this.#nextBlock = layout.dataStart / blockSize;
   }
@@ -75,7 +89,7 @@ class ImageWriter {
   write(): Uint8Array<ArrayBuffer> {
     this.#writeHeader();
     this.#writeSuperblock();
-    for (let number = 0; number < this.#list.sources.length; number++) this.#writeInode(number);
+    for (let number = 0; number < this.#list.records.count; number++) this.#writeInode(number);
     this.#out.offset = this.#layout.inodesEnd;
     this.#list.xattrs.writeShared(this.#out);
     return this.#out.bytes;
@@ -99,8 +113,9 @@ class ImageWriter {
     out.u8(blockBits);
     out.u8(0);
     out.u16(this.#nid(0));
-    out.safe64(this.#list.sources.length);
-    out.big64(buildTime.seconds);
+    out.safe64(this.#list.records.count);
+    out.u32(buildTime.secondsLow);
+    out.u32(buildTime.secondsHigh);
     out.u32(buildTime.nanoseconds);
     out.u32(imageSize / blockSize);
     out.u32(0);
@@ -109,97 +124,98 @@ class ImageWriter {
   }
 
   #nid(number: number): number {
-    return (this.#layout.inodeOffsets[number] as number) / slotSize;
+    return this.#words[number * recordWords + slotWord] as number;
   }
 
   #writeInode(number: number): void {
-    const { sources, xattrSets, xattrs } = this.#list;
-    const { inodeOffsets, extended, blockCounts, tailSizes, inodesEnd } = this.#layout;
-    const out = this.#out;
-    const source = sources[number] as Inode;
-    const set = xattrSets[number] as XattrSet;
-    const outside = outsideOf(source);
-    const blocks = blockCounts[number] as number;
-    const tail = tailSizes[number] as number;
-    const at = inodeOffsets[number] as number;
-    const isExtended = extended[number] === 1;
-    this.#writeHead(at, number, source);
-    if (isExtended) this.#writeExtended(at, number, source.stat);
-    else this.#writeCompact(at, number, source.stat);
-    out.offset = at + (isExtended ? extendedInodeSize : compactInodeSize);
-    if (outside === undefined) {
-      writeXattrArea(out, set, inodesEnd % blockSize);
-      this.#writeData(number, source);
-    } else {
-      xattrs.overlay.writeArea(out, { set, content: outside }, inodesEnd % blockSize);
+    const words = this.#words;
+    const record = number * recordWords;
+    const blocks = words[record + blocksWord] as number;
+    const tail = words[record + tailWord] as number;
+    const isExtended = words[record + extendedWord] === 1;
+    const at = this.#nid(number) * slotSize;
+    this.#writeHead(at, number);
+    if (isExtended) this.#writeExtended(at, record);
+    else this.#writeCompact(at, record);
+    this.#out.offset = at + (isExtended ? extendedInodeSize : compactInodeSize);
+    this.#writeXattrs(number);
+    if (words[record + outsideWord] === outside.no) this.#writeData(number);
+    else {
       // A map of chunks that point nowhere: the bytes lie outside. Where the map found no place, a whole block of it.
-      if (blocks > 0) out.offset = this.#nextBlock * blockSize;
-      out.fill(0xff, blocks > 0 ? blockSize : tail);
+      if (blocks > 0) this.#out.offset = this.#nextBlock * blockSize;
+      this.#out.fill(0xff, blocks > 0 ? blockSize : tail);
     }
     this.#nextBlock += blocks;
   }
 
   /** Writes what is at the same place in both forms of inode. */
-  #writeHead(at: number, number: number, source: Inode): void {
-    const { extended, xattrSizes, blockCounts, tailSizes, chunkBits } = this.#layout;
+  #writeHead(at: number, number: number): void {
+    const words = this.#words;
     const { view } = this.#out;
-    const outside = outsideOf(source);
-    const xattrSize = xattrSizes[number] as number;
-    const tail = tailSizes[number] as number;
-    const firstBlock = (blockCounts[number] as number) > 0 ? this.#nextBlock : 0;
-    const plain = tail > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
-    const layout = outside === undefined ? plain : dataLayout.chunkBased;
-    view.setUint16(at, (layout << 1) | (extended[number] as number), true);
+    const record = number * recordWords;
+    const isOutside = words[record + outsideWord] !== outside.no;
+    const xattrSize = words[record + xattrSizeWord] as number;
+    const firstBlock = (words[record + blocksWord] as number) > 0 ? this.#nextBlock : 0;
+    const plain = (words[record + tailWord] as number) > 0 ? dataLayout.flatInline : dataLayout.flatPlain;
+    const layout = isOutside ? dataLayout.chunkBased : plain;
+    view.setUint16(at, (layout << 1) | (words[record + extendedWord] as number), true);
     view.setUint16(at + 2, xattrSize === 0 ? 0 : (xattrSize - xattrHeaderSize) / 4 + 1, true);
-    view.setUint16(at + 4, this.#list.modes[number] as number, true);
+    view.setUint16(at + 4, words[record + modeWord] as number, true);
     // The size of a compact inode takes 32 bits; the field after it is zero.
-    if (outside === undefined) {
-      const size = this.#sizeOf(number, source);
-      view.setUint32(at + 8, size, true);
-      view.setUint32(at + 12, Math.floor(size / 2 ** 32), true);
-      // Where the data is, or which device it is.
-      view.setUint32(at + 16, firstBlock === 0 && "rdev" in source ? source.rdev : firstBlock, true);
-    } else {
-      view.setBigUint64(at + 8, outside.sizeBytes, true);
-      // Half of it says how large the chunks are.
-      view.setUint32(at + 16, (firstBlock & ~0xffff) | ((chunkBits[number] as number) - blockBits), true);
-    }
+    view.setUint32(at + 8, words[record + sizeWord] as number, true);
+    view.setUint32(at + 12, words[record + sizeWord + 1] as number, true);
+    // Where the data is, or which device it is; of a file outside, half of it says how large the chunks are.
+    const place = firstBlock === 0 ? (words[record + deviceWord] as number) : firstBlock;
+    const chunks = (firstBlock & ~0xffff) | ((words[record + chunkBitsWord] as number) - blockBits);
+    view.setUint32(at + 16, isOutside ? chunks : place, true);
     view.setUint32(at + 20, number, true);
   }
 
-  #writeCompact(at: number, number: number, { uid, gid }: Stat): void {
+  #writeCompact(at: number, record: number): void {
+    const words = this.#words;
     const { view } = this.#out;
-    view.setUint16(at + 6, nlinkOf(this.#list, number), true);
-    view.setUint16(at + 24, uid, true);
-    view.setUint16(at + 26, gid, true);
+    view.setUint16(at + 6, words[record + nlinkWord] as number, true);
+    view.setUint16(at + 24, words[record + uidWord] as number, true);
+    view.setUint16(at + 26, words[record + gidWord] as number, true);
   }
 
-  #writeExtended(at: number, number: number, { uid, gid, mtimeSeconds, mtimeNanoseconds }: Stat): void {
+  #writeExtended(at: number, record: number): void {
+    const words = this.#words;
     const { view } = this.#out;
-    view.setUint32(at + 24, uid, true);
-    view.setUint32(at + 28, gid, true);
-    view.setBigInt64(at + 32, mtimeSeconds, true);
-    view.setUint32(at + 40, mtimeNanoseconds, true);
-    view.setUint32(at + 44, nlinkOf(this.#list, number), true);
+    view.setUint32(at + 24, words[record + uidWord] as number, true);
+    view.setUint32(at + 28, words[record + gidWord] as number, true);
+    view.setUint32(at + 32, words[record + secondsWord] as number, true);
+    view.setUint32(at + 36, words[record + secondsWord + 1] as number, true);
+    view.setUint32(at + 40, words[record + nanosecondsWord] as number, true);
+    view.setUint32(at + 44, words[record + nlinkWord] as number, true);
   }
 
-  #sizeOf(number: number, source: Inode): number {
-    if (source.kind !== "directory") return dataOf(source).length;
-    const { blockCounts, tailSizes } = this.#layout;
-    return (blockCounts[number] as number) * blockSize + (tailSizes[number] as number);
+  #writeXattrs(number: number): void {
+    const { xattrSets, xattrs, digests, sources } = this.#list;
+    const { inodesEnd } = this.#layout;
+    const set = xattrSets[number] as XattrSet;
+    const where = this.#words[number * recordWords + outsideWord];
+    if (where === outside.no) xattrs.writeArea(this.#out, set, inodesEnd % blockSize);
+    else if (where === outside.byDigest && digests !== undefined) {
+      xattrs.overlay.writeAreaByDigest(this.#out, { set, digests, number }, inodesEnd % blockSize);
+    } else {
+      const content = outsideOf(sources[number] as Inode);
+      xattrs.overlay.writeArea(this.#out, { set, content }, inodesEnd % blockSize);
+    }
   }
 
   /** Whole blocks first, where they are, and then the tail behind the inode. */
-  #writeData(number: number, source: Inode): void {
+  #writeData(number: number): void {
     const out = this.#out;
-    const blocks = this.#layout.blockCounts[number] as number;
+    const record = number * recordWords;
+    const blocks = this.#words[record + blocksWord] as number;
     const tailOffset = out.offset;
     const blocksOffset = this.#nextBlock * blockSize;
     const entries = this.#list.entries.get(number);
     if (entries !== undefined) this.#writeDirectory(entries, tailOffset, { blocks, blocksOffset });
     else {
-      const bytes = dataOf(source);
-      const inBlocks = bytes.length - (this.#layout.tailSizes[number] as number);
+      const bytes = dataOf(this.#list.sources[number] as Inode);
+      const inBlocks = bytes.length - (this.#words[record + tailWord] as number);
       out.offset = blocks > 0 ? blocksOffset : tailOffset;
       out.string(bytes.slice(0, inBlocks) as ByteString);
       out.offset = tailOffset;
@@ -225,16 +241,15 @@ class ImageWriter {
   #writeGroup({ names, targets }: DirectoryEntries, start: number, end: number): void {
     const out = this.#out;
     const { view } = out;
-    const { modes } = this.#list;
+    const words = this.#words;
     let at = out.offset;
     let nameOffset = direntSize * (end - start);
     for (let i = start; i < end; i++) {
       const target = targets[i] as number;
       const nid = this.#nid(target);
       view.setUint32(at, nid, true);
-      view.setUint32(at + 4, Math.floor(nid / 2 ** 32), true);
       view.setUint16(at + 8, nameOffset, true);
-      view.setUint8(at + 10, direntTypes.indexOf((modes[target] as number) & typeMask) + 1);
+      view.setUint8(at + 10, direntTypes.indexOf((words[target * recordWords + modeWord] as number) & typeMask) + 1);
       nameOffset += (names[i] as ByteString).length;
       at += direntSize;
     }

@@ -1,5 +1,5 @@
 import type { ByteString } from "../bytes/byte-string.ts";
-import type { ByteWriter } from "../bytes/byte-writer.ts";
+import { ByteWriter } from "../bytes/byte-writer.ts";
 import type { Xattrs } from "../tree/inode.ts";
 import { overlayKey } from "./format.ts";
 import { OverlayXattrs } from "./overlay-xattrs.ts";
@@ -12,7 +12,7 @@ import {
   type XattrKey,
   type XattrPair,
 } from "./xattr-pair.ts";
-import { measured, type XattrSet } from "./xattr-set.ts";
+import { measured, writeXattrArea, type XattrSet } from "./xattr-set.ts";
 
 /**
  * All xattrs of an image: which inode has which, and what is stored once for several of them.
@@ -26,6 +26,8 @@ export class XattrTable {
   /** Trees mostly use one map for many inodes; each is looked at once. */
   readonly #plainSets = new Map<Xattrs, XattrSet>();
   readonly #shared: XattrPair[] = [];
+  /** What was written last: inodes that follow each other mostly have the same. */
+  #lastArea: { readonly set: XattrSet; readonly bytes: Uint8Array } | undefined;
   /** Those of files whose bytes lie outside. */
   readonly overlay = new OverlayXattrs();
 
@@ -93,6 +95,16 @@ export class XattrTable {
     }
     for (const set of this.#sets) Object.assign(set, measured(set.pairs), { uses: set.uses });
     return size;
+  }
+
+  /** Writes the xattr area of an inode that has `set`; see {@link writeXattrArea}. `tableOffset` is the same for all. */
+  writeArea(writer: ByteWriter, set: XattrSet, tableOffset: number): void {
+    if (this.#lastArea?.set !== set) {
+      const area = new ByteWriter(set.areaSize);
+      writeXattrArea(area, set, tableOffset);
+      this.#lastArea = { set, bytes: area.bytes };
+    }
+    writer.copy(this.#lastArea.bytes);
   }
 
   /** Writes the shared table. */

@@ -3,6 +3,7 @@ import type { FileTree } from "./inode.ts";
 
 /** A dump whose digests may be of either algorithm. */
 export interface AnyDump {
+  /** To be written as an image: its files may be rows. */
   readonly tree: FileTree;
   /** How many digests had more digits than were taken, as mkcomposefs has it: files that nobody will be able to verify. */
   readonly cutDigests: number;
@@ -23,6 +24,7 @@ export function parseAnyDump(text: Uint8Array, options: { readonly strict: boole
   let cutDigests = 0;
   const tree = parseDump(text, {
     ...options,
+    rows: true,
     onDigest: (length) => {
       digests++;
       if (length > sha256Digits) cutDigests++;
@@ -30,5 +32,5 @@ export function parseAnyDump(text: Uint8Array, options: { readonly strict: boole
     },
   });
   if (long === 0 || long < digests) return { tree, cutDigests };
-  return { tree: parseDump(text, { ...options, algorithm: "sha512" }), cutDigests: 0 };
+  return { tree: parseDump(text, { ...options, rows: true, algorithm: "sha512" }), cutDigests: 0 };
 }

@@ -5,11 +5,12 @@ import { digestLength, type VerityAlgorithm } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import { unescapeField, untilNul } from "./dump-escape.ts";
 import { isInteger, parseU32, parseU64, plainDigits } from "./dump-integer.ts";
-import { PlainLine, plainNumber } from "./dump-plain-line.ts";
-import { DumpTree, type OpenDirectory } from "./dump-tree.ts";
+import { PlainLines, plainKind } from "./dump-plain-line.ts";
+import { DumpTree, isNewName, type OpenDirectory } from "./dump-tree.ts";
 import { XattrTexts } from "./dump-xattrs.ts";
+import { asValue, nlinkColumn } from "./file-rows.ts";
 import type { FileContent, FileTree, Leaf, SpecialFile, Stat, Xattrs } from "./inode.ts";
-import { externalContent, ObjectContent } from "./object-content.ts";
+import { externalContent } from "./object-content.ts";
 import { SharedStats } from "./shared-stats.ts";
 
 /** How to read a dump. */
@@ -18,6 +19,8 @@ export interface DumpOptions {
   readonly strict?: boolean;
   /** Whether a digest is 64 hex digits (what is too much is ignored, as mkcomposefs does) or 128. */
   readonly algorithm?: VerityAlgorithm;
+  /** Whether files may be rows (see {@link FileRow}), which is quicker for an image and worse for anything else. */
+  readonly rows?: boolean;
   /** Is told the length of the digest of each file whose content is outside, before anything of it is ignored. */
   readonly onDigest?: (length: number) => void;
 }
@@ -33,9 +36,9 @@ export interface DumpOptions {
  */
 export function parseDump(text: Uint8Array, options: DumpOptions = {}): FileTree {
   if (text.length === 0) throw bad("No files in dump file");
-  const parser = new LineParser(options);
+  const parser = new LineParser(text, options);
   for (const { chunk, start } of wholeLines(text)) {
-    parser.begin(chunk, text, start);
+    parser.begin(chunk, start);
     for (let at = 0; at < chunk.length; ) {
       const newline = chunk.indexOf("\n", at);
       if (newline < 0 && options.strict) throw bad("Missing trailing newline");
@@ -113,13 +116,13 @@ class LineParser {
   readonly tree = new DumpTree();
   readonly #strict: boolean;
   readonly #algorithm: VerityAlgorithm;
+  readonly #keepsRows: boolean;
   readonly #onDigest: DumpOptions["onDigest"];
   readonly #xattrTexts = new XattrTexts();
   /** Where each field of the line starts; it ends one byte before the next one starts. */
   readonly #starts = new Array<number>(field.xattrs + 1).fill(0);
-  readonly #plain = new PlainLine();
+  readonly #plain: PlainLines;
   readonly #digestDigits: number;
-  #text: Uint8Array = new Uint8Array(0);
   #chunk = "" as ByteString;
   /** Where in the text the chunk starts. */
   #chunkStart = 0;
@@ -128,17 +131,18 @@ class LineParser {
   #end = 0;
   readonly #stats = new SharedStats();
 
-  constructor(options: DumpOptions) {
+  constructor(text: Uint8Array, options: DumpOptions) {
     this.#strict = options.strict ?? false;
     this.#algorithm = options.algorithm ?? "sha256";
     this.#digestDigits = 2 * digestLength(this.#algorithm);
+    this.#plain = new PlainLines(text, this.#digestDigits);
+    this.#keepsRows = options.rows ?? false;
     this.#onDigest = options.onDigest;
   }
 
-  /** The lines to come are in `chunk`, which is what `text` has from `chunkStart` on. */
-  begin(chunk: ByteString, text: Uint8Array, chunkStart: number): void {
+  /** The lines to come are in `chunk`, which is what the text has from `chunkStart` on. */
+  begin(chunk: ByteString, chunkStart: number): void {
     this.#chunk = chunk;
-    this.#text = text;
     this.#chunkStart = chunkStart;
     this.#nul = chunk.indexOf("\0");
     this.#hasEscapes = chunk.includes("\\");
@@ -173,32 +177,33 @@ class LineParser {
   /** Adds a line that is as nearly all are; false when it is not. */
   #addPlain(start: number, end: number): boolean {
     const line = this.#plain;
-    const { numbers } = line;
+    const { rows } = line;
     const offset = this.#chunkStart;
-    const isPlain = line.read(this.#text, {
-      start: start + offset,
-      end: end + offset,
-      digestDigits: this.#digestDigits,
-    });
-    if (!isPlain) return false;
-    const path = { start, slash: line.lastSlash - offset, end: line.pathEnd - offset };
-    const place = this.tree.placeQuickly(this.#chunk, path);
-    if (place === undefined) return false;
-    const digest = this.#chunk.slice(line.digestStart - offset, line.digestEnd - offset);
-    const xattrsStart = Math.min(line.digestEnd - offset + 1, end);
-    const xattrs = this.#xattrTexts.parse(this.#chunk, xattrsStart, end);
-    const stat = this.#stats.get({
-      permissions: (numbers[plainNumber.mode] as number) & 0o7777,
-      uid: numbers[plainNumber.uid] as number,
-      gid: numbers[plainNumber.gid] as number,
-      mtimeSeconds: this.#stats.toBig(numbers[plainNumber.seconds] as number),
-      mtimeNanoseconds: numbers[plainNumber.nanoseconds] as number,
-    });
-    const content = new ObjectContent(digest, BigInt(numbers[plainNumber.size] as number));
-    const nlink = numbers[plainNumber.nlink] as number;
-    this.tree.put(place, { kind: "regular", stat, xattrs, nlink, content });
-    this.#onDigest?.(digest.length);
+    const kind = line.read(start + offset, end + offset);
+    const isUsable = kind === plainKind.file || (kind === plainKind.symlink && !this.#strict);
+    if (!isUsable) return false;
+    const chunk = this.#chunk;
+    const slash = line.lastSlash - offset;
+    const directory = this.tree.directoryOf(chunk, start, slash);
+    const name = chunk.slice(slash + 1, line.pathEnd - offset) as ByteString;
+    if (directory === undefined || !isNewName(directory, name)) return false;
+    const xattrs = this.#xattrTexts.parse(chunk, Math.min(line.fieldsEnd - offset + 1, end), end);
+    if (kind === plainKind.symlink) directory.entries.set(name, this.#plainSymlink(xattrs));
+    else {
+      const file = rows.take(xattrs);
+      directory.entries.set(name, this.#keepsRows ? file : asValue(file));
+      this.#onDigest?.(this.#digestDigits);
+    }
     return true;
+  }
+
+  /** The symlink of the line that was read last. */
+  #plainSymlink(xattrs: Xattrs): Leaf {
+    const { rows, payloadStart, fieldsEnd } = this.#plain;
+    const offset = this.#chunkStart;
+    const target = this.#chunk.slice(payloadStart - offset, fieldsEnd - offset - 4) as ByteString;
+    const nlink = rows.number(rows.count, nlinkColumn);
+    return { kind: "symlink", stat: rows.stat(rows.count), xattrs, nlink, target };
   }
 
   #split(start: number, end: number): void {

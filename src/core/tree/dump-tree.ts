@@ -59,22 +59,11 @@ export class DumpTree {
     return { directory, name };
   }
 
-  /**
-   * The place of the name from `slash` on; undefined when no new name can be there, and {@link place} says why. The path is
-   * `text[start…end]`, and escapes nothing.
-   */
-  placeQuickly(
-    text: ByteString,
-    path: { readonly start: number; readonly slash: number; readonly end: number },
-  ): Place | undefined {
-    const { start, slash, end } = path;
-    const isBeside = this.#lastParent?.path.length === slash - start && text.startsWith(this.#lastParent.path, start);
-    const directory = isBeside ? this.#lastParent?.directory : this.#lookUpParent(text.slice(start, slash));
-    if (directory === undefined) return undefined;
-    const name = text.slice(slash + 1, end) as ByteString;
-    const isNew = name.length > 0 && name.length <= maxNameLength && !directory.entries.has(name);
-    // With a dot in front it may be one of the two names that none can have.
-    return isNew && !name.startsWith(".") ? { directory, name } : undefined;
+  /** The directory at `text[start…end]`, which escapes nothing; undefined when there is none. */
+  directoryOf(text: ByteString, start: number, end: number): OpenDirectory | undefined {
+    const last = this.#lastParent;
+    if (last?.path.length === end - start && text.startsWith(last.path, start)) return last.directory;
+    return this.#lookUpParent(text.slice(start, end));
   }
 
   #parent(path: ByteString, length: number): OpenDirectory {
@@ -131,6 +120,14 @@ export class DumpTree {
     for (const link of this.#pending) link.directory.entries.set(link.name, endOfLinks(link, byPlaceholder));
     return { root };
   }
+}
+
+/**
+ * Whether `directory` can get the name, and {@link DumpTree.place} would surely say so: with a dot in front it may be one of
+ * the two names that none can have.
+ */
+export function isNewName({ entries }: OpenDirectory, name: ByteString): boolean {
+  return name.length > 0 && name.length <= maxNameLength && !name.startsWith(".") && !entries.has(name);
 }
 
 /** Names are short, and the built-in search backwards is slow. */

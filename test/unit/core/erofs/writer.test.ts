@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { ByteString } from "../../../../src/core/bytes/byte-string.ts";
+import type { VerityAlgorithm } from "../../../../src/core/digest/object-id.ts";
 import { readErofsImage } from "../../../../src/core/erofs/reader.ts";
 import { writeErofs } from "../../../../src/core/erofs/writer.ts";
 import { parseDump } from "../../../../src/core/tree/dump-parser.ts";
@@ -119,6 +120,15 @@ describe("what no image can hold", () => {
   });
 });
 
+test("writeErofs: a device's size is never written, but a claim of more than 32 bits takes a large inode", () => {
+  const imageOf = (claimedSizeBytes: bigint) => {
+    const device: Inode = { kind: "character-device", stat, xattrs: new Map(), nlink: 1, rdev: 259, claimedSizeBytes };
+    return writeErofs(tree({ zz: device }), { version: 1 });
+  };
+  expect(imageOf(2n ** 32n - 1n)).toEqual(imageOf(0n));
+  expect(imageOf(2n ** 32n)).not.toEqual(imageOf(0n));
+});
+
 describe("content outside", () => {
   const one = "11".repeat(32);
   const two = "22".repeat(32);
@@ -171,6 +181,37 @@ describe("content outside", () => {
       algorithm: "sha512",
     });
     for (const from of [tree, sha512]) {
+      const image = writeErofs(from, { version: 1 });
+      expect(writeDump(readErofsImage(image).tree)).toBe(writeDump(from));
+    }
+  });
+
+  const line = (name: string, digest: string, xattrs = "") =>
+    `/${name} 9 100644 1 0 0 0 0.0 ${digest.slice(0, 2)}/${digest.slice(2)} - ${digest}${xattrs}\n`;
+  const dumpRoot = "/ 0 40755 2 0 0 0 0.0 - - -\n";
+  const digestOf = (number: number) => number.toString(16).padStart(64, "0");
+  test.each([
+    ["each its own", [line("a", digestOf(1)), line("b", digestOf(2)), line("c", digestOf(3))]],
+    ["some the same", [line("a", one), line("b", two), line("c", one), line("d", two), line("e", one)]],
+    ["other xattrs", [line("a", one, " user.a=1"), line("b", two, " user.b=1"), line("c", digestOf(1), " user.b=1")]],
+    ["one without a digest", [line("a", one), line("b", one), "/c 9 100644 1 0 0 0 0.0 11/22 - -\n"]],
+    ["one first that has no digest", ["/0 9 100644 1 0 0 0 0.0 11/22 - -\n", line("a", one), line("b", one)]],
+    ["so many that begin alike", Array.from({ length: 500 }, (_, i) => line(`f${i + 100}`, digestOf(i * 2 ** 32)))],
+    ["large numbers", [line("a", one).replace(" 9 ", " 999999999999999 ").replace(" 0.0 ", " 99999999999999.7 ")]],
+  ])("writeErofs: files of a dump come out as they are, as rows and as values: %s", (_, lines) => {
+    const text = new TextEncoder().encode(`${dumpRoot}${lines.join("")}`);
+    const image = writeErofs(parseDump(text, { rows: true }), { version: 1 });
+    expect(image).toEqual(writeErofs(parseDump(text), { version: 1 }));
+    expect(writeDump(readErofsImage(image).tree)).toBe(`${dumpRoot}${lines.join("")}`);
+  });
+
+  test("writeErofs: digests of two lengths are kept beside each other", () => {
+    const parse = (digest: string, algorithm: VerityAlgorithm) => {
+      const text = new TextEncoder().encode(`${dumpRoot}${line("f", digest)}`);
+      return parseDump(text, { algorithm, rows: true }).root.entries.get(bytes("f")) as Inode;
+    };
+    const [short, long] = [parse(one, "sha256"), parse(two.repeat(2), "sha512")];
+    for (const from of [tree({ a: short, b: long }), tree({ a: long, b: short })]) {
       const image = writeErofs(from, { version: 1 });
       expect(writeDump(readErofsImage(image).tree)).toBe(writeDump(from));
     }

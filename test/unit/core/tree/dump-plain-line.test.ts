@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromText, toBytes } from "../../../../src/core/bytes/byte-string.ts";
-import { parseDump } from "../../../../src/core/tree/dump-parser.ts";
-import { PlainLine } from "../../../../src/core/tree/dump-plain-line.ts";
+import { type DumpOptions, parseDump } from "../../../../src/core/tree/dump-parser.ts";
+import { PlainLines, plainKind } from "../../../../src/core/tree/dump-plain-line.ts";
 import { dumpLines } from "../../../../src/core/tree/dump-writer.ts";
 
 const digest = "0123456789abcdef".repeat(4);
@@ -9,13 +9,17 @@ const path = `${digest.slice(0, 2)}/${digest.slice(2)}`;
 const root = "/ 4096 40755 2 0 0 0 0.0 - - -";
 const plain = `/f 1000 100644 1 2 3 0 1700000000.5 ${path} - ${digest}`;
 
-/** Whether the line, which ends `text`, is read as one of those that nearly all are. */
-function isPlain(line: string, digestDigits = 64): boolean {
+const symlink = "/s 6 120777 1 2 3 0 1700000000.5 target - -";
+
+/** As what the line, which ends the text, is read. */
+function kindOf(line: string, digestDigits = 64): number {
   const text = toBytes(fromText(`${root}\n${line}\n`));
-  return new PlainLine().read(text, { start: root.length + 1, end: text.length - 1, digestDigits });
+  return new PlainLines(text, digestDigits).read(root.length + 1, text.length - 1);
 }
 
-describe("PlainLine", () => {
+const isPlain = (line: string, digestDigits = 64) => kindOf(line, digestDigits) === plainKind.file;
+
+describe("PlainLines", () => {
   test.each([
     ["without xattrs", plain],
     ["with xattrs", `${plain} security.selinux=x`],
@@ -62,6 +66,13 @@ describe("PlainLine", () => {
     expect(isPlain(line)).toBe(false);
   });
 
+  test("leaves a line whose payload differs from the digest's path in any place to others", () => {
+    for (let at = 0; at < path.length; at++) {
+      const other = `${path.slice(0, at)}${path[at] === "0" ? "1" : "0"}${path.slice(at + 1)}`;
+      expect(isPlain(plain.replace(path, other))).toBe(false);
+    }
+  });
+
   test("takes digests of the length that is wanted only", () => {
     const long = plain.replace(path, `${path}${digest}`).replace(` ${digest}`, ` ${digest}${digest}`);
     expect(isPlain(long, 128)).toBe(true);
@@ -71,9 +82,35 @@ describe("PlainLine", () => {
 
   test("a line at the very end of its text is read like any other", () => {
     const text = toBytes(fromText(plain));
-    expect(new PlainLine().read(text, { start: 0, end: text.length, digestDigits: 64 })).toBe(true);
-    const cut = toBytes(fromText("/f 1000"));
-    expect(new PlainLine().read(cut, { start: 0, end: cut.length, digestDigits: 64 })).toBe(false);
+    expect(new PlainLines(text, 64).read(0, text.length)).toBe(plainKind.file);
+    for (const line of ["/f 1000", "/f", plain.slice(0, -1), plain.slice(0, 60), symlink.slice(0, -1)]) {
+      const cut = toBytes(fromText(line));
+      expect(new PlainLines(cut, 64).read(0, cut.length)).toBe(plainKind.none);
+    }
+  });
+
+  test.each([
+    ["without xattrs", symlink],
+    ["with xattrs", `${symlink} security.selinux=x`],
+    ["to a dash and more", symlink.replace("target", "-x")],
+    ["of no bytes", symlink.replace(" 6 ", " 0 ")],
+    ["to 4095 bytes", symlink.replace("target", "t".repeat(4095))],
+  ])("takes a symlink %s", (_, line) => {
+    expect(kindOf(line)).toBe(plainKind.symlink);
+  });
+
+  test.each([
+    ["without target", symlink.replace("target", "")],
+    ["to a dash, which is none", symlink.replace("target", "-")],
+    ["to 4096 bytes", symlink.replace("target", "t".repeat(4096))],
+    ["with an escape in its target", symlink.replace("target", "tar\\x67et")],
+    ["with content", symlink.replace("- -", "x -")],
+    ["with a digest", symlink.replace("- -", "- x")],
+    ["with a digest that begins like none", `${symlink}x`],
+    ["whose line ends early", symlink.slice(0, -2)],
+    ["with a device number", symlink.replace(" 0 17", " 1 17")],
+  ])("leaves a symlink %s to others", (_, line) => {
+    expect(kindOf(line)).toBe(plainKind.none);
   });
 });
 
@@ -83,7 +120,8 @@ const escaped = (line: string) =>
     return `${way}\\x${letter.charCodeAt(0).toString(16)}`;
   });
 
-const tree = (lines: readonly string[]) => parseDump(toBytes(fromText(`${[root, ...lines].join("\n")}\n`)));
+const tree = (lines: readonly string[], options: DumpOptions = { rows: true }) =>
+  parseDump(toBytes(fromText(`${[root, ...lines].join("\n")}\n`)), options);
 
 const outcome = (lines: readonly string[]) => {
   try {
@@ -108,6 +146,13 @@ describe("parseDump: a plain line means what it means with an escape in it", () 
     ["of a name of 256 bytes", [plain.replace("/f", `/${"f".repeat(256)}`)]],
     ["of a name that is taken", [plain, plain]],
     ["in no directory", [inDirectory]],
+    ["of a symlink", [symlink, directory, symlink.replace("/s", "/d/s"), `${symlink.replace("/s", "/t")} user.a=b`]],
+    ["of a symlink with xattrs that are none", [`${symlink} user.a`]],
+    [
+      "of a symlink that is too long, with xattrs that are none",
+      [`${symlink.replace("target", "t".repeat(4096))} user.a`],
+    ],
+    ["of a symlink that is hard-linked", [symlink, "/t 0 @120777 1 0 0 0 0.0 /s - -"]],
     ["in a file", [plain, plain.replace("/f", "/f/g")]],
     ["in a directory that is spelled with two slashes", [directory, plain.replace("/f", "//d/f")]],
   ])("%s", (_, lines) => {
@@ -115,6 +160,17 @@ describe("parseDump: a plain line means what it means with an escape in it", () 
     const unescapedPath = (text: string) => text.replaceAll("\\x66", "f").replaceAll("\\x2e", ".");
     const [quick, any] = [outcome(lines), outcome(other)];
     expect(quick).toEqual(typeof any === "string" ? unescapedPath(any) : any);
+  });
+
+  test("and is a value like any other where rows are not wanted", () => {
+    const value = (options: DumpOptions) => ({ ...tree([plain], options).root.entries.get(fromText("f")) });
+    expect(value({})).toEqual(tree([escaped(plain)], {}).root.entries.get(fromText("f")));
+    expect(value({ rows: true })).not.toEqual(value({}));
+  });
+
+  test("strictly: a symlink's size is looked at", () => {
+    expect(() => tree([symlink.replace(" 6 ", " 7 ")], { strict: true })).toThrow("Invalid symlink size 6");
+    expect([...dumpLines(tree([symlink], { strict: true }))]).toEqual([...dumpLines(tree([symlink]))]);
   });
 
   test("before there is a root", () => {
