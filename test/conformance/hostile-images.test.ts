@@ -298,8 +298,14 @@ describe("documents", () => {
 describe("layers that are cut or spoiled", () => {
   const tar = Buffer.from(tarOf(usr, entry({ name: "usr/a" }, "x".repeat(3000)), entry({ name: "usr/b" }, "y")));
 
-  test.each([1, 100, 511, 512, 513, 1024, 1500, 4000, 5000])("a tar of only %i bytes is refused", async (length) => {
+  // Between entries a tar may end; then only its digest tells that it was cut.
+  test.each([1, 100, 511, 513, 1024, 1500, 4000, 5000])("a tar of only %i bytes is refused", async (length) => {
     expect((await refusalOf(imageOf(tar.subarray(0, length)))).code).toBe("bad-format");
+  });
+
+  test("a tar that is cut between entries is refused by its diff id", async () => {
+    const error = await refusalOf(imageOf(tar.subarray(0, 512), "", sha256(tar)));
+    expect(error.code).toBe("digest-mismatch");
   });
 
   test.each<[string, Suffix, () => Promise<Uint8Array>]>([

@@ -59,9 +59,10 @@ const headerPhase: Phase = { kind: "header" };
  * at the end of input. After an error the scanner is of no use any more.
  *
  * Read are v7, ustar, PAX and GNU headers with long names, base-256 numbers, hard links, devices and FIFOs. Global PAX
- * headers are skipped. A lone zero block may end the tar, as GNU tar allows; a tar without any is cut off and refused.
- * What follows the end is structure. Refused are sparse files, unknown types, sizes where no content can be, a zero block
- * between entries, and extensions without an entry.
+ * headers are skipped. Two zero blocks end the tar; one, or none behind a whole entry, will do, as all readers have it: who
+ * has to know whether a tar is complete measures it. What follows the end is structure. Refused are sparse files, unknown
+ * types, sizes where no content can be, a zero block between entries, extensions without an entry, and two extensions of
+ * one kind before an entry, of which some readers take the first, some the last and some both.
  */
 export class TarScanner {
   readonly #sink: TarSink;
@@ -69,7 +70,8 @@ export class TarScanner {
   readonly #maxWholeFileBytes: number;
   #phase: Phase = headerPhase;
   #extension: Extension = {};
-  #extensionPending = false;
+  /** The types of the extension headers that wait for their entry. */
+  readonly #pendingExtensions = new Set<number>();
   #entries = 0;
   #structureBytes = 0;
   /** Bytes used by earlier calls of `scan`. */
@@ -126,9 +128,11 @@ export class TarScanner {
    */
   finish(): void {
     const { kind } = this.#phase;
-    if ((kind !== "after-end" && kind !== "zero-block") || this.#left > 0) {
+    const isWhole = kind === "after-end" || kind === "zero-block" || kind === "header";
+    if (!isWhole || this.#left > 0) {
       throw new OsdeployError("bad-format", `Cannot read tar: it is cut off after ${this.#offset + this.#left} bytes`);
     }
+    if (this.#pendingExtensions.size > 0) throw this.#withoutEntry();
   }
 
   #step(end: number): boolean {
@@ -156,7 +160,7 @@ export class TarScanner {
     const header = readHeader(this.#window.subarray(this.#at, this.#at + blockSize));
     this.#at += blockSize;
     if (header === undefined) {
-      if (this.#extensionPending) throw this.#bad("an extension header has no entry");
+      if (this.#pendingExtensions.size > 0) throw this.#withoutEntry();
       this.#phase = { kind: "zero-block" };
     } else if (header.format !== "v7" && isExtension(header.type)) {
       this.#beginExtension(header);
@@ -181,7 +185,8 @@ export class TarScanner {
     this.#at += sizeBytes;
     // Global headers are skipped: what they could say of paths and owners, image builders never mean.
     if (type !== 0x67) {
-      this.#extensionPending = true;
+      if (this.#pendingExtensions.has(type)) throw this.#bad("an entry has two extension headers of one kind");
+      this.#pendingExtensions.add(type);
       if (type === 0x78) readPax(bytes, this.#extension, this.#limits);
       else if (type === 0x4c) this.#extension.longName = untilNul(bytes);
       else this.#extension.longLink = untilNul(bytes);
@@ -196,9 +201,9 @@ export class TarScanner {
       throw new OsdeployError("limit-exceeded", `Cannot read tar: it has more than ${this.#limits.entries} entries`);
     }
     const found = readEntry(header, this.#extension, this.#limits);
-    if (this.#extensionPending) {
+    if (this.#pendingExtensions.size > 0) {
       this.#extension = {};
-      this.#extensionPending = false;
+      this.#pendingExtensions.clear();
     }
     if (found.kind === "file") {
       this.#phase = { kind: "content", file: found.file };
@@ -282,6 +287,10 @@ export class TarScanner {
     }
     this.#sink.structure(this.#window.subarray(this.#structureStart, this.#at));
     this.#structureStart = this.#at;
+  }
+
+  #withoutEntry(): OsdeployError {
+    return this.#bad("an extension header has no entry");
   }
 
   #bad(state: string): OsdeployError {
