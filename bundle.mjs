@@ -47,7 +47,7 @@ function thread(name) {
 async function bundle() {
   const { rolldown } = await import("rolldown");
   rmSync(join(dir, "bundle"), { recursive: true, force: true });
-  for (const part of [thread("import-worker"), thread("content-worker"), program]) {
+  for (const part of [thread("import-worker"), thread("content-worker"), thread("name-worker"), program]) {
     const build = await rolldown(part.input);
     await build.write(part.output);
     await build.close();

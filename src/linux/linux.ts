@@ -183,6 +183,12 @@ export interface LinuxPrograms {
    */
   run(words: readonly [string, ...string[]], options?: ProgramOptions): ProgramResult;
   /**
+   * As `run`, while this process does other things and hears signals. An abort ends the program at once.
+   *
+   * @throws OsdeployError `interrupted` when it is aborted; as `run` does.
+   */
+  runAside(words: readonly [string, ...string[]], options?: AsideOptions): Promise<ProgramResult>;
+  /**
    * Runs a program on this process's own terminal, or whatever its standard input and output are, to its end, while this
    * process can serve what it asks for. Gives the exit status as {@link ProgramResult} has it.
    *
@@ -200,6 +206,10 @@ export interface LinuxPrograms {
   isRunning(program: StartedProgram): boolean;
   /** Sends a signal to it. False where it has ended: nobody else who got its number is ever meant. */
   signal(program: StartedProgram, signal: "SIGTERM" | "SIGKILL"): boolean;
+}
+
+export interface AsideOptions extends ProgramOptions {
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface AttachOptions {

@@ -5,7 +5,7 @@ import type { AttachOptions, LinuxPrograms, StartedProgram, StartOptions } from 
 import { programEnvironment, programFailure, statusOf } from "./live-programs.ts";
 
 /** Programs that go on beside this one, or have its terminal. */
-export const liveProcesses: Omit<LinuxPrograms, "run"> = { attach, start, isRunning, signal };
+export const liveProcesses: Omit<LinuxPrograms, "run" | "runAside"> = { attach, start, isRunning, signal };
 
 type Words = readonly [string, ...string[]];
 

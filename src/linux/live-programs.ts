@@ -1,7 +1,7 @@
-import { spawnSync } from "node:child_process";
+import { type ExecFileException, execFile, spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { OsdeployError } from "../core/errors.ts";
-import type { LinuxPrograms, ProgramOptions, ProgramResult } from "./linux.ts";
+import type { AsideOptions, LinuxPrograms, ProgramOptions, ProgramResult } from "./linux.ts";
 
 /** What one program may print; nothing that osdeploy asks for comes near. */
 const outputLimitBytes = 64 * 1024 * 1024;
@@ -9,7 +9,7 @@ const outputLimitBytes = 64 * 1024 * 1024;
 const defaultLimitSeconds = 60;
 
 /** Programs of this machine. */
-export const livePrograms: Pick<LinuxPrograms, "run"> = { run };
+export const livePrograms: Pick<LinuxPrograms, "run" | "runAside"> = { run, runAside };
 
 function run(words: readonly [string, ...string[]], options: ProgramOptions = {}): ProgramResult {
   const [program, ...rest] = words;
@@ -23,6 +23,42 @@ function run(words: readonly [string, ...string[]], options: ProgramOptions = {}
   });
   if (ended.error !== undefined) throw programFailure(program, ended.error, limitSeconds);
   return { status: statusOf(ended), stdout: ended.stdout, stderr: ended.stderr.toString("utf8") };
+}
+
+function runAside(words: readonly [string, ...string[]], options: AsideOptions = {}): Promise<ProgramResult> {
+  const [program, ...rest] = words;
+  const { limitSeconds = defaultLimitSeconds, signal } = options;
+  const how = {
+    ...{ env: programEnvironment(options.environment), maxBuffer: outputLimitBytes, encoding: "buffer" as const },
+    ...{ timeout: limitSeconds * 1000, killSignal: "SIGKILL" as const },
+    ...(signal !== undefined && { signal }),
+  };
+  return new Promise((resolve, reject) => {
+    const child = execFile(program, rest, how, (error, stdout, stderr) => {
+      const status = error === null ? 0 : endOf(error);
+      if (status !== undefined) resolve({ status, stdout, stderr: stderr.toString("utf8") });
+      else if (signal?.aborted) reject(interrupted(program, error));
+      else reject(programFailure(program, timedOut(error), limitSeconds));
+    });
+    // A program that does not read all of it says in other ways what it makes of that.
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(options.input ?? new Uint8Array(0));
+  });
+}
+
+/** The status of a program that ended by itself; undefined for one that was ended, or was none. */
+function endOf({ code, signal, killed }: ExecFileException): number | undefined {
+  if (typeof code === "number") return code;
+  return signal && !killed ? statusOf({ status: null, signal }) : undefined;
+}
+
+/** Node says of a program that it ended itself for its time what it says of one that others ended. */
+function timedOut(error: ExecFileException | null): Error {
+  return error?.killed && error.code === null ? Object.assign(error, { code: "ETIMEDOUT" }) : (error ?? new Error());
+}
+
+function interrupted(program: string, cause: unknown): OsdeployError {
+  return new OsdeployError("interrupted", `Cannot run ${program} to its end: it was interrupted`, { cause });
 }
 
 /** What a program sees of this process's environment, and `more`. */

@@ -6,16 +6,17 @@ import { assert } from "../core/errors.ts";
 import { readLayerEntries } from "../core/splitstream/layer-entries.ts";
 import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import type { LayerEntry } from "../core/tree/layer.ts";
+import { readLayerColumns } from "../core/tree/layer-columns.ts";
 import { mergeLayers } from "../core/tree/merge-layers.ts";
 import { toBootTree, toRawTree } from "../core/tree/root-tree.ts";
 import type { ResolvedImage } from "../image-source/image-source.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import type { ImportedLayer } from "../repo/layer-import.ts";
-import { ObjectStaging, type StagedObject } from "../repo/object-staging.ts";
+import { ObjectStaging } from "../repo/object-staging.ts";
 import type { Publication, StreamName } from "../repo/publish.ts";
 import { readObject, unlessDamaged } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { stageDocument } from "../repo/stage-document.ts";
+import { type StagedObjects, stagedPathOf, unpackStaged } from "../repo/staged-objects.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import {
   findStream,
@@ -25,6 +26,7 @@ import {
   rootImageRefs,
   streamLimitBytes,
 } from "../repo/streams.ts";
+import type { BroughtLayer } from "./layer-stage.ts";
 import { contentLimitBytes } from "./read-content.ts";
 
 /** The root images of one image. */
@@ -41,8 +43,8 @@ export class ImageBuild {
   readonly #repo: Repo;
   readonly #image: ResolvedImage;
   readonly #staging: ObjectStaging;
-  readonly #objects: StagedObject[] = [];
-  readonly #staged = new Map<ObjectId, StagedObject>();
+  /** Of the layers. */
+  readonly #objects: StagedObjects[] = [];
   readonly #layers = new Map<DiffId, StreamName>();
   readonly #entries = new Map<DiffId, readonly LayerEntry[]>();
   readonly #documents: StreamName[] = [];
@@ -54,13 +56,10 @@ export class ImageBuild {
   }
 
   /** Takes a layer that a thread has imported. Its entries are read at once, while others are still being imported. */
-  addLayer({ diffId, stream, objects }: ImportedLayer): void {
-    for (const object of objects) {
-      this.#objects.push(object);
-      this.#staged.set(object.id, object);
-    }
+  addLayer({ diffId, stream, objects, columns }: BroughtLayer): void {
+    this.#objects.push(objects);
     this.#layers.set(diffId, stream);
-    this.#entries.set(diffId, this.#readEntries(stream.id));
+    this.#entries.set(diffId, columns === undefined ? this.#readEntries(stream.id) : readLayerColumns(columns));
   }
 
   /**
@@ -92,10 +91,13 @@ export class ImageBuild {
     }
   }
 
-  /** Stages the root images of `raw`, and the documents that name them. */
-  addRootImages(raw: FileTree, { bootable }: { readonly bootable: boolean }): RootImages {
-    // An image that cannot boot is to be refused before anything is written for it.
-    const boot = bootable ? toBootTree(raw, (content) => this.#readContent(content)) : undefined;
+  /** The tree that boots. To be asked for before anything of the image gets a name: not every image can boot. */
+  bootTree(raw: FileTree): FileTree {
+    return toBootTree(raw, (content) => this.#readContent(content));
+  }
+
+  /** Stages the root images, and the documents that name them. */
+  addRootImages(raw: FileTree, boot: FileTree | undefined): RootImages {
     const rootImages = {
       raw: this.#staging.add(writeErofs(raw, { version: 1 })),
       boot: boot && this.#staging.add(writeErofs(boot, { version: 1 })),
@@ -104,19 +106,24 @@ export class ImageBuild {
     return rootImages;
   }
 
-  /** All that was staged, to become part of the repo. */
+  /** The objects of the layers, which are to be named before the rest is published. */
+  layerObjects(): readonly StagedObjects[] {
+    return this.#objects;
+  }
+
+  /** All else that is to become part of the repo. */
   publication({ raw, boot }: RootImages): Publication {
-    const layers = this.layersAlone();
     return {
-      objects: [...layers.objects, ...this.#staging.take()],
-      streams: [...layers.streams, ...this.#documents],
+      objects: this.#staging.take(),
+      streams: [...this.#layers.values(), ...this.#documents],
       rootImages: boot === undefined ? [raw] : [raw, boot],
     };
   }
 
-  /** The layers that came so far. */
+  /** The layers that came so far, objects and all. */
   layersAlone(): Publication {
-    return { objects: this.#objects, streams: [...this.#layers.values()], rootImages: [] };
+    const objects = this.#objects.flatMap((staged) => [...unpackStaged(staged)]);
+    return { objects, streams: [...this.#layers.values()], rootImages: [] };
   }
 
   #readEntries(id: ObjectId): readonly LayerEntry[] {
@@ -131,10 +138,11 @@ export class ImageBuild {
 
   /** From where it was staged by this run, else from the repo. */
   #readObject(id: ObjectId, limitBytes: number): Uint8Array {
-    const staged = this.#staged.get(id);
-    return staged === undefined
-      ? readObject(this.#repo, id, limitBytes)
-      : this.#repo.files.readFile(staged.path, limitBytes);
+    for (const objects of this.#objects) {
+      const path = stagedPathOf(objects, id);
+      if (path !== undefined) return this.#repo.files.readFile(path, limitBytes);
+    }
+    return readObject(this.#repo, id, limitBytes);
   }
 
   #stageDocuments(rootImages: RootImages): void {

@@ -1,13 +1,13 @@
 import { Worker } from "node:worker_threads";
-import { assert, OsdeployError } from "../core/errors.ts";
+import { assert } from "../core/errors.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import type { KnownFileMemory } from "../repo/known-files.ts";
-import type { ImportedLayer } from "../repo/layer-import.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
 import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
-import { type LayerJob, LayerStage } from "./layer-stage.ts";
+import { type BroughtLayer, type LayerJob, LayerStage } from "./layer-stage.ts";
 import type { MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
+import { failureOf } from "./thread-failure.ts";
 
 /** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
 const youngGenerationMegabytes = 2;
@@ -17,12 +17,12 @@ export interface Lane {
   /** Takes a hint for the layers that follow; see {@link LayerStage.expect}. */
   expect(known: KnownFileMemory): void;
   /** `fetched` settles when the whole blob is there; a lane without a thread has to wait for it. */
-  importLayer(job: LayerJob, fetched: Promise<void>): Promise<ImportedLayer>;
+  importLayer(job: LayerJob, fetched: Promise<void>): Promise<BroughtLayer>;
   /** Imports a layer of which only parts come; `fetch` is called once it is known which. */
   importPartial(
     job: PartialJob,
     fetch: (ranges: readonly FetchRange[]) => Promise<void>,
-  ): Promise<ImportedLayer | WholeInstead>;
+  ): Promise<BroughtLayer | WholeInstead>;
   /** Measures the contents of a layer that the repo has. */
   measure(job: MeasureJob): Promise<void>;
   close(): Promise<void>;
@@ -93,7 +93,7 @@ function ask(
     };
     const onMessage = (reply: WorkerReply) => {
       if (reply.kind === "ranges") onRanges(reply.ranges);
-      else if (reply.kind === "failed" || reply.kind === "broken") settle(() => reject(errorOf(reply)));
+      else if (reply.kind === "failed" || reply.kind === "broken") settle(() => reject(failureOf(reply)));
       else settle(() => resolve(reply));
     };
     const onError = (error: unknown) => settle(() => reject(error));
@@ -101,11 +101,4 @@ function ask(
     worker.on("message", onMessage).on("error", onError).on("exit", onExit);
     send(worker, request);
   });
-}
-
-function errorOf(reply: Extract<WorkerReply, { readonly kind: "failed" | "broken" }>): Error {
-  if (reply.kind === "failed") return new OsdeployError(reply.code, reply.message, { facts: reply.facts });
-  const error = new Error("An import thread broke");
-  error.stack = reply.stack;
-  return error;
 }

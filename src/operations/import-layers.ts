@@ -2,11 +2,12 @@ import { OsdeployError } from "../core/errors.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import type { RootImageFiles } from "../repo/known-files.ts";
-import type { ImportedLayer, LayerToImport } from "../repo/layer-import.ts";
+import type { LayerToImport } from "../repo/layer-import.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import { type Lane, openInlineLane, openWorkerLane } from "./import-lane.ts";
 import { LayerCounters } from "./layer-feed.ts";
 import { type LayerFetch, startFetch } from "./layer-fetch.ts";
+import type { BroughtLayer } from "./layer-stage.ts";
 import type { PartialPulls } from "./partial-pulls.ts";
 import type { System } from "./system.ts";
 
@@ -37,7 +38,7 @@ const fetchAhead = 2;
 export async function importLayers(
   system: System,
   request: LayersToImport,
-  onImported: (imported: ImportedLayer) => void,
+  onImported: (imported: BroughtLayer) => void,
 ): Promise<void> {
   const queue = [...request.layers].sort((a, b) => b.sizeBytes - a.sizeBytes).map((layer) => new PendingLayer(layer));
   const lanes = openLanes(system, request, queue.length);
@@ -122,7 +123,7 @@ class PendingLayer {
 interface LaneWork extends LayersToImport {
   readonly queue: readonly PendingLayer[];
   readonly lane: Lane;
-  readonly onImported: (imported: ImportedLayer) => void;
+  readonly onImported: (imported: BroughtLayer) => void;
   /** Aborted when the import is to end. A layer whose own fetch failed is still taken, so that its error is told. */
   readonly halted: AbortSignal;
 }
@@ -140,12 +141,12 @@ async function serveLane(system: System, work: LaneWork): Promise<void> {
   }
 }
 
-async function bringParts(work: LaneWork, pending: PendingLayer): Promise<ImportedLayer | undefined> {
+async function bringParts(work: LaneWork, pending: PendingLayer): Promise<BroughtLayer | undefined> {
   const { halted, lane, partial } = work;
   return partial?.importLayer(pending.layer, lane, { halted, progress: pending.counters });
 }
 
-async function bringLayer(system: System, work: LaneWork, pending: PendingLayer): Promise<ImportedLayer> {
+async function bringLayer(system: System, work: LaneWork, pending: PendingLayer): Promise<BroughtLayer> {
   const { files } = system.linux;
   const fetch = pending.fetch(files, work);
   const isNext = ({ taken, layer }: PendingLayer) => !taken && work.partial?.mayServe(layer) !== true;
@@ -165,7 +166,7 @@ async function bringLayer(system: System, work: LaneWork, pending: PendingLayer)
   }
 }
 
-async function importFetched(work: LaneWork, pending: PendingLayer, fetch: LayerFetch): Promise<ImportedLayer> {
+async function importFetched(work: LaneWork, pending: PendingLayer, fetch: LayerFetch): Promise<BroughtLayer> {
   const claim = work.partial?.claimOf(pending.layer);
   const job = {
     ...{ layer: toImport(pending.layer), ...fetch.location, counters: pending.counters.memory },

@@ -1,12 +1,12 @@
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
-import { assert, type ErrorCode, type ErrorFacts, OsdeployError } from "../core/errors.ts";
+import { assert } from "../core/errors.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import { openLinux } from "../linux/live-linux.ts";
 import type { KnownFileMemory } from "../repo/known-files.ts";
-import type { ImportedLayer } from "../repo/layer-import.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
-import { type LayerJob, LayerStage } from "./layer-stage.ts";
+import { type BroughtLayer, type LayerJob, LayerStage } from "./layer-stage.ts";
 import type { MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
+import { type ThreadFailure, threadFailure } from "./thread-failure.ts";
 
 /** What the main thread sends: at most one hint, and one layer after the other. */
 export type WorkerRequest =
@@ -17,15 +17,13 @@ export type WorkerRequest =
 
 /** What a worker answers to each layer. */
 export type WorkerReply =
-  | { readonly kind: "done"; readonly result: ImportedLayer }
+  | { readonly kind: "done"; readonly result: BroughtLayer }
   /** To a layer that was to come in parts. */
   | { readonly kind: "whole"; readonly whole: WholeInstead }
   | { readonly kind: "measured" }
   /** Not the answer yet: what is to be fetched, while the worker goes on. */
   | { readonly kind: "ranges"; readonly ranges: readonly FetchRange[] }
-  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string; readonly facts: ErrorFacts }
-  /** A bug: no `OsdeployError`. */
-  | { readonly kind: "broken"; readonly stack: string };
+  | ThreadFailure;
 
 /** Runs in a worker thread: imports the layers that it is sent with the live Linux, and publishes nothing. */
 function serve(): void {
@@ -44,10 +42,7 @@ function reply(stage: LayerStage, request: Work, announce: (ranges: readonly Fet
   try {
     return answer(stage, request, announce);
   } catch (error) {
-    if (error instanceof OsdeployError) {
-      return { kind: "failed", code: error.code, message: error.message, facts: error.facts };
-    }
-    return { kind: "broken", stack: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return threadFailure(error);
   }
 }
 

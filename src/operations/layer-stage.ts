@@ -1,8 +1,10 @@
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { type KnownFileMemory, type KnownFiles, RootImageFiles } from "../repo/known-files.ts";
+import type { LayerContent } from "../repo/layer-contents.ts";
 import { type ImportedLayer, LayerImport, type LayerToImport } from "../repo/layer-import.ts";
 import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
+import { packStaged, type StagedObjects } from "../repo/staged-objects.ts";
 import { LayerCounters, readFeed } from "./layer-feed.ts";
 import {
   assemblePartial,
@@ -28,6 +30,16 @@ export interface LayerJob {
   readonly claim?: ClaimJob;
 }
 
+/** An imported layer as it leaves the thread that imported it. */
+export interface BroughtLayer extends Omit<ImportedLayer, "objects"> {
+  readonly objects: StagedObjects;
+}
+
+/** Makes an imported layer ready to be handed to another thread. */
+export function packLayer({ objects, ...layer }: ImportedLayer): BroughtLayer {
+  return { ...layer, objects: packStaged(objects) };
+}
+
 /** Imports layers one after the other, on whatever thread it is made. */
 export class LayerStage {
   readonly #files: LinuxFiles;
@@ -46,18 +58,22 @@ export class LayerStage {
   }
 
   /** Imports one layer. When it fails, nothing of it stays staged. */
-  importLayer(job: LayerJob): ImportedLayer {
+  importLayer(job: LayerJob): BroughtLayer {
     const { path, offsetBytes, lengthBytes } = job;
+    const contents: LayerContent[] = [];
     const layer = new LayerImport(this.#files, this.#staging, {
       ...job.layer,
       ...(this.#known && { known: this.#known }),
+      ...(job.claim && { contents }),
     });
     try {
       const feed = { path, offsetBytes, lengthBytes, counters: new LayerCounters(job.counters) };
       readFeed(this.#files, feed, (piece) => layer.write(piece));
       const imported = layer.finish();
-      if (job.claim !== undefined) claimLayer(this.#files, this.#staging, { job: job.claim, blob: job, imported });
-      return imported;
+      if (job.claim !== undefined) {
+        claimLayer(this.#files, this.#staging.algorithm, { job: job.claim, blob: job, contents });
+      }
+      return packLayer(imported);
     } finally {
       layer.close();
     }
@@ -69,8 +85,9 @@ export class LayerStage {
   }
 
   /** Imports a planned layer. When it fails, nothing of it stays staged. */
-  assemblePartial(planned: PlannedPartial): ImportedLayer | WholeInstead {
-    return assemblePartial(this.#files, this.#staging, planned);
+  assemblePartial(planned: PlannedPartial): BroughtLayer | WholeInstead {
+    const result = assemblePartial(this.#files, this.#staging, planned);
+    return "kind" in result ? result : packLayer(result);
   }
 
   /** Measures the contents of a layer that the repo has. */

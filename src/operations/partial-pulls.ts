@@ -1,6 +1,7 @@
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { bundledRangeLimit } from "../core/oci/bundle-document.ts";
+import { LinkMeter } from "../core/oci/link-meter.ts";
 import { type FetchRange, type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
 import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
@@ -9,7 +10,6 @@ import { tablesRange } from "../repo/chunked-tables.ts";
 import { ContentIndex, putContentIndex } from "../repo/content-index.ts";
 import type { ContentTable } from "../repo/content-table.ts";
 import type { KeptRanges } from "../repo/kept-ranges.ts";
-import type { ImportedLayer } from "../repo/layer-import.ts";
 import { unlinkIfExists } from "../repo/name-link.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
@@ -20,6 +20,7 @@ import { measured, RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
 import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
 import type { LayerCounters } from "./layer-feed.ts";
+import type { BroughtLayer } from "./layer-stage.ts";
 import { PartialCounters } from "./partial-counters.ts";
 import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
 import type { System } from "./system.ts";
@@ -82,7 +83,8 @@ export class PartialPulls {
     this.#system = system;
     this.#repo = repo;
     this.#request = request;
-    this.#fetcher = new RangeFetcher(system.linux, request.source);
+    const meter = new LinkMeter(request.source.registry()?.latencyMs);
+    this.#fetcher = new RangeFetcher(system.linux, request.source, meter);
     const chunked = request.layers.flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
       const tables = findChunkedTables(layer);
       return tables === undefined ? [] : [[layer.digest, { layer, tables, directory: undefined }]];
@@ -126,7 +128,7 @@ export class PartialPulls {
     if (chunked === undefined) return undefined;
     const index = writtenIndexPath(this.#directoryOf(chunked));
     unlinkIfExists(this.#repo.files, index);
-    return { tables: chunked.tables, repoPath: this.#repo.path, index };
+    return { tables: chunked.tables, index };
   }
 
   /** Imports a layer in parts; undefined when it has to come whole. */
@@ -134,7 +136,7 @@ export class PartialPulls {
     layer: ResolvedLayer,
     lane: Lane,
     control: { readonly halted: AbortSignal; readonly progress: LayerCounters },
-  ): Promise<ImportedLayer | undefined> {
+  ): Promise<BroughtLayer | undefined> {
     const chunked = this.#chunked.get(layer.digest);
     const table = this.#index?.table;
     const tables = this.#tables.get(layer.digest);
@@ -204,7 +206,7 @@ export class PartialPulls {
   }
 
   /** Imports a layer in parts; a second time without what earlier runs left of it, where that could be to blame. */
-  async #importAtAll(chunked: ChunkedLayer, work: PartsWork): Promise<ImportedLayer | WholeInstead> {
+  async #importAtAll(chunked: ChunkedLayer, work: PartsWork): Promise<BroughtLayer | WholeInstead> {
     const kept = this.#request.run.openKeptRanges(chunked.layer.digest);
     const hadBytes = (kept?.found ?? []).length > 0;
     const result = await this.#importParts(chunked, work, kept);
@@ -221,7 +223,7 @@ export class PartialPulls {
     chunked: ChunkedLayer,
     work: PartsWork,
     kept: KeptRanges | undefined,
-  ): Promise<ImportedLayer | WholeInstead> {
+  ): Promise<BroughtLayer | WholeInstead> {
     const { layer, tables } = chunked;
     const directory = kept?.directory ?? this.#directoryOf(chunked);
     const costs = this.#reserveRequests(layer);

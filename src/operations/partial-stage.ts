@@ -1,5 +1,6 @@
 import { fromText } from "../core/bytes/byte-string.ts";
 import { element } from "../core/bytes/element.ts";
+import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import {
@@ -17,13 +18,14 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { childPath } from "../linux/path.ts";
 import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
-import { type IndexedContent, isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
+import { isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
 import { claimContents, measureContents, readContents } from "../repo/content-measure.ts";
 import { ContentTable, type ContentTableMemory } from "../repo/content-table.ts";
 import { FetchedFrames } from "../repo/fetched-frames.ts";
 import { rangePath } from "../repo/kept-ranges.ts";
 import { isAsClaimed, KnownContents } from "../repo/known-contents.ts";
 import { LayerAssembly } from "../repo/layer-assembly.ts";
+import type { LayerContent } from "../repo/layer-contents.ts";
 import { defaultLayerLimits, type ImportedLayer } from "../repo/layer-import.ts";
 import { newScratch } from "../repo/object-check.ts";
 import type { ObjectStaging } from "../repo/object-staging.ts";
@@ -64,7 +66,6 @@ export interface MeasureJob {
 /** A layer that came whole, and has a table of contents: its index can be made of what that claims. */
 export interface ClaimJob {
   readonly tables: ChunkedTables;
-  readonly repoPath: Path;
   /** Where the layer's index is to be written. */
   readonly index: Path;
 }
@@ -152,8 +153,8 @@ function assemble(files: LinuxFiles, staging: ObjectStaging, planned: PlannedPar
     frames,
   );
   try {
-    const { imported, indexed } = assembly.run();
-    writeIndex(files, staging, { index: job.index, contents: indexed });
+    const imported = assembly.run();
+    writeIndex(files, job.index, assembly.index());
     return imported;
   } finally {
     assembly.close();
@@ -199,23 +200,27 @@ export function measureLayer(files: LinuxFiles, staging: ObjectStaging, job: Mea
       hashBlocks: multiBufferHasher(staging.algorithm),
       pathOf: (id) => objectPath(job.repoPath, id),
     });
-    writeIndex(files, staging, { index: job.index, contents: measured });
+    writeIndex(files, job.index, writeContentIndex(staging.algorithm, measured));
     return undefined;
   });
 }
 
-/** Writes the index of a layer that came whole, and lies in the file at `blob`, by what its table of contents claims. */
+/**
+ * Writes the index of a layer that came whole, and lies in the file at `blob`, by what its table of contents claims of the
+ * `contents` of its files.
+ */
 export function claimLayer(
   files: LinuxFiles,
-  staging: ObjectStaging,
-  { job, blob, imported }: { readonly job: ClaimJob; readonly blob: BlobStart; readonly imported: ImportedLayer },
+  algorithm: VerityAlgorithm,
+  {
+    job,
+    blob,
+    contents,
+  }: { readonly job: ClaimJob; readonly blob: BlobStart; readonly contents: readonly LayerContent[] },
 ): void {
   orWhole(undefined, () => {
-    const { id } = imported.stream;
-    const staged = imported.objects.find((object) => object.id === id);
-    const contents = readContents(files, staged?.path ?? objectPath(job.repoPath, id));
-    const claimed = claimContents(contents, readToc(job.tables, readPart(files, blob, tablesRange(job.tables))));
-    writeIndex(files, staging, { index: job.index, contents: claimed });
+    const toc = readToc(job.tables, readPart(files, blob, tablesRange(job.tables)));
+    writeIndex(files, job.index, claimContents(algorithm, contents, toc));
     return undefined;
   });
 }
@@ -241,12 +246,7 @@ export function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange):
 }
 
 /** Writes the index of a layer. That it cannot be written fails no layer: it is a cache. */
-function writeIndex(
-  files: LinuxFiles,
-  staging: ObjectStaging,
-  { index, contents }: { readonly index: Path; readonly contents: Iterable<IndexedContent> },
-): void {
-  const bytes = writeContentIndex(staging.algorithm, contents);
+function writeIndex(files: LinuxFiles, index: Path, bytes: Uint8Array): void {
   if (isEmptyIndex(bytes)) return;
   try {
     files.writeNewFile(index, bytes, 0o644);

@@ -6,8 +6,9 @@ import { checkPromisedDigests, type PromisedDigest } from "../core/trust/promise
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
 import { checkServed } from "../image-source/layout-source.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
+import { type NamingReport, sumReports } from "../repo/name-objects.ts";
 import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
-import { type PublishReport, publish } from "../repo/publish.ts";
+import { publish } from "../repo/publish.ts";
 import { isSoundObject, unlessDamaged } from "../repo/read-object.ts";
 import { tagImage } from "../repo/references.ts";
 import type { Repo, WritableRepo } from "../repo/repo.ts";
@@ -15,7 +16,6 @@ import { StagingRun } from "../repo/staging-run.ts";
 import {
   configStreamName,
   findStream,
-  layerStreamName,
   manifestStreamName,
   readConfig,
   readManifest,
@@ -24,6 +24,9 @@ import {
 import { ImageBuild, type RootImages } from "./image-build.ts";
 import { importLayers } from "./import-layers.ts";
 import { findKnownFiles } from "./known-image.ts";
+import { packLayer } from "./layer-stage.ts";
+import { brokenLayers, missingLayers } from "./missing-layers.ts";
+import { ObjectNaming } from "./object-naming.ts";
 import type { OfferedImage, OfferedLayers } from "./offered-image.ts";
 import { PartialPulls } from "./partial-pulls.ts";
 import { readPromises } from "./sealed-image.ts";
@@ -35,6 +38,8 @@ export interface ImageToPull extends OfferedImage {
   readonly tag: string;
   /** Whether to make the root image that boots, besides the one to look at. */
   readonly bootable: boolean;
+  /** Whether to read all files of the layers that the repo has, and to bring those layers again that are not whole. */
+  readonly repair?: boolean;
   /** Refuses an image by throwing, before anything of it is named. */
   readonly checkTree?: (raw: FileTree) => void;
 }
@@ -70,7 +75,7 @@ export interface PulledLayer {
  */
 export async function pullImage(system: System, repo: WritableRepo, request: ImageToPull): Promise<PulledImage> {
   const { image, tag } = request;
-  const missing = missingLayers(repo, image);
+  const missing = request.repair === true ? brokenLayers(system, repo, image) : missingLayers(repo, image);
   const layers = describeLayers(image, missing);
   const promises = await readPromises(image, request.layers);
   system.progress({ kind: "layers", layers });
@@ -83,7 +88,7 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   }
   const { rootImages, report } =
     stored === undefined
-      ? await importImage(system, repo, { ...request, missing, check })
+      ? await importImage(system, repo, { ...request, missing, check, isSealed: promises.length > 0 })
       : { rootImages: stored, report: nothingAdded };
   tagImage(repo, tag, image.manifest.digest);
   return {
@@ -109,17 +114,7 @@ function checkSeals(
   return checkPromisedDigests(promises, { algorithm, ...made, ...documents });
 }
 
-const nothingAdded: PublishReport = { addedObjects: 0, addedBytes: 0, repaired: [] };
-
-/** The layers that the repo does not have, or whose splitstream is damaged, each once. */
-function missingLayers(repo: Repo, image: ResolvedImage): readonly ResolvedLayer[] {
-  const missing = new Map<DiffId, ResolvedLayer>();
-  for (const layer of image.layers) {
-    const stream = findStream(repo, layerStreamName(layer.diffId));
-    if (stream === undefined || !isSoundObject(repo, stream)) missing.set(layer.diffId, layer);
-  }
-  return [...missing.values()];
-}
+const nothingAdded: NamingReport = { addedObjects: 0, addedBytes: 0, repaired: [] };
 
 function describeLayers(image: ResolvedImage, missing: readonly ResolvedLayer[]): readonly PulledLayer[] {
   const lacking = new Set(missing.map(({ diffId }) => diffId));
@@ -155,7 +150,7 @@ function storedRootImages(repo: Repo, { image, bootable }: ImageToPull): RootIma
 
 interface Imported {
   readonly rootImages: RootImages;
-  readonly report: PublishReport;
+  readonly report: NamingReport;
 }
 
 async function importImage(
@@ -164,10 +159,13 @@ async function importImage(
   request: ImageToPull & {
     readonly missing: readonly ResolvedLayer[];
     readonly check: (made: RootImages) => void;
+    /** Whether the check can refuse the image. */
+    readonly isSealed: boolean;
   },
 ): Promise<Imported> {
   const { image, layers, missing } = request;
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
+  let naming: ObjectNaming | undefined;
   let isFetched = false;
   try {
     const build = new ImageBuild(repo, run, image);
@@ -182,10 +180,14 @@ async function importImage(
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
     system.progress({ kind: "phase", phase: "root-image" });
-    const rootImages = build.addRootImages(raw, request);
+    const boot = request.bootable ? build.bootTree(raw) : undefined;
+    // An image that nothing can refuse any more: its objects get their names while the root images are made.
+    if (!request.isSealed) naming = new ObjectNaming(system, repo, build.layerObjects());
+    const rootImages = build.addRootImages(raw, boot);
     request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
-    const report = publish(repo, build.publication(rootImages));
+    naming ??= new ObjectNaming(system, repo, build.layerObjects());
+    const report = sumReports([await naming.done(), publish(repo, build.publication(rootImages))]);
     run.dropPartialLayers();
     partial?.keepIndexes();
     return { rootImages, report };
@@ -195,12 +197,13 @@ async function importImage(
     if (isFetched ? !isInterrupted(error) : !isPassing(error)) run.dropPartialLayers();
     throw error;
   } finally {
+    await naming?.close();
     if (layers.kind === "source") run.close();
   }
 }
 
 function addStaged(system: System, build: ImageBuild, layer: ImportedLayer): void {
-  build.addLayer(layer);
+  build.addLayer(packLayer(layer));
   system.progress({ kind: "layer-finished", digest: layer.diffId });
 }
 

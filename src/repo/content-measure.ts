@@ -1,15 +1,17 @@
 import { toBytes } from "../core/bytes/byte-string.ts";
+import { element } from "../core/bytes/element.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import type { BlockHasher } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import { sha256Hex } from "../core/digest/sha256-hex.ts";
-import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
+import type { ChunkedToc, TocEntry } from "../core/oci/zstd-chunked-toc.ts";
 import { readLayerEntries } from "../core/splitstream/layer-entries.ts";
 import { readSplitstream } from "../core/splitstream/splitstream-reader.ts";
 import type { FileContent } from "../core/tree/inode.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import type { IndexedContent } from "./content-index-file.ts";
-import { contentsOf } from "./layer-assembly.ts";
+import { ContentIndexBuilder, type IndexedContent } from "./content-index-file.ts";
+import { indexObject } from "./layer-assembly.ts";
+import { idOf, type LayerContent } from "./layer-contents.ts";
 import { digestFile, newScratch } from "./object-check.ts";
 import { unlessDamaged } from "./read-object.ts";
 import { streamLimitBytes } from "./streams.ts";
@@ -24,20 +26,30 @@ export function readContents(files: LinuxFiles, splitstream: Path): readonly Fil
 }
 
 /**
- * What is in the contents of a layer, as its table of contents claims. None when the two do not fit together. Nothing is
- * read but the splitstream, so it costs next to nothing, and is worth no more than a claim.
+ * The index of a layer that came whole, as its table of contents claims: `contents` are those of its files, in the order of
+ * its tar. Empty when the two do not fit together. Nothing is read, so it is worth no more than a claim.
  */
-export function* claimContents(contents: readonly FileContent[], toc: ChunkedToc): Iterable<IndexedContent> {
+export function claimContents(
+  algorithm: VerityAlgorithm,
+  contents: readonly LayerContent[],
+  toc: ChunkedToc,
+): Uint8Array {
+  const index = new ContentIndexBuilder(algorithm);
   const entries = toc.entries.filter(({ sizeBytes }) => sizeBytes > 0);
   const isSame =
-    entries.length === contents.length && entries.every((entry, i) => sizeOf(contents[i]) === entry.sizeBytes);
-  if (!isSame) return;
-  for (const [i, entry] of entries.entries()) {
-    const content = contents[i];
-    if (content?.kind === "inline") {
-      yield { digest: entry.digest, place: { kind: "inline", bytes: toBytes(content.bytes) } };
-    } else if (content?.digest !== undefined) yield* contentsOf(entry, content.digest as ObjectId);
-  }
+    entries.length === contents.length && entries.every((entry, i) => lengthOf(contents[i]) === entry.sizeBytes);
+  if (isSame) for (const [i, entry] of entries.entries()) claimContent(index, entry, element(contents, i));
+  return index.finish();
+}
+
+function claimContent(index: ContentIndexBuilder, entry: TocEntry, content: LayerContent): void {
+  if (content.kind === "inline") index.addInline(entry.digest, toBytes(content.bytes));
+  else indexObject(index, entry, idOf(content.object));
+}
+
+function lengthOf(content: LayerContent | undefined): number {
+  if (content === undefined) return 0;
+  return content.kind === "inline" ? content.bytes.length : content.sizeBytes;
 }
 
 /** The objects of a layer, and what it takes to measure them. */

@@ -171,7 +171,13 @@ function readSafe64(view: DataView, offset: number): number {
 
 /** Eight digits of a hex digest as a number. */
 function wordAt(digest: string, word: number): number {
-  return Number.parseInt(digest.slice(8 * word, 8 * word + 8), 16);
+  let value = 0;
+  for (let at = 8 * word; at < 8 * word + 8; at++) {
+    const code = digest.charCodeAt(at);
+    // Letters are 0x61 to 0x66.
+    value = (value << 4) | ((code & 15) + 9 * (code >> 6));
+  }
+  return value >>> 0;
 }
 
 function isInside(offset: number, length: number, total: number): boolean {

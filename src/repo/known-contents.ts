@@ -2,7 +2,7 @@ import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { sha256Hex } from "../core/digest/sha256-hex.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
-import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
 import type { ContentPlace, ContentTable } from "./content-table.ts";
 import type { ObjectStaging } from "./object-staging.ts";
 
@@ -42,24 +42,17 @@ export class KnownContents {
 }
 
 /**
- * Reads exactly `sizeBytes` of a known content straight into `target`, which has room for one byte more.
+ * Reads a known object of exactly `sizeBytes` straight into `target`, which has room for one byte more.
  *
  * @throws OsdeployError `damaged` when the object does not hold what it should.
  */
-export function readKnownInto(
+export function readKnownObject(
   files: LinuxFiles,
-  content: { readonly known: KnownContent; readonly sizeBytes: number; readonly isWhole: boolean },
+  { known, sizeBytes }: { readonly known: KnownContent; readonly sizeBytes: number },
   target: Uint8Array,
 ): void {
-  const { known, sizeBytes, isWhole } = content;
-  if (known.place.kind === "inline") {
-    target.set(known.place.bytes);
-    return;
-  }
-  const position = known.place.offsetBytes;
-  // A whole object is read to its end, which a byte more of room shows without a further call.
-  const length = isWhole ? sizeBytes + 1 : sizeBytes;
-  const got = withKnown(files, known, (fd) => files.read(fd, target, { offset: 0, length, position }));
+  // To its end, which a byte more of room shows without a further call.
+  const got = files.readStart(pathOf(known), target, sizeBytes + 1);
   if (got !== sizeBytes) throw unlikeClaimed(known, got, sizeBytes);
 }
 
@@ -79,7 +72,7 @@ export function readKnownPieces(
     use(place.bytes);
     return;
   }
-  withKnown(files, known, (fd) => {
+  withOpen(files, pathOf(known), "read", (fd) => {
     let done = 0;
     while (done < sizeBytes) {
       const length = Math.min(scratch.length, sizeBytes - done);
@@ -109,9 +102,9 @@ export function isAsClaimed(
   return hasher.measured() === `sha256:${content.digest}`;
 }
 
-function withKnown<T>(files: LinuxFiles, known: KnownContent, use: (fd: Fd) => T): T {
+function pathOf(known: KnownContent): Path {
   if (known.path === undefined) throw unlikeClaimed(known, 0, 0);
-  return withOpen(files, known.path, "read", use);
+  return known.path;
 }
 
 function unlikeClaimed(known: KnownContent, got: number, wanted: number): OsdeployError {

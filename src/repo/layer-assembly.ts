@@ -9,11 +9,13 @@ import { defaultTarLimits, type TarLimits } from "../core/tar/tar-limits.ts";
 import { maxInlineBytes, TarScanner, type TarSink } from "../core/tar/tar-scanner.ts";
 import { readTarSplit } from "../core/tar/tar-split.ts";
 import type { ExternalContent } from "../core/tree/inode.ts";
+import { type ColumnObject, LayerColumnsWriter } from "../core/tree/layer-columns.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
-import type { IndexedContent } from "./content-index-file.ts";
+import { ContentIndexBuilder } from "./content-index-file.ts";
 import type { FetchedFrames } from "./fetched-frames.ts";
-import { type KnownContent, type KnownContents, readKnownInto, readKnownPieces } from "./known-contents.ts";
+import { type KnownContent, type KnownContents, readKnownObject, readKnownPieces } from "./known-contents.ts";
+import { idOf } from "./layer-contents.ts";
 import type { ImportedLayer } from "./layer-import.ts";
 import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
 import { layerStreamName } from "./streams.ts";
@@ -35,7 +37,7 @@ export interface AssembledLayer {
   readonly onProgress: (tarBytes: number) => void;
 }
 
-/** Of entries that nobody looks at here: what they hold is in the splitstream. */
+/** What the scanner is told of content whose object may have no name yet. */
 const unnamedContent: ExternalContent = { kind: "external", sizeBytes: 0n, backingPath: undefined, digest: undefined };
 
 /** Bytes of the tar are digested in pieces of this size; files that fit are read straight into their place. */
@@ -65,7 +67,10 @@ export class LayerAssembly {
   #used = 0;
   #tarBytes = 0;
   #writer: ObjectWriter | undefined;
-  readonly #inline: IndexedContent[] = [];
+  readonly #columns = new LayerColumnsWriter();
+  /** Of the file whose entry comes next. */
+  #object: ColumnObject | undefined;
+  readonly #inline: { readonly digest: string; readonly bytes: Uint8Array }[] = [];
   readonly #objects: { readonly entry: TocEntry; readonly object: ObjectId | AwaitedObject }[] = [];
   readonly #stats = { entries: 0, files: 0, knownFiles: 0, inlineBytes: 0 };
 
@@ -86,7 +91,7 @@ export class LayerAssembly {
    * @throws OsdeployError `digest-mismatch` when the tar does not measure to the diff id; `bad-format`, `limit-exceeded`,
    * `unsupported` and `damaged` for tables and contents that do not fit together.
    */
-  run(): { readonly imported: ImportedLayer; readonly indexed: Iterable<IndexedContent> } {
+  run(): ImportedLayer {
     const { diffId, tarSplit } = this.#layer;
     let entry = 0;
     for (const record of readTarSplit(tarSplit)) {
@@ -105,16 +110,17 @@ export class LayerAssembly {
       );
     }
     const stream = { name: layerStreamName(diffId), id: this.#staging.add(this.#stream.finish(compressZstd)) };
-    const imported = { diffId, stream, objects: this.#staging.take(), tarBytes: this.#tarBytes, stats: this.#stats };
-    return { imported, indexed: this.#indexed() };
+    const columns = this.#columns.finish();
+    const objects = this.#staging.take();
+    return { diffId, stream, objects, columns, tarBytes: this.#tarBytes, stats: this.#stats };
   }
 
-  /** One after the other: the index is made of them, and nobody needs all of them at once. */
-  *#indexed(): Iterable<IndexedContent> {
-    yield* this.#inline;
-    for (const { entry, object } of this.#objects) {
-      yield* contentsOf(entry, typeof object === "string" ? object : object.id);
-    }
+  /** The index of the layer's contents, to be asked for after {@link run}. */
+  index(): Uint8Array {
+    const index = new ContentIndexBuilder(this.#staging.algorithm);
+    for (const { digest, bytes } of this.#inline) index.addInline(digest, bytes);
+    for (const { entry, object } of this.#objects) indexObject(index, entry, idOf(object));
+    return index.finish();
   }
 
   /** Frees what is held, and removes what was staged unless `run` has handed it out. To be called in any case. */
@@ -138,8 +144,10 @@ export class LayerAssembly {
       beginFile: refuse,
       filePiece: refuse,
       endFile: refuse,
-      entry: () => {
+      entry: (entry) => {
         this.#stats.entries++;
+        this.#columns.add(entry, this.#object);
+        this.#object = undefined;
       },
     };
   }
@@ -162,7 +170,7 @@ export class LayerAssembly {
     if (sizeBytes === 0) return;
     if (sizeBytes <= maxInlineBytes) {
       const bytes = this.#inlineContent(plan, entry);
-      this.#inline.push({ digest, place: { kind: "inline", bytes } });
+      this.#inline.push({ digest, bytes });
       this.#addStructure(bytes);
       return;
     }
@@ -171,6 +179,7 @@ export class LayerAssembly {
     const object = this.#objectOf(plan, entry);
     this.#stats.files++;
     this.#stream.addObject(object, BigInt(sizeBytes));
+    this.#object = { object, sizeBytes };
     this.#scanner.supplyFile(unnamedContent);
     this.#objects.push({ entry, object });
   }
@@ -206,7 +215,7 @@ export class LayerAssembly {
       return;
     }
     if (this.#used + sizeBytes > windowBytes) this.#digest();
-    readKnownInto(this.#files, content, this.#window.subarray(this.#used));
+    readKnownObject(this.#files, content, this.#window.subarray(this.#used));
     this.#used += sizeBytes;
   }
 
@@ -297,18 +306,16 @@ export class LayerAssembly {
   }
 }
 
-/** What the index can say of a file's content, and of its parts. */
-export function contentsOf({ chunks, digest, sizeBytes }: TocEntry, id: ObjectId): readonly IndexedContent[] {
-  const whole = { digest, place: { kind: "object" as const, id, offsetBytes: 0, sizeBytes, isWhole: true } };
-  if (chunks.length === 1) return [whole];
+/** Puts into an index what it can say of a file's content, and of its parts. */
+export function indexObject(index: ContentIndexBuilder, { chunks, digest, sizeBytes }: TocEntry, id: ObjectId): void {
+  index.addObject(digest, { id, offsetBytes: 0, sizeBytes, isWhole: true });
+  if (chunks.length === 1) return;
   let offsetBytes = 0;
-  const parts = chunks.flatMap((chunk): readonly IndexedContent[] => {
-    const place = { kind: "object" as const, id, offsetBytes, sizeBytes: chunk.sizeBytes, isWhole: false };
-    offsetBytes += chunk.sizeBytes;
+  for (const { digest, frame, sizeBytes } of chunks) {
     // Zeros need no place to come from.
-    return chunk.frame === undefined ? [] : [{ digest: chunk.digest, place }];
-  });
-  return [whole, ...parts];
+    if (frame !== undefined) index.addObject(digest, { id, offsetBytes, sizeBytes, isWhole: false });
+    offsetBytes += sizeBytes;
+  }
 }
 
 function readZeros(sizeBytes: number, scratch: Uint8Array, use: (part: Uint8Array) => void): void {

@@ -3,18 +3,18 @@ import { OsdeployError } from "../core/errors.ts";
 import type { Compression } from "../core/oci/media-type.ts";
 import { defaultTarLimits, type TarLimits } from "../core/tar/tar-limits.ts";
 import { TarScanner } from "../core/tar/tar-scanner.ts";
+import type { LayerColumns } from "../core/tree/layer-columns.ts";
 import { type BlobPair, openBlobPair } from "../linux/blob-pair.ts";
 import type { Decoder } from "../linux/decoder.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { openDecoder } from "../linux/open-decoder.ts";
-import type { KnownFiles } from "./known-files.ts";
-import { LayerSink, type LayerStats } from "./layer-sink.ts";
+import { LayerSink, type LayerStats, type SinkOptions } from "./layer-sink.ts";
 import type { ObjectStaging, StagedObject } from "./object-staging.ts";
 import type { StreamName } from "./publish.ts";
 import { layerStreamName } from "./streams.ts";
 
 /** What is known of a layer before its bytes come; plain data, so that it can be handed to a worker. */
-export interface LayerToImport {
+export interface LayerToImport extends SinkOptions {
   readonly digest: LayerDigest;
   /** Bytes of the layer as it is fetched, compressed or not. */
   readonly sizeBytes: number;
@@ -22,8 +22,6 @@ export interface LayerToImport {
   /** What the media type says; anything but a tar has to be refused before. */
   readonly compression: Compression;
   readonly limits?: LayerLimits;
-  /** Files of an image that is already here. */
-  readonly known?: KnownFiles;
 }
 
 /** What one layer may cost. The registry chooses all of these sizes. */
@@ -55,6 +53,8 @@ export interface ImportedLayer {
   readonly stream: StreamName;
   /** What to publish: contents, and the splitstream itself. */
   readonly objects: readonly StagedObject[];
+  /** Its entries, so that they need not be read from the splitstream; undefined where they were not kept. */
+  readonly columns: LayerColumns | undefined;
   readonly tarBytes: number;
   readonly stats: LayerStats;
 }
@@ -94,7 +94,7 @@ export class LayerImport {
     this.#layer = layer;
     this.#limits = layer.limits ?? defaultLayerLimits;
     this.#staging = staging;
-    this.#sink = new LayerSink(files, staging, layer.known ?? new Map());
+    this.#sink = new LayerSink(files, staging, layer);
     this.#scanner = new TarScanner(this.#sink, { limits: this.#limits.tar });
     this.#digests = openBlobPair(splitDigest(layer.digest).algorithm, splitDigest(layer.diffId).algorithm);
     this.#decoder = openDecoder(layer.compression);
@@ -133,11 +133,12 @@ export class LayerImport {
     this.#scanner.finish();
     const diffId = this.#digests.measuredSecond();
     if (diffId !== this.#layer.diffId) throw this.#mismatch(`its tar measures to ${diffId}, not ${this.#layer.diffId}`);
-    const { id, stats } = this.#sink.finish();
+    const { id, stats, columns } = this.#sink.finish();
     return {
       diffId: this.#layer.diffId,
       stream: { name: layerStreamName(this.#layer.diffId), id },
       objects: this.#staging.take(),
+      columns,
       tarBytes: this.#tarBytes,
       stats,
     };

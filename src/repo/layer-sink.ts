@@ -4,10 +4,13 @@ import { assert } from "../core/errors.ts";
 import { type AwaitedObject, SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
 import type { TarSink } from "../core/tar/tar-scanner.ts";
 import type { ExternalContent } from "../core/tree/inode.ts";
+import type { LayerEntry } from "../core/tree/layer.ts";
+import { type ColumnObject, type LayerColumns, LayerColumnsWriter } from "../core/tree/layer-columns.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
 import { KnownComparison } from "./known-comparison.ts";
 import type { KnownFile, KnownFiles } from "./known-files.ts";
+import type { LayerContent } from "./layer-contents.ts";
 import { holdsExactly, newScratch } from "./object-check.ts";
 import type { ObjectStaging, ObjectWriter } from "./object-staging.ts";
 import { openZstdRecords } from "./zstd-records.ts";
@@ -22,7 +25,14 @@ export interface LayerStats {
   readonly inlineBytes: number;
 }
 
-/** Of entries that nobody looks at: what they are is in the splitstream, and there their content has its name. */
+export interface SinkOptions {
+  /** Files of an image that is already here. */
+  readonly known?: KnownFiles | undefined;
+  /** Takes the contents of the layer's files, in the order of its tar; those of empty ones are left out. */
+  readonly contents?: LayerContent[] | undefined;
+}
+
+/** What the scanner is told of content whose object may have no name yet. */
 const unnamedContent: ExternalContent = { kind: "external", sizeBytes: 0n, backingPath: undefined, digest: undefined };
 
 /**
@@ -32,20 +42,25 @@ export class LayerSink implements TarSink {
   readonly #files: LinuxFiles;
   readonly #staging: ObjectStaging;
   readonly #known: KnownFiles;
+  readonly #contents: LayerContent[] | undefined;
   readonly #records = openZstdRecords();
   readonly #stream: SplitstreamWriter;
   readonly #scratch = newScratch();
   #comparison: KnownComparison | undefined;
   #writer: ObjectWriter | undefined;
+  readonly #columns = new LayerColumnsWriter();
+  /** Of the file whose entry comes next. */
+  #object: ColumnObject | undefined;
   #entries = 0;
   #fileCount = 0;
   #knownCount = 0;
   #inlineBytes = 0;
 
-  constructor(files: LinuxFiles, staging: ObjectStaging, known: KnownFiles) {
+  constructor(files: LinuxFiles, staging: ObjectStaging, { known, contents }: SinkOptions = {}) {
+    this.#contents = contents;
     this.#files = files;
     this.#staging = staging;
-    this.#known = known;
+    this.#known = known ?? new Map();
     this.#stream = new SplitstreamWriter(staging.algorithm, "layer", this.#records);
   }
 
@@ -89,19 +104,24 @@ export class LayerSink implements TarSink {
     return this.#addObject(id, sizeBytes);
   }
 
-  entry(): void {
+  entry(entry: LayerEntry): void {
     this.#entries++;
+    this.#columns.add(entry, this.#object);
+    this.#object = undefined;
+    if (this.#contents === undefined || entry.kind !== "regular" || entry.content.kind !== "inline") return;
+    if (entry.content.bytes.length > 0) this.#contents.push(entry.content);
   }
 
   /** Stages the layer's splitstream; its bytes depend on the zstd library, so its id is no identity of the layer. */
-  finish(): { readonly id: ObjectId; readonly stats: LayerStats } {
+  finish(): { readonly id: ObjectId; readonly stats: LayerStats; readonly columns: LayerColumns } {
     const stats = {
       entries: this.#entries,
       files: this.#fileCount,
       knownFiles: this.#knownCount,
       inlineBytes: this.#inlineBytes,
     };
-    return { id: this.#staging.add(this.#stream.finish(compressZstd)), stats };
+    const id = this.#staging.add(this.#stream.finish(compressZstd));
+    return { id, stats, columns: this.#columns.finish() };
   }
 
   /** Closes what an error left open. */
@@ -114,7 +134,9 @@ export class LayerSink implements TarSink {
 
   #addObject(object: ObjectId | AwaitedObject, sizeBytes: number): ExternalContent {
     this.#fileCount++;
+    this.#contents?.push({ kind: "object", object, sizeBytes });
     this.#stream.addObject(object, BigInt(sizeBytes));
+    this.#object = { object, sizeBytes };
     return unnamedContent;
   }
 

@@ -1,4 +1,6 @@
+import type { ObjectId } from "../core/digest/object-id.ts";
 import type { DiffId } from "../core/digest/oci-digest.ts";
+import { tellingDamage } from "./read-object.ts";
 import type { Repo } from "./repo.ts";
 import { objectPath } from "./repo-paths.ts";
 import { layerStreamName, readStream } from "./streams.ts";
@@ -15,22 +17,18 @@ export function* readLayerTar(repo: Repo, diffId: DiffId): IterableIterator<Uint
   const buffer = new Uint8Array(pieceBytes);
   for (const record of readStream(repo, layerStreamName(diffId)).records()) {
     if (record.kind === "object") {
-      yield* readPieces(repo, objectPath(repo.path, record.id), buffer);
+      yield* readPieces(repo, record.id, buffer);
       continue;
     }
     for (let at = 0; at < record.bytes.length; at += pieceBytes) yield record.bytes.subarray(at, at + pieceBytes);
   }
 }
 
-function* readPieces(
-  repo: Repo,
-  path: Parameters<Repo["files"]["open"]>[0],
-  buffer: Uint8Array,
-): IterableIterator<Uint8Array> {
-  const fd = repo.files.open(path, "read");
+function* readPieces(repo: Repo, id: ObjectId, buffer: Uint8Array): IterableIterator<Uint8Array> {
+  const fd = repo.files.open(objectPath(repo.path, id), "read");
   try {
     for (;;) {
-      const length = repo.files.read(fd, buffer, { offset: 0, length: buffer.length });
+      const length = tellingDamage(repo, id, () => repo.files.read(fd, buffer, { offset: 0, length: buffer.length }));
       if (length === 0) return;
       yield buffer.subarray(0, length);
     }

@@ -76,6 +76,7 @@ export class LayerWriter {
       diffId,
       stream: { name: layerStreamName(diffId), id },
       objects: this.#staging.take(),
+      columns: undefined,
       tarBytes: this.#tarBytes,
       stats: { entries: this.#entries, files: this.#fileCount, knownFiles: 0, inlineBytes: this.#inlineBytes },
     };

@@ -15,7 +15,7 @@ import { objectPath } from "./repo-paths.ts";
  */
 export function readObject(repo: Repo, id: ObjectId, limitBytes: number): Uint8Array {
   const path = objectPath(repo.path, id);
-  const bytes = repo.files.readFile(path, limitBytes);
+  const bytes = tellingDamage(repo, id, () => repo.files.readFile(path, limitBytes));
   const measured = repo.secure ? repo.files.measureVerity(path, repo.algorithm) : verityDigest(repo.algorithm, bytes);
   if (measured !== id) throw damaged(id, measured);
   return bytes;
@@ -31,9 +31,36 @@ export function soundObjectPath(repo: Repo, id: ObjectId): Path {
   const path = objectPath(repo.path, id);
   const { algorithm, files } = repo;
   const scratch = new Uint8Array(scratchBytes);
-  const measured = digestFile(files, path, { algorithm, hashBlocks: multiBufferHasher(algorithm), scratch }).id;
+  const hashBlocks = multiBufferHasher(algorithm);
+  const measured = tellingDamage(repo, id, () => digestFile(files, path, { algorithm, hashBlocks, scratch }).id);
   if (measured !== id) throw damaged(id, measured);
   return path;
+}
+
+/**
+ * What `read` gives of the object `id`. The kernel refuses bytes of a sealed file that are not the sealed ones by the same
+ * error as a disk that fails (EIO), so the seal is asked which of them it may be.
+ *
+ * @throws OsdeployError `damaged` when an object that is sealed cannot be read; else what `read` throws.
+ */
+export function tellingDamage<T>(repo: Repo, id: ObjectId, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw damageBehind(repo, id, error) ?? error;
+  }
+}
+
+function damageBehind({ files, path, algorithm }: Repo, id: ObjectId, error: unknown): OsdeployError | undefined {
+  if (!(error instanceof OsdeployError) || error.facts["errno"] !== "EIO") return undefined;
+  const seal = unlessDamaged(() => files.measureVerity(objectPath(path, id), algorithm));
+  if (seal === undefined) return undefined;
+  const state =
+    "it is sealed, and the kernel refuses to read it: its bytes are not those that were sealed, or the disk fails";
+  return new OsdeployError("damaged", `Cannot use object ${id}: ${state}; run fsck`, {
+    facts: { object: id, measured: seal },
+    cause: error,
+  });
 }
 
 /** Whether the repo has the object `id`, whole: all of its bytes are read. */

@@ -1,6 +1,7 @@
 import { VerityHasher } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { tellingDamage } from "./read-object.ts";
 import type { Repo } from "./repo.ts";
 import { objectPath } from "./repo-paths.ts";
 
@@ -19,7 +20,7 @@ export async function streamObject(repo: Repo, id: ObjectId, use: (piece: Uint8A
   try {
     const buffer = new Uint8Array(pieceBytes);
     for (;;) {
-      const length = repo.files.read(fd, buffer, { offset: 0, length: buffer.length });
+      const length = tellingDamage(repo, id, () => repo.files.read(fd, buffer, { offset: 0, length: buffer.length }));
       if (length === 0) break;
       const piece = buffer.subarray(0, length);
       hasher.update(piece);

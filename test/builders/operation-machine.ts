@@ -57,7 +57,7 @@ export function layoutReference(tag: string): string {
 export async function pullTag(
   linux: Linux,
   tag: string,
-  options: { readonly bootable?: boolean; readonly system?: Partial<System> } = {},
+  options: { readonly bootable?: boolean; readonly repair?: boolean; readonly system?: Partial<System> } = {},
 ): Promise<PullResult> {
   return await pull(systemOn(linux, options.system), {
     image: parseImageReference(layoutReference(tag)),
@@ -65,6 +65,7 @@ export async function pullTag(
     platform: linuxAmd64,
     source: noLogin,
     bootable: options.bootable ?? true,
+    repair: options.repair ?? false,
   });
 }
 

@@ -75,7 +75,7 @@ export async function pullFrom(
   linux: FakeLinux,
   registry: FakeRegistry,
   tag: string,
-  host = registry.host,
+  { host = registry.host, repair = false }: { readonly host?: string; readonly repair?: boolean } = {},
 ): Promise<SeenPull> {
   const warnings: string[] = [];
   const progress = (event: ProgressEvent) => {
@@ -92,6 +92,7 @@ export async function pullFrom(
       timeouts: { connectMs: 2_000, headersMs: 400, idleMs: 400 },
     },
     bootable: false,
+    repair,
   });
   const sizes = new Map(pulled.layers.map(({ digest, sizeBytes }) => [digest as string, sizeBytes]));
   const asked = registry.requests.flatMap(({ path, range }) => {

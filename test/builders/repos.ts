@@ -3,8 +3,9 @@ import { verityDigest } from "../../src/core/digest/fs-verity.ts";
 import type { ObjectId } from "../../src/core/digest/object-id.ts";
 import type { Path } from "../../src/linux/linux.ts";
 import { defaultInitOptions, type InitOptions, initRepo } from "../../src/repo/init-repo.ts";
+import type { NamingReport } from "../../src/repo/name-objects.ts";
 import { ObjectStaging } from "../../src/repo/object-staging.ts";
-import { type Publication, type PublishReport, publish } from "../../src/repo/publish.ts";
+import { type Publication, publish } from "../../src/repo/publish.ts";
 import { openRepo, type Repo, type RepoAccess, type WritableRepo } from "../../src/repo/repo.ts";
 import { StagingRun } from "../../src/repo/staging-run.ts";
 import type { RepoLinux } from "../../src/repo/temporary-name.ts";
@@ -51,7 +52,7 @@ export function withRepo<Access extends RepoAccess, T>(
 export function stageAndPublish(
   repo: WritableRepo,
   fill: (staging: ObjectStaging) => Partial<Omit<Publication, "objects">> | undefined,
-): PublishReport {
+): NamingReport {
   const run = new StagingRun(repo);
   try {
     const staging = new ObjectStaging(repo.files, run.newStagingOptions());

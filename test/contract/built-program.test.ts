@@ -106,7 +106,7 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
     const texts = readdirSync(join(dist, "bundle")).map((name) => readFileSync(join(dist, "bundle", name), "utf8"));
     const started = texts.flatMap((text) => [...text.matchAll(/new URL\("\.\/(.*?)", ?import\.meta\.url\)/g)]);
     const names = [...new Set(started.map(([, name = ""]) => name))].sort();
-    expect(names).toEqual(["content-worker.js", "import-worker.js"]);
+    expect(names).toEqual(["content-worker.js", "import-worker.js", "name-worker.js"]);
     for (const name of names) expect(existsSync(join(dist, "bundle", name)), name).toBe(true);
   });
 });

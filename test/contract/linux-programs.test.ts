@@ -86,3 +86,63 @@ describe("run, live", () => {
     });
   });
 });
+
+test.each([
+  ["live", programs],
+  ["fake", new FakeLinux().programs],
+])("runAside: a program that is not there is not found (%s)", async (_, of) => {
+  await expect(of.runAside(["no-such-program-anywhere"])).rejects.toMatchObject({ code: "not-found" });
+});
+
+describe("runAside, live", () => {
+  test("gives what run gives", async () => {
+    const words = ["sh", "-c", "cat; printf '\\377a'; printf 'b\\033' >&2; exit 3"] as const;
+    for (const input of [undefined, toBytes(fromText("x".repeat(300_000)))]) {
+      const options = input === undefined ? {} : { input };
+      expect(await programs.runAside(words, options)).toEqual(programs.run(words, options));
+    }
+    expect(text((await programs.runAside(["env"], { environment: { ASKED: "yes" } })).stdout)).toContain("ASKED=yes");
+    expect((await programs.runAside(["true"])).status).toBe(0);
+    expect((await programs.runAside(["sh", "-c", "kill -TERM $$"])).status).toBe(143);
+  });
+
+  test("a program that reads nothing of its input is no failure", async () => {
+    const input = new Uint8Array(3_000_000);
+    expect((await programs.runAside(["true"], { input })).status).toBe(0);
+  });
+
+  test("other things go on meanwhile", async () => {
+    let isDone = false;
+    const running = programs.runAside(["sleep", "0.2"]).then(() => {
+      isDone = true;
+    });
+    await new Promise((done) => setTimeout(done, 50));
+    expect(isDone).toBe(false);
+    await running;
+  });
+
+  test("a program that does not end is ended", async () => {
+    await expect(programs.runAside(["sleep", "60"], { limitSeconds: 0.2 })).rejects.toMatchObject({
+      ...{ code: "system", message: "Cannot run sleep: it did not end within 0.2 s" },
+    });
+  });
+
+  test("an abort ends it at once, also one that hears no signals and has children", async () => {
+    const abort = new AbortController();
+    const script = "trap '' TERM INT; echo $$; sleep 60; sleep 60";
+    const running = programs.runAside(["sh", "-c", script], { signal: abort.signal });
+    const start = performance.now();
+    setTimeout(() => abort.abort(), 100);
+    await expect(running).rejects.toMatchObject({
+      ...{ code: "interrupted", message: "Cannot run sh to its end: it was interrupted" },
+    });
+    expect(performance.now() - start).toBeLessThan(5_000);
+    await expect(programs.runAside(["true"], { signal: abort.signal })).rejects.toMatchObject({ code: "interrupted" });
+  });
+
+  test("what is no program is told with the kernel's reason", async () => {
+    await expect(programs.runAside(["/"])).rejects.toMatchObject({
+      ...{ code: "system", message: expect.stringMatching(/^Cannot run \/: .*EACCES/) },
+    });
+  });
+});

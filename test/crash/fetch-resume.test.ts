@@ -28,6 +28,7 @@ function distant(layout: ImageSource, fetched: Map<string, number>): ImageSource
     registry: () => undefined,
     bundle: () => undefined,
     resolve: (platform) => layout.resolve(platform),
+    resolveIndex: async () => undefined,
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
     close: () => layout.close(),

@@ -59,6 +59,7 @@ function distant(layout: ImageSource, deliveries: Deliveries): ImageSource {
     ...{ describe: () => layout.describe(), reference: () => layout.reference(), close: () => layout.close() },
     ...{ registry: () => undefined, bundle: () => undefined, locateBlob: () => undefined },
     resolve: (platform) => layout.resolve(platform),
+    resolveIndex: async () => undefined,
     readBlobRange: (blob, range) => counted(layout.readBlobRange(blob, range), blob.digest, range.offsetBytes),
     openBlob: (blob, options) => counted(layout.openBlob(blob, options), blob.digest, options?.offsetBytes ?? 0),
   };

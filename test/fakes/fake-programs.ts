@@ -9,6 +9,7 @@ export function fakePrograms(options: FakeLinuxOptions): LinuxPrograms {
   let started = 0;
   return {
     run: options.runProgram ?? refuse,
+    runAside: async (words, how) => (options.runProgram ?? refuse)(words, how),
     attach: async (words, how) => await (options.attachProgram ?? refuse)(words, how),
     start: (words, how) => {
       (options.startProgram ?? refuse)(words, how);

@@ -8,6 +8,7 @@ import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "..
 interface PullOptions extends SourceWords {
   readonly repo?: ByteString;
   readonly bootable?: true;
+  readonly repair?: true;
 }
 
 /** `osdeploy pull` */
@@ -22,12 +23,14 @@ export const define: DefineCommand = (command, frame) => {
     .argument("<image>", imageHelp)
     .addOption(repoOption())
     .option("--bootable", "make the root image that boots, too; it has the SELinux labels of the image's own policy")
+    .option("--repair", "read all files of the image that are here, and bring the layers again of which one is damaged")
     .action((image: string, options: PullOptions) =>
       frame.write(
         async (system) => {
           const { pull } = await import("../../operations/pull.ts");
           const repo = options.repo ?? frame.defaultRepo();
-          return pull(system, { ...sourceRequest(image, options, frame), repo, bootable: options.bootable === true });
+          const { bootable = false, repair = false } = options;
+          return pull(system, { ...sourceRequest(image, options, frame), repo, bootable, repair });
         },
         { text: pullText },
       ),
@@ -36,6 +39,7 @@ export const define: DefineCommand = (command, frame) => {
     ["osdeploy pull quay.io/os:latest", "from a registry, into the system's repo"],
     ["osdeploy pull --tls-verify=false localhost:5000/os:v2 --repo /srv/repo", "from a registry in the lab"],
     ["osdeploy pull --bootable oci-archive:os.tar", "from an archive, with the root image that boots"],
+    ["osdeploy pull --repair --bootable quay.io/os:latest@sha256:…", "mend what fsck has found damaged"],
     ["osdeploy pull --progress=json quay.io/os:latest 2>progress.jsonl", "for a program that shows the progress"],
   ]);
 };

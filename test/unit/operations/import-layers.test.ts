@@ -203,6 +203,7 @@ test("importLayers: a layer whose fetch failed before its turn is told as that f
   const source: ImageSource = {
     ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
+    resolveIndex: async () => undefined,
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
     async *openBlob(blob) {
@@ -232,6 +233,7 @@ test("importLayers: what goes wrong meanwhile is the import's own error", async 
   const source: ImageSource = {
     ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
+    resolveIndex: async () => undefined,
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
     async *openBlob(blob) {

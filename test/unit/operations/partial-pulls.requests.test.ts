@@ -33,6 +33,7 @@ test("the tables of all layers of a pull have a budget: a layer whose do not fit
   const asked: string[] = [];
   const source = {
     bundle: () => undefined,
+    registry: () => undefined,
     readBlobRange(blob: ResolvedLayer, { lengthBytes }: BlobRange) {
       asked.push(blob.digest);
       return Readable.from([new Uint8Array(lengthBytes)]);
@@ -60,7 +61,7 @@ test("layers that come whole after all, and asked for nothing, give back what th
     };
   });
   const readBlobRange = (_: unknown, { lengthBytes }: BlobRange) => Readable.from([new Uint8Array(lengthBytes)]);
-  const source = { bundle: () => undefined, readBlobRange } as unknown as ImageSource;
+  const source = { bundle: () => undefined, registry: () => undefined, readBlobRange } as unknown as ImageSource;
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
   const run = new StagingRun(repo);
   const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], run });

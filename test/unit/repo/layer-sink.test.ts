@@ -3,8 +3,10 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import type { ObjectId } from "../../../src/core/digest/object-id.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { readSplitstream } from "../../../src/core/splitstream/splitstream-reader.ts";
+import type { FileContent } from "../../../src/core/tree/inode.ts";
 import { decompressZstd } from "../../../src/linux/zstd-decoder.ts";
 import type { KnownFiles } from "../../../src/repo/known-files.ts";
+import { type LayerContent, idOf as objectIdOf } from "../../../src/repo/layer-contents.ts";
 import { LayerSink } from "../../../src/repo/layer-sink.ts";
 import { ObjectStaging, type StagedObject } from "../../../src/repo/object-staging.ts";
 import { objectPath } from "../../../src/repo/repo-paths.ts";
@@ -39,7 +41,7 @@ function arrive(
     const run = new StagingRun(repo);
     const staging = new ObjectStaging(repo.files, run.newStagingOptions());
     const known = options.known ?? new Map([[path, { id: idOf(old), sizeBytes: old.length }]]);
-    const sink = new LayerSink(repo.files, staging, known);
+    const sink = new LayerSink(repo.files, staging, { known });
     if (how === "whole") sink.file(arriving, path);
     else feed(sink, arriving);
     const staged = staging.take();
@@ -118,7 +120,7 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
       let cut = false;
       const files = { ...repo.files, read: (...call: Parameters<typeof read>) => (cut ? 0 : read(...call)) };
       const known = new Map([[path, { id: idOf(old), sizeBytes: old.length }]]);
-      const sink = new LayerSink(files, new ObjectStaging(files, run.newStagingOptions()), known);
+      const sink = new LayerSink(files, new ObjectStaging(files, run.newStagingOptions()), { known });
       sink.beginFile(old.length, path);
       sink.filePiece(old.subarray(0, 100_000));
       cut = true;
@@ -140,7 +142,7 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
         throw new OsdeployError("system", "the disk cannot do that");
       };
       const files = { ...repo.files, unlink };
-      const sink = new LayerSink(files, new ObjectStaging(files, run.newStagingOptions()), new Map());
+      const sink = new LayerSink(files, new ObjectStaging(files, run.newStagingOptions()));
       feed(sink, old);
       expect(() => feed(sink, old)).toThrow("the disk cannot do that");
       sink.abandon();
@@ -154,5 +156,30 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
     expect(arrive({ secure, known: wrongSize }, old, "whole")).toMatchObject({ known: 0, staged: [] });
     const absent: KnownFiles = new Map([[path, { id: idOf(content(1)), sizeBytes: old.length }]]);
     expect(arrive({ secure, known: absent }, old, "pieces")).toMatchObject({ known: 0, staged: [] });
+  });
+});
+
+test("LayerSink: hands on the contents of files in the order of the tar, but for empty ones", () => {
+  const linux = new FakeLinux();
+  makeRepo(linux);
+  withRepo(linux, "write", (repo) => {
+    const run = new StagingRun(repo);
+    const staging = new ObjectStaging(repo.files, run.newStagingOptions());
+    const contents: LayerContent[] = [];
+    const sink = new LayerSink(repo.files, staging, { contents });
+    const few = fromText("few bytes");
+    const stat = { permissions: 0o644, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
+    const entry = (content: FileContent) => sink.entry({ kind: "regular", path, stat, xattrs: new Map(), content });
+    entry(sink.file(old.subarray(0, 100), path));
+    entry({ kind: "inline", bytes: few });
+    entry({ kind: "inline", bytes: fromText("") });
+    sink.entry({ kind: "directory", path, stat, xattrs: new Map() });
+    feed(sink, old);
+    const shown = contents.map((each) =>
+      each.kind === "inline" ? each.bytes : [objectIdOf(each.object), each.sizeBytes],
+    );
+    expect(shown).toEqual([[idOf(old.subarray(0, 100)), 100], few, [idOf(old), old.length]]);
+    sink.abandon();
+    run.close();
   });
 });

@@ -15,7 +15,7 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Checks the repo and changes nothing. Reads every byte of every object, and tells which images need a damaged or " +
-        "missing one. Pulling an image that brings the object again mends it. The exit status is 8 when something is damaged.",
+        "missing one. What is damaged, osdeploy pull --repair brings again. The exit status is 8 when something is damaged.",
     )
     .addOption(repoOption())
     .option("--metadata-only", "check names, links, streams and root images, and do not read the objects")

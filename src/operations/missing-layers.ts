@@ -1,0 +1,46 @@
+import type { ObjectId } from "../core/digest/object-id.ts";
+import type { DiffId } from "../core/digest/oci-digest.ts";
+import type { ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
+import { isVouchedFor } from "../repo/object-check.ts";
+import { ObjectGraph } from "../repo/object-graph.ts";
+import { isSoundObject } from "../repo/read-object.ts";
+import type { Repo } from "../repo/repo.ts";
+import { findStream, layerStreamName } from "../repo/streams.ts";
+import { checkInterrupted, type System } from "./system.ts";
+
+/** The layers that the repo does not have, or whose splitstream is damaged, each once. */
+export function missingLayers(repo: Repo, image: ResolvedImage): readonly ResolvedLayer[] {
+  return layersWithout(image, ({ diffId }) => soundStream(repo, diffId) !== undefined);
+}
+
+/** The same, and those of which any file is damaged, unsealed where it has to be sealed, or gone: reads all of them. */
+export function brokenLayers(system: System, repo: Repo, image: ResolvedImage): readonly ResolvedLayer[] {
+  system.progress({ kind: "phase", phase: "check-objects" });
+  const store = { repoPath: repo.path, algorithm: repo.algorithm, secure: repo.secure };
+  const graph = new ObjectGraph(repo);
+  const judged = new Map<ObjectId, boolean>();
+  const isSound = (id: ObjectId) => {
+    checkInterrupted(system.signal);
+    const known = judged.get(id);
+    if (known !== undefined) return known;
+    const sound = isSoundObject(repo, id) && isVouchedFor(repo.files, store, id);
+    judged.set(id, sound);
+    return sound;
+  };
+  return layersWithout(image, ({ diffId }) => {
+    const stream = soundStream(repo, diffId);
+    if (stream === undefined) return false;
+    const references = graph.references({ role: "stream", id: stream });
+    return references.kind === "read" && references.objects.every(isSound);
+  });
+}
+
+function layersWithout(image: ResolvedImage, isWhole: (layer: ResolvedLayer) => boolean): readonly ResolvedLayer[] {
+  const different = new Map(image.layers.map((layer) => [layer.diffId, layer]));
+  return [...different.values()].filter((layer) => !isWhole(layer));
+}
+
+function soundStream(repo: Repo, diffId: DiffId): ObjectId | undefined {
+  const stream = findStream(repo, layerStreamName(diffId));
+  return stream !== undefined && isSoundObject(repo, stream) ? stream : undefined;
+}
