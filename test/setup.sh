@@ -3,7 +3,7 @@
 #
 # As root on Debian it installs what is missing: Debian packages, and under .cache/tools the programs that judge our
 # images but are not in this Debian release (mkcomposefs, a new fsck.erofs), or should not be installed because their
-# package starts a service (docker-registry). Elsewhere it says what is missing; the tests that need it are skipped by name.
+# package starts a service (docker-registry, nginx). Elsewhere it says what is missing; the tests that need it are skipped by name.
 # Node modules are installed where they are missing or older than package-lock.json.
 #
 # Environment:
@@ -21,7 +21,7 @@ PROGRAMS="cosign mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
 SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}
 TOOLS=${OSDEPLOY_TOOLS:-.cache/tools}
 # what lies there is made anew when this line changes
-WANTED="$SUITE: $FOREIGN; docker-registry; 1"
+WANTED="$SUITE: $FOREIGN; 2"
 
 node_modules() {
   # npm writes its hidden lock file last, so it is newer than a lock file that was followed
@@ -41,10 +41,10 @@ may_install() { is_root && [ -z "${OSDEPLOY_OFFLINE:-}" ]; }
 tools() {
   [ "$(cat "$TOOLS/.wanted" 2>/dev/null)" != "$WANTED" ] || return 0
   if ! may_install; then
-    say "not there, so some tests are skipped: $TOOLS ($FOREIGN of Debian $SUITE, docker-registry); run this script as root"
+    say "not there, so some tests are skipped: $TOOLS ($FOREIGN of Debian $SUITE); run this script as root"
     return 0
   fi
-  say "getting $FOREIGN of Debian $SUITE, and docker-registry, into $TOOLS"
+  say "getting $FOREIGN of Debian $SUITE into $TOOLS"
   rm -rf "${TOOLS:?}/bin" "$TOOLS/.wanted"
   mkdir -p "$TOOLS/bin"
   if unpack_suite "$SUITE" "$TOOLS/$SUITE" $FOREIGN; then
@@ -54,13 +54,24 @@ tools() {
   else
     say "Debian $SUITE cannot be had: the tests that need its composefs are skipped"
   fi
-  if unpack_own "$TOOLS/docker-registry" docker-registry; then
-    ln -sf ../docker-registry/usr/bin/docker-registry "$TOOLS/bin/docker-registry"
-  else
-    say "docker-registry cannot be had: the tests that need a real registry are skipped"
-  fi
   # what could not be had now is tried again next time
-  if [ -e "$TOOLS/bin/mkcomposefs" ] && [ -e "$TOOLS/bin/docker-registry" ]; then printf '%s\n' "$WANTED" >"$TOOLS/.wanted"; fi
+  if [ -e "$TOOLS/bin/mkcomposefs" ]; then printf '%s\n' "$WANTED" >"$TOOLS/.wanted"; fi
+}
+
+# own_program PACKAGE PATH: a program of this machine's own release whose package is unpacked, not installed
+own_program() {
+  [ ! -x "$TOOLS/bin/$1" ] || return 0
+  if ! may_install; then
+    say "not there, so some tests are skipped: $1; run this script as root"
+    return 0
+  fi
+  say "getting $1 into $TOOLS"
+  mkdir -p "$TOOLS/bin"
+  if unpack_own "$TOOLS/$1" "$1"; then
+    ln -sf "../$1/$2" "$TOOLS/bin/$1"
+  else
+    say "$1 cannot be had: the tests that need it are skipped"
+  fi
 }
 
 # foreign_program PROGRAM NAME: a wrapper that runs the program with the libraries and the loader of its own suite
@@ -80,6 +91,8 @@ if is_debian; then
   debian_packages
   if may_install; then accelerator; fi
   tools
+  own_program docker-registry usr/bin/docker-registry
+  own_program nginx usr/sbin/nginx
 else
-  say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo or docker-registry run only where those are installed"
+  say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo, docker-registry or nginx run only where those are installed"
 fi

@@ -1,4 +1,4 @@
-import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { toText } from "../core/bytes/byte-string.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
@@ -6,10 +6,10 @@ import { type FoundSignature, judgeImage } from "../core/trust/judge-image.ts";
 import type { Requirement } from "../core/trust/policy.ts";
 import { type PolicySubject, requirementsFor } from "../core/trust/policy-scope.ts";
 import type { Linux, Path } from "../linux/linux.ts";
-import { type Environment, readConfiguration } from "./configuration-file.ts";
+import type { Environment } from "./configuration-file.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
 import { findInLookaside, type ReadAddress } from "./lookaside.ts";
-import { openPgpMessages } from "./openpgp-message.ts";
+import { judgingMeans } from "./opened-messages.ts";
 import { findAttachments } from "./signature-attachments.ts";
 import { signaturePlaces } from "./signature-places.ts";
 import { readSignaturePolicy } from "./signature-policy-file.ts";
@@ -42,6 +42,8 @@ export interface TrustOptions {
   readonly enforce?: boolean | undefined;
   /** Reads an `http:` or `https:` lookaside store. */
   readonly readAddress: ReadAddress;
+  /** Ends the check. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export async function checkTrust(linux: Linux, image: QuestionedImage, options: 
   const verdict = judgeImage(
     requirements,
     { name: registry?.logical, manifestDigest, signatures },
-    { readKey: (path) => readKey(linux, path), openMessage: openPgpMessages(linux) },
+    await judgingMeans(linux, { requirements, signatures }, options.signal),
   );
   if (!verdict.accepted) throw refusal(image, `${verdict.reason} (${file.path}, ${scope})`, verdict.rejected);
   if (verdict.by.length > 0) return { kind: "verified", scope, by: verdict.by };
@@ -89,12 +91,6 @@ async function find(
     read: readAddress,
   });
   return places.attachments ? [...simple, ...(await findAttachments(registry, digest))] : simple;
-}
-
-function readKey(linux: Linux, path: string): Uint8Array {
-  const bytes = readConfiguration(linux.files, fromText(path));
-  if (bytes !== undefined) return bytes;
-  throw new OsdeployError("not-found", `Cannot read the key "${path}" of the signature policy: there is no such file`);
 }
 
 /** Layouts and archives are known to policies by their paths; `tag` where one was named. */

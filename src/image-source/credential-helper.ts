@@ -13,6 +13,14 @@ const textLimit = 200;
 /** How helpers of Docker say that they hold nothing for a host. */
 const notFoundText = "credentials not found in native keychain";
 
+/** What a helper is run with. */
+export interface HelperSurroundings {
+  readonly programs: LinuxPrograms;
+  readonly environment: Environment;
+  /** Ends it. */
+  readonly signal: AbortSignal | undefined;
+}
+
 /**
  * Asks `docker-credential-NAME` for the credentials of `host`; undefined when it has none.
  *
@@ -23,20 +31,17 @@ const notFoundText = "credentials not found in native keychain";
  * answer that is none. What it answered is never shown: it may hold the secret.
  * @see https://github.com/docker/docker-credential-helpers
  */
-export function askHelper(
-  name: string,
-  host: string,
-  from: { readonly programs: LinuxPrograms; readonly environment: Environment },
-): Login | undefined {
+export async function askHelper(name: string, host: string, from: HelperSurroundings): Promise<Login | undefined> {
   const program = `docker-credential-${name}`;
   const what = `get the credentials for ${host} from ${program}`;
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
     throw new OsdeployError("bad-format", `Cannot ask ${JSON.stringify(name)} for credentials: it is no helper's name`);
   }
-  const { status, stdout } = from.programs.run([program, "get"], {
+  const { status, stdout } = await from.programs.runAside([program, "get"], {
     input: Buffer.from(host),
     environment: variablesOf(from.environment),
     limitSeconds,
+    signal: from.signal,
   });
   if (status === 0) return parseAnswer(stdout, what);
   if (status > 128) throw new OsdeployError("interrupted", `Cannot ${what}: it was stopped`);

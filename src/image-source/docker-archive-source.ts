@@ -91,6 +91,10 @@ class DockerArchiveSource implements ImageSource {
     };
   }
 
+  async resolveIndex(): Promise<undefined> {
+    return undefined;
+  }
+
   locateBlob(blob: Descriptor): BlobLocation {
     const location = this.#blobs.get(blob.digest);
     if (location === undefined || location.lengthBytes !== blob.sizeBytes) {

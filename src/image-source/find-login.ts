@@ -3,7 +3,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { type AuthFile, type Login, type LoginName, parseAuthFile, parseOldAuthFile } from "./auth-file.ts";
 import { type Environment, homeOf, quotePath, readConfiguration, variableOf } from "./configuration-file.ts";
-import { askHelper } from "./credential-helper.ts";
+import { askHelper, type HelperSurroundings } from "./credential-helper.ts";
 
 /** Where to look for a login. */
 export interface LoginPlaces {
@@ -12,6 +12,8 @@ export interface LoginPlaces {
   readonly environment: Environment;
   /** `credential-helpers` of registries.conf. */
   readonly helpers: readonly string[] | undefined;
+  /** Ends a helper that is being asked. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A file that may hold logins. */
@@ -33,32 +35,37 @@ const hubAddress = "https://index.docker.io/v1/";
  * @throws OsdeployError `not-found` when the explicit file is missing, or a helper that is configured; `bad-format` for a
  * file that cannot be read; `unauthorized` when a helper fails.
  */
-export function findLogin(
+export async function findLogin(
   name: LoginName,
   linux: Pick<Linux, "files" | "programs">,
   places: LoginPlaces,
-): Login | undefined {
-  const from = { programs: linux.programs, environment: places.environment };
+): Promise<Login | undefined> {
+  const from = surroundings(linux, places);
   if (places.explicit !== undefined) return findInFiles(name, linux, places);
   for (const helper of places.helpers ?? [filesHelper]) {
-    const found = helper === filesHelper ? findInFiles(name, linux, places) : askHelper(helper, name.host, from);
+    const asked = helper === filesHelper ? findInFiles(name, linux, places) : askHelper(helper, name.host, from);
+    const found = await asked;
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-function findInFiles(
+function surroundings({ programs }: Pick<Linux, "programs">, { environment, signal }: LoginPlaces): HelperSurroundings {
+  return { programs, environment, signal };
+}
+
+async function findInFiles(
   name: LoginName,
   linux: Pick<Linux, "files" | "programs">,
   places: LoginPlaces,
-): Login | undefined {
-  const from = { programs: linux.programs, environment: places.environment };
+): Promise<Login | undefined> {
+  const from = surroundings(linux, places);
   for (const path of pathsFor(places)) {
     const file = readAuthFile(linux.files, path);
     if (file === undefined && places.explicit !== undefined) {
       throw new OsdeployError("not-found", `Cannot read the login file ${quotePath(path.path)}: there is no such file`);
     }
-    const found = file === undefined ? undefined : findInFile(file, name, from);
+    const found = file === undefined ? undefined : await findInFile(file, name, from);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -106,17 +113,17 @@ function readAuthFile(files: LinuxFiles, { path, isOfMachine, isOld }: AuthFileP
   }
 }
 
-function findInFile(file: AuthFile, name: LoginName, from: Parameters<typeof askHelper>[2]): Login | undefined {
+async function findInFile(file: AuthFile, name: LoginName, from: HelperSurroundings): Promise<Login | undefined> {
   const helper = file.helperOf(name.host);
   if (helper !== undefined) return askHelper(helper, name.host, from);
-  return findInStore(file, name, from) ?? file.find(name);
+  return (await findInStore(file, name, from)) ?? file.find(name);
 }
 
 /** A store that is not there is passed over: a config.json is often copied without the desktop that it was made on. */
-function findInStore(file: AuthFile, { host }: LoginName, from: Parameters<typeof askHelper>[2]): Login | undefined {
+async function findInStore(file: AuthFile, { host }: LoginName, from: HelperSurroundings): Promise<Login | undefined> {
   if (file.store === undefined) return undefined;
   try {
-    return askHelper(file.store, host === "docker.io" ? hubAddress : host, from);
+    return await askHelper(file.store, host === "docker.io" ? hubAddress : host, from);
   } catch (error) {
     if (error instanceof OsdeployError && error.code === "not-found") return undefined;
     throw error;

@@ -78,7 +78,8 @@ export function speaksNoTls(error: unknown): boolean {
 /** What to throw for an answer with an error status. Reads the rest of the answer for what the registry says. */
 export async function statusFailure(answer: HttpAnswer, what: string): Promise<Error> {
   const said = await registryText(answer);
-  const says = said === undefined ? `answers ${answer.status}` : `says "${said}" (${answer.status})`;
+  const says =
+    said === undefined ? `answers ${answer.status}${meaningOf(answer.status)}` : `says "${said}" (${answer.status})`;
   const reason = new OsdeployError(codeOfStatus(answer.status), `Cannot ${what}: the registry ${says}`, {
     facts: { status: answer.status },
   });
@@ -132,6 +133,11 @@ async function registryText(answer: HttpAnswer): Promise<string | undefined> {
     answer.body.destroy();
     return undefined;
   }
+}
+
+/** What a status of a proxy in front of a registry means, where the number alone helps nobody. */
+function meaningOf(status: number): string {
+  return status === 413 ? ": it is too large for it, or for a proxy in front of it" : "";
 }
 
 function codeOfStatus(status: number): "not-found" | "unauthorized" | "network" {

@@ -51,14 +51,16 @@ export interface ResolvedRegistry {
   readonly logical: RegistryName;
   /** Who delivered the manifest: after mirrors and renaming. */
   readonly physical: RegistryName;
+  /** The shortest time that it took to begin an answer so far; undefined where that is not known. */
+  readonly latencyMs: number | undefined;
   /**
    * The manifest or index with this tag or digest, its digest measured and compared; undefined when there is none.
    *
    * @throws OsdeployError as {@link ImageSource}: to be missing is no failure, not to know is one.
    */
   readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined>;
-  /** The index of referrers, as it was sent; undefined where the registry keeps none but perhaps under a tag. */
-  readReferrers(digest: ManifestDigest): Promise<Uint8Array | undefined>;
+  /** The index of referrers, as its pages were sent; undefined where the registry keeps none but perhaps under a tag. */
+  readReferrers(digest: ManifestDigest): Promise<readonly Uint8Array[] | undefined>;
   /** A small blob, compared with its digest. @throws OsdeployError `limit-exceeded`, `not-found`, `digest-mismatch`. */
   readBlob(blob: Descriptor, limitBytes: number): Promise<Uint8Array>;
 }
@@ -67,6 +69,13 @@ export interface ResolvedRegistry {
 export interface BlobRange {
   readonly offsetBytes: number;
   readonly lengthBytes: number;
+}
+
+/** An index as it was found, for who wants all that it names. */
+export interface ResolvedIndex {
+  readonly document: ResolvedDocument<ManifestDigest>;
+  /** A manifest or index that it names, compared with its descriptor. @throws OsdeployError as an {@link ImageSource}. */
+  readDocument(descriptor: Descriptor): Promise<Uint8Array>;
 }
 
 /**
@@ -82,6 +91,8 @@ export interface ImageSource {
   reference(): ImageReference;
   /** Finds the image for `platform` and reads its documents; the digest of each was compared with its bytes. */
   resolve(platform: Platform): Promise<ResolvedImage>;
+  /** The index that the reference names; undefined where it names one image. In place of {@link resolve}. */
+  resolveIndex(): Promise<ResolvedIndex | undefined>;
   /** The registry that delivered the image that was resolved; undefined for images that come from files. */
   registry(): ResolvedRegistry | undefined;
   /** What the image that was resolved leaves out, where it was bundled for hosts that have the rest; else undefined. */

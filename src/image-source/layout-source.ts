@@ -24,8 +24,15 @@ import {
 import type { LinuxFiles } from "../linux/linux.ts";
 import { indexArchive } from "./archive-index.ts";
 import { checkRange, partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
-import type { BlobLocation, BlobRange, ImageSource, ResolvedImage, ResolvedLayer } from "./image-source.ts";
-import { checkDigest, resolveEntries } from "./resolve-image.ts";
+import type {
+  BlobLocation,
+  BlobRange,
+  ImageSource,
+  ResolvedImage,
+  ResolvedIndex,
+  ResolvedLayer,
+} from "./image-source.ts";
+import { asIndex, checkDigest, checkDocument, resolveEntries } from "./resolve-image.ts";
 
 /** Where a file of the layout lies, by its path in the layout; undefined where there is none. */
 type Locate = (path: ByteString) => BlobLocation | undefined;
@@ -79,15 +86,27 @@ class LayoutSource implements ImageSource {
 
   async resolve(platform: Platform): Promise<ResolvedImage> {
     const name = this.describe();
-    this.#checkVersion(name);
-    const place = parseDocument(this.#readFile("index.json"), `index.json of ${name}`);
-    checkDocumentType(place, ociIndexType);
-    const entries = chooseInLayout(parseIndex(place), this.#reference.choice, name);
-    const readDocument = async (descriptor: Descriptor) =>
-      readRange(this.#files, this.locateBlob(descriptor), documentLimitBytes);
+    const entries = this.#entries(name);
+    const readDocument = async (descriptor: Descriptor) => this.#readBlob(descriptor);
     const image = await resolveEntries(entries, { readDocument, platform, name });
     this.#bundle = this.#readBundle(entries.find(({ digest }) => digest === image.manifest.digest));
     return image;
+  }
+
+  async resolveIndex(): Promise<ResolvedIndex | undefined> {
+    const name = this.describe();
+    const [entry, ...others] = this.#entries(name);
+    if (entry === undefined || others.length > 0) {
+      throw new OsdeployError("unsupported", `Cannot take all images of ${name}: no index joins them`);
+    }
+    const readDocument = async (descriptor: Descriptor) => {
+      const bytes = this.#readBlob(descriptor);
+      checkDocument(bytes, descriptor);
+      return bytes;
+    };
+    const { mediaType, digest } = entry;
+    const document = asIndex({ mediaType, digest, bytes: await readDocument(entry) }, name);
+    return document && { document, readDocument };
   }
 
   locateBlob(blob: Pick<Descriptor, "digest" | "sizeBytes">): BlobLocation {
@@ -117,6 +136,17 @@ class LayoutSource implements ImageSource {
   }
 
   async close(): Promise<void> {}
+
+  #entries(name: string): readonly IndexEntry[] {
+    this.#checkVersion(name);
+    const place = parseDocument(this.#readFile("index.json"), `index.json of ${name}`);
+    checkDocumentType(place, ociIndexType);
+    return chooseInLayout(parseIndex(place), this.#reference.choice, name);
+  }
+
+  #readBlob(descriptor: Descriptor): Uint8Array {
+    return readRange(this.#files, this.locateBlob(descriptor), documentLimitBytes);
+  }
 
   #readBundle(entry: IndexEntry | undefined): BundleDocument | undefined {
     const named = entry?.annotations.get(bundleAnnotation);

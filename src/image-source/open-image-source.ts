@@ -83,7 +83,10 @@ function openRegistrySource(
     names: names.map(({ host, repository, tag, digest }) => ({ host, repository, tag, digest })),
     endpointsOf: (name) => endpointsOf(conf, name),
     open: async (endpoint) =>
-      Registry.open(endpoint, registryOptions(endpoint, linux, { ...options, conf, isNamed: endpoint.host === named })),
+      Registry.open(
+        endpoint,
+        await registryOptions(endpoint, linux, { ...options, conf, isNamed: endpoint.host === named }),
+      ),
   });
 }
 
@@ -97,19 +100,19 @@ export async function openRegistryToPush(name: RegistryName, linux: Linux, optio
   const endpoint = endpointsOf(conf, name).at(-1);
   assert(endpoint !== undefined && !endpoint.isMirror, "the place itself comes last");
   const isNamed = endpoint.host === name.host;
-  const settings = registryOptions(endpoint, linux, { ...options, conf, isNamed });
+  const settings = await registryOptions(endpoint, linux, { ...options, conf, isNamed });
   return Registry.open(endpoint, { ...settings, actions: "pull,push" });
 }
 
 /** `isNamed` says that the user named the host, and so meant the credentials that he gave for it. */
-function registryOptions(
+async function registryOptions(
   endpoint: Endpoint,
   linux: Linux,
   options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
-): RegistryOptions {
+): Promise<RegistryOptions> {
   const { environment, signal } = options;
   return {
-    login: loginFor(endpoint, linux, options),
+    login: await loginFor(endpoint, linux, options),
     tlsVerify: (options.tlsVerify ?? true) && !endpoint.insecure,
     tls: registryTls(linux.files, endpoint.host, environment),
     proxies: proxiesOf(environment.variables),
@@ -119,15 +122,15 @@ function registryOptions(
   };
 }
 
-function loginFor(
+async function loginFor(
   endpoint: Endpoint,
   linux: Linux,
   options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
-): Login | undefined {
-  const { credentials, environment, authFile } = options;
+): Promise<Login | undefined> {
+  const { credentials, environment, authFile, signal } = options;
   if (credentials !== undefined && options.isNamed) return { kind: "password", ...credentials };
   const helpers = options.conf.credentialHelpers;
-  return findLogin(endpoint, linux, { explicit: authFile, environment, helpers });
+  return findLogin(endpoint, linux, { explicit: authFile, environment, helpers, signal });
 }
 
 /** A fraction from the machine's own source of chance. */
@@ -148,6 +151,7 @@ export function trustOptions(linux: Linux, options: SourceOptions): TrustOptions
     environment,
     policy: options.signaturePolicy,
     enforce: options.enforceSignatures,
+    signal,
     readAddress: addressReader({
       tlsVerify: options.tlsVerify ?? true,
       tlsFor: (host) => registryTls(linux.files, host, environment),

@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../core/bytes/base64.ts";
 import { fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { JudgingMeans } from "../core/trust/judge-image.ts";
+import type { OpenedMessage } from "../core/trust/judge-image.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
@@ -10,39 +10,43 @@ import { removeTree } from "../linux/remove-tree.ts";
 const messageStarts = [0xa0, 0xa1, 0xa2, 0xa3, 0xc8, 0x90, 0x91, 0x92, 0xc4, 0x88, 0x89, 0x8a, 0x8b, 0xc2];
 
 /**
- * Checks OpenPGP messages with gpgv, GnuPG's own checker, which every distribution that verifies its packages has. It gets
+ * Checks an OpenPGP message with gpgv, GnuPG's own checker, which every distribution that verifies its packages has. It gets
  * nothing but the keyrings of the policy, in a directory of its own.
+ *
+ * @throws OsdeployError as `JudgingMeans.openMessage`; `interrupted`.
  */
-export function openPgpMessages({ files, programs, clock }: Linux): JudgingMeans["openMessage"] {
-  return (message, keyrings) => {
-    if (!messageStarts.includes(message[0] ?? 0)) throw wrong("it is no OpenPGP message in binary form");
-    const directory: Path = fromText(`/tmp/osdeploy-${clock.randomName()}`);
-    files.makeDirectory(directory, 0o700);
-    try {
-      const words = keyrings.flatMap((bytes, index) => {
-        const path = childPath(directory, fromText(`keyring-${index}`));
-        files.writeNewFile(path, withoutArmor(bytes), 0o600);
-        return ["--keyring", path as string];
-      });
-      const { status, stdout, stderr } = programs.run(
-        ["gpgv", "--quiet", "--status-fd", "2", "--homedir", directory, ...words, "--output", "-", "-"],
-        { input: message },
-      );
-      // A signal to all of us ended it before we learn of the signal: that says nothing about the signature.
-      if (status > 128) throw new OsdeployError("interrupted", "Cannot check an OpenPGP signature: gpgv was stopped");
-      const fingerprint = signerIn(stderr);
-      if (status !== 0) throw wrong("gpgv does not accept it");
-      return { payload: stdout, fingerprint };
-    } catch (error) {
-      if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
-      throw new OsdeployError("not-found", "Cannot check OpenPGP signatures: there is no program gpgv", {
-        facts: { hint: "Install the Debian package gpgv, or gnupg2 elsewhere" },
-        cause: error,
-      });
-    } finally {
-      removeTree(files, directory);
-    }
-  };
+export async function openPgpMessage(
+  { files, programs, clock }: Linux,
+  { message, keyrings }: { readonly message: Uint8Array; readonly keyrings: readonly Uint8Array[] },
+  signal: AbortSignal | undefined,
+): Promise<OpenedMessage> {
+  if (!messageStarts.includes(message[0] ?? 0)) throw wrong("it is no OpenPGP message in binary form");
+  const directory: Path = fromText(`/tmp/osdeploy-${clock.randomName()}`);
+  files.makeDirectory(directory, 0o700);
+  try {
+    const words = keyrings.flatMap((bytes, index) => {
+      const path = childPath(directory, fromText(`keyring-${index}`));
+      files.writeNewFile(path, withoutArmor(bytes), 0o600);
+      return ["--keyring", path as string];
+    });
+    const { status, stdout, stderr } = await programs.runAside(
+      ["gpgv", "--quiet", "--status-fd", "2", "--homedir", directory, ...words, "--output", "-", "-"],
+      { input: message, signal },
+    );
+    // A signal to all of us ended it before we learn of the signal: that says nothing about the signature.
+    if (status > 128) throw new OsdeployError("interrupted", "Cannot check an OpenPGP signature: gpgv was stopped");
+    const fingerprint = signerIn(stderr);
+    if (status !== 0) throw wrong("gpgv does not accept it");
+    return { payload: stdout, fingerprint };
+  } catch (error) {
+    if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
+    throw new OsdeployError("not-found", "Cannot check OpenPGP signatures: there is no program gpgv", {
+      facts: { hint: "Install the Debian package gpgv, or gnupg2 elsewhere" },
+      cause: error,
+    });
+  } finally {
+    removeTree(files, directory);
+  }
 }
 
 /**

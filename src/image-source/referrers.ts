@@ -14,7 +14,7 @@ export interface Referrer extends Descriptor<ManifestDigest> {
 /** cosign 3 writes the type of the config there when a registry has no API for referrers: it says nothing. */
 const emptyConfigType = "application/vnd.oci.empty.v1+json";
 
-/** More than this in one index is no list that anybody keeps. */
+/** More than this, on all pages, is no list that anybody keeps. */
 const listLimit = 1000;
 
 /**
@@ -24,13 +24,23 @@ const listLimit = 1000;
  * to know is one.
  */
 export async function listReferrers(registry: ResolvedRegistry, digest: ManifestDigest): Promise<readonly Referrer[]> {
-  const index = (await registry.readReferrers(digest)) ?? (await registry.readManifest(referrersTag(digest)))?.bytes;
-  if (index === undefined) return [];
-  const listed = optional(parseDocument(index, `the index of what refers to ${digest}`), "manifests");
-  return (listed === undefined ? [] : arrayOf(listed, listLimit)).map((place) => ({
-    ...parseDescriptor(place, parseManifestDigest),
-    artifactType: optionalText(place, "artifactType"),
-  }));
+  const pages = (await registry.readReferrers(digest)) ?? (await pagesUnderTag(registry, digest));
+  const referrers: Referrer[] = [];
+  for (const page of pages) {
+    const listed = optional(parseDocument(page, `the index of what refers to ${digest}`), "manifests");
+    referrers.push(...(listed === undefined ? [] : arrayOf(listed, listLimit).map(parseReferrer)));
+    if (referrers.length > listLimit) throw tooMany(digest, referrers.length);
+  }
+  return referrers;
+}
+
+async function pagesUnderTag(registry: ResolvedRegistry, digest: ManifestDigest): Promise<readonly Uint8Array[]> {
+  const index = await registry.readManifest(referrersTag(digest));
+  return index === undefined ? [] : [index.bytes];
+}
+
+function parseReferrer(place: JsonPlace): Referrer {
+  return { ...parseDescriptor(place, parseManifestDigest), artifactType: optionalText(place, "artifactType") };
 }
 
 /** The tag under which registries without the API keep what refers to `digest`. */

@@ -57,7 +57,7 @@ export class RegistryDestination implements ImageDestination, WritableRegistry {
       answer.body.destroy();
       if (answer.status === 200) return true;
       if (answer.status === 404) return false;
-      throw await statusFailure(answer, what);
+      throw withAdvice(await statusFailure(answer, what), this.#registry.options.login);
     });
   }
 

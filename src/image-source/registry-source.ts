@@ -14,13 +14,14 @@ import type {
   ImageSource,
   ResolvedDocument,
   ResolvedImage,
+  ResolvedIndex,
   ResolvedRegistry,
 } from "./image-source.ts";
 import type { Registry } from "./registry.ts";
 import { downloadBlob } from "./registry-blob.ts";
 import { fetchManifest, fetchReferrers, fetchSmallBlob, unlessMissing } from "./registry-documents.ts";
 import type { Endpoint } from "./registry-endpoints.ts";
-import { checkDigest, checkDocument, resolveDocument } from "./resolve-image.ts";
+import { asIndex, checkDigest, checkDocument, resolveDocument } from "./resolve-image.ts";
 
 /** How a source in a registry finds its way. */
 export interface RegistrySourceOptions {
@@ -51,6 +52,8 @@ export class RegistrySource implements ImageSource {
   readonly #options: RegistrySourceOptions;
   readonly #registries: EndpointRegistries;
   #place: Place | undefined;
+  /** The registry that delivered the manifest. */
+  #delivering: Registry | undefined;
   #isResolved = false;
   /** How often each blob was asked for to its end. */
   readonly #begun = new Map<string, number>();
@@ -70,10 +73,31 @@ export class RegistrySource implements ImageSource {
   }
 
   async resolve(platform: Platform): Promise<ResolvedImage> {
+    return this.#withName(async (name) => {
+      const document = await this.#fetchNamed(name);
+      const title = titleOf(name);
+      const readDocument = (descriptor: Descriptor) => this.#readDocument(descriptor, title);
+      const image = await resolveDocument(document, { readDocument, platform, name: title });
+      this.#isResolved = true;
+      return image;
+    });
+  }
+
+  async resolveIndex(): Promise<ResolvedIndex | undefined> {
+    return this.#withName(async (name) => {
+      const title = titleOf(name);
+      const document = asIndex(await this.#fetchNamed(name), title);
+      this.#isResolved = true;
+      return document && { document, readDocument: (descriptor) => this.#readDocument(descriptor, title) };
+    });
+  }
+
+  /** The first of the names that `use` finds something under. */
+  async #withName<T>(use: (name: RegistryName) => Promise<T>): Promise<T> {
     const failures: OsdeployError[] = [];
     for (const name of this.#options.names) {
       try {
-        return await this.#resolveName(name, platform);
+        return await use(name);
       } catch (error) {
         if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
         failures.push(error);
@@ -85,7 +109,8 @@ export class RegistrySource implements ImageSource {
   registry(): ResolvedRegistry | undefined {
     const place = this.#isResolved ? this.#place : undefined;
     const endpoint = place?.delivered;
-    return place && endpoint && new DeliveringRegistry(place.name, endpoint, () => this.#registries.get(endpoint));
+    const registry = this.#delivering;
+    return place && endpoint && registry && new DeliveringRegistry(place.name, endpoint, registry);
   }
 
   bundle(): undefined {
@@ -110,22 +135,21 @@ export class RegistrySource implements ImageSource {
     await this.#registries.close();
   }
 
-  async #resolveName(name: RegistryName, platform: Platform): Promise<ResolvedImage> {
+  /** The manifest or index with this name; who delivered it is asked first from now on. */
+  async #fetchNamed(name: RegistryName): Promise<ResolvedDocument<ManifestDigest>> {
     const endpoints = this.#options.endpointsOf(name);
-    const title = `docker://${formatRegistryName(name)}`;
+    const title = titleOf(name);
     const found = await this.#registries.first(endpoints, async (registry, endpoint) => {
       const what = from(endpoint, `fetch manifest of ${title}`);
       const { bytes, mediaType } = await fetchManifest(registry, name.digest ?? name.tag ?? "latest", what);
       if (name.digest !== undefined) checkDigest(bytes, name.digest);
       // The registry tells a digest, too (Docker-Content-Digest); it is not trusted, so it is not read.
       const document = { mediaType, digest: name.digest ?? parseManifestDigest(sha256Of(bytes)), bytes };
-      return { endpoint, document };
+      return { endpoint, document, registry };
     });
+    this.#delivering = found.registry;
     this.#place = this.#placeOf(name, found.endpoint, { endpoints, digest: found.document.digest });
-    const readDocument = (descriptor: Descriptor) => this.#readDocument(descriptor, title);
-    const image = await resolveDocument(found.document, { readDocument, platform, name: title });
-    this.#isResolved = true;
-    return image;
+    return found.document;
   }
 
   /**
@@ -211,6 +235,10 @@ export class RegistrySource implements ImageSource {
   }
 }
 
+function titleOf(name: RegistryName): string {
+  return `docker://${formatRegistryName(name)}`;
+}
+
 function textOf({ host, repository }: Endpoint): string {
   return `${host}/${repository}`;
 }
@@ -219,29 +247,32 @@ function textOf({ host, repository }: Endpoint): string {
 class DeliveringRegistry implements ResolvedRegistry {
   readonly logical: RegistryName;
   readonly physical: RegistryName;
-  readonly #open: () => Promise<Registry>;
+  readonly #registry: Registry;
 
-  constructor(logical: RegistryName, endpoint: Endpoint, open: () => Promise<Registry>) {
+  constructor(logical: RegistryName, endpoint: Endpoint, registry: Registry) {
     this.logical = logical;
     this.physical = { ...logical, host: endpoint.host, repository: endpoint.repository };
-    this.#open = open;
+    this.#registry = registry;
+  }
+
+  get latencyMs(): number | undefined {
+    return this.#registry.latencyMs;
   }
 
   async readManifest(name: string): Promise<ResolvedDocument<ManifestDigest> | undefined> {
-    const registry = await this.#open();
-    const found = await unlessMissing(() => fetchManifest(registry, name, `fetch manifest ${this.#of(name)}`));
+    const found = await unlessMissing(() => fetchManifest(this.#registry, name, `fetch manifest ${this.#of(name)}`));
     if (found === undefined) return undefined;
     if (name.includes(":")) checkDigest(found.bytes, parseManifestDigest(name));
     return { ...found, digest: parseManifestDigest(name.includes(":") ? name : sha256Of(found.bytes)) };
   }
 
-  async readReferrers(digest: ManifestDigest): Promise<Uint8Array | undefined> {
-    return (await fetchReferrers(await this.#open(), digest, `fetch the referrers of ${this.#of(digest)}`))?.bytes;
+  async readReferrers(digest: ManifestDigest): Promise<readonly Uint8Array[] | undefined> {
+    return fetchReferrers(this.#registry, digest, `fetch the referrers of ${this.#of(digest)}`);
   }
 
   async readBlob(blob: Descriptor, limitBytes: number): Promise<Uint8Array> {
     const what = `fetch blob ${this.#of(blob.digest)}`;
-    const { bytes } = await fetchSmallBlob(await this.#open(), { digest: blob.digest, limitBytes }, what);
+    const { bytes } = await fetchSmallBlob(this.#registry, { digest: blob.digest, limitBytes }, what);
     checkDigest(bytes, blob.digest);
     return bytes;
   }

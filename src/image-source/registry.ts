@@ -43,6 +43,7 @@ export class Registry {
   readonly #client: HttpClient;
   readonly #login: RegistryLogin;
   #scheme: "https" | "http" | undefined;
+  #latencyMs: number | undefined;
 
   private constructor(
     name: { readonly host: string; readonly repository: string },
@@ -98,6 +99,11 @@ export class Registry {
     }
   }
 
+  /** The shortest time from a request to the head of its answer so far; undefined before the first one. */
+  get latencyMs(): number | undefined {
+    return this.#latencyMs;
+  }
+
   async close(): Promise<void> {
     await this.#client.close();
   }
@@ -138,7 +144,10 @@ export class Registry {
   async #send(url: URL, request: HttpRequest): Promise<Attempt> {
     const sent = this.#isOurs(url) ? await this.#login.authorization() : undefined;
     const headers = sent === undefined ? request.headers : { ...request.headers, authorization: sent };
-    return { answer: await this.#client.send(url, { ...request, headers }), sent };
+    const start = this.options.now();
+    const answer = await this.#client.send(url, { ...request, headers });
+    this.#latencyMs = Math.min(this.options.now() - start, this.#latencyMs ?? Number.POSITIVE_INFINITY);
+    return { answer, sent };
   }
 
   #isOurs(url: URL): boolean {

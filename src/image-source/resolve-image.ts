@@ -55,6 +55,16 @@ export async function resolveDocument(
   return assemble(await searchDocument(typed(document, search), search, { way, depth: 0 }), search, way);
 }
 
+/** `document` with the type that it has, if it is an index; `name` is the source, for errors. */
+export function asIndex(
+  document: ResolvedDocument<ManifestDigest>,
+  name: string,
+): ResolvedDocument<ManifestDigest> | undefined {
+  const place = parseDocument(document.bytes, `manifest ${document.digest} of ${name}`);
+  const { kind, mediaType } = checkDocumentType(place, document.mediaType);
+  return kind === "index" ? { ...document, mediaType } : undefined;
+}
+
 /**
  * Compares the bytes of a document with what names them.
  *

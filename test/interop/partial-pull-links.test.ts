@@ -51,7 +51,7 @@ describe("partial pull: by what the link is like", () => {
     await pullFrom(linux, registry, "v1");
     const link = await linkTo(registry.host);
     link.options = options;
-    const pulled = await pullFrom(linux, registry, "v2", link.host);
+    const pulled = await pullFrom(linux, registry, "v2", { host: link.host });
     await expectHealthy(linux);
     const digest = images.v2.layers[0]?.digest ?? "";
     const ranges = link.asked.filter(({ path }) => path.endsWith(digest)).map(({ range }) => range);

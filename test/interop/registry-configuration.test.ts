@@ -191,3 +191,27 @@ location = "${cache.host}"
     expect(readFileSync(asked, "utf8")).toBe(`get ${registry.host}\n`);
   });
 });
+
+test("a program that keeps logins and answers nobody is ended at once when the pull is", async () => {
+  const registry = await FakeRegistry.start();
+  const bin = join(directory, "hanging");
+  mkdirSync(bin);
+  const [program, began] = [join(bin, "docker-credential-hanging"), join(directory, "began")];
+  writeFileSync(program, `#!/bin/sh\ntrap '' TERM INT\necho $$ >${began}\nsleep 25\nsleep 25\n`);
+  chmodSync(program, 0o755);
+  const config = JSON.stringify({ credHelpers: { [registry.host]: "hanging" } });
+  const { PATH = "" } = process.env;
+  const variables = { ...home("hang", { ".docker/config.json": config }), PATH: `${bin}:${PATH}` };
+  const abort = new AbortController();
+  const options = { environment: { variables, userId: 4_000_000 }, signal: abort.signal };
+  const source = openImageSource(parseImageReference(`${registry.host}/os:v1`), openLinux(), options);
+  const resolving = source.resolve(parsePlatform("amd64"));
+  resolving.catch(() => {});
+  while (!existsSync(began)) await new Promise((done) => setTimeout(done, 20));
+  const start = performance.now();
+  abort.abort();
+  await expect(resolving).rejects.toMatchObject({ code: "interrupted" });
+  expect(performance.now() - start).toBeLessThan(5_000);
+  await source.close();
+  await registry.stop();
+});

@@ -23,10 +23,15 @@ export interface DockerRegistry {
   stop(): Promise<void>;
 }
 
-/** Starts a registry that keeps its files in `directory`. */
+/** Starts a registry that keeps its files in `directory`; at a port of its choice, or where an earlier one was. */
 export async function startDockerRegistry(
   directory: string,
-  options: { readonly tls?: Certificate; readonly login?: boolean; readonly remote?: string } = {},
+  options: {
+    readonly tls?: Certificate;
+    readonly login?: boolean;
+    readonly remote?: string;
+    readonly port?: number;
+  } = {},
 ): Promise<DockerRegistry> {
   mkdirSync(directory, { recursive: true });
   const file = (name: string, content: string) => {
@@ -40,7 +45,10 @@ export async function startDockerRegistry(
   const auth = options.login === true ? `auth: {htpasswd: {realm: lab, path: ${file("users", htpasswd)}}}\n` : "";
   const proxy = options.remote === undefined ? "" : `proxy: {remoteurl: ${options.remote}}\n`;
   const storage = `storage: {filesystem: {rootdirectory: ${join(directory, "files")}}}\n`;
-  const config = file("config.yml", `version: 0.1\n${storage}http: {addr: "127.0.0.1:0"${tls}}\n${auth}${proxy}`);
+  const config = file(
+    "config.yml",
+    `version: 0.1\n${storage}http: {addr: "127.0.0.1:${options.port ?? 0}"${tls}}\n${auth}${proxy}`,
+  );
   const env = { ...process.env, OTEL_TRACES_EXPORTER: "none" };
   const child = spawn(String(program), ["serve", config], { stdio: ["ignore", "ignore", "pipe"], env });
   const host = `127.0.0.1:${await portOf(child)}`;

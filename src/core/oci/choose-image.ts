@@ -71,7 +71,7 @@ export function nothingForPlatform(entries: readonly IndexEntry[], wanted: Platf
 }
 
 /** Whether this entry is about an image, not one: what BuildKit adds to every build, and referrers. */
-function isAttachment(entry: IndexEntry): boolean {
+export function isAttachment(entry: IndexEntry): boolean {
   const { platform, annotations } = entry;
   const isUnknown = platform?.os === "unknown" && platform.architecture === "unknown";
   const isArtifact = entry.artifactType !== undefined && documentKind(entry.artifactType) === undefined;

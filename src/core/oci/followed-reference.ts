@@ -35,6 +35,19 @@ export function parseFollowedReference(text: string): ImageReference {
   });
 }
 
+/**
+ * Refuses what a machine to be installed cannot follow: a relative path would begin in a directory of this machine.
+ *
+ * @throws OsdeployError `usage`.
+ */
+export function checkInstalledReference(reference: ImageReference): void {
+  if (!isRelativeReference(reference)) return;
+  const text = formatImageReference(reference);
+  throw new OsdeployError("usage", `Cannot let a machine follow ${text}: its path does not begin with a slash`, {
+    facts: { hint: "Write the path as the installed machine has it, or name an image in a registry" },
+  });
+}
+
 type PathReference = Extract<ImageReference, { readonly path: ByteString }>;
 
 function isRelativeReference(reference: ImageReference): reference is PathReference {

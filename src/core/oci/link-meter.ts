@@ -7,7 +7,7 @@ export interface LinkSpeed {
 }
 
 /** How much a new sample counts against all before it. A busy machine makes answers late, and never early. */
-const weights = { bandwidth: 0.3, laterAnswer: 0.1, earlierAnswer: 1 } as const;
+const weights = { bandwidth: 0.3, laterAnswer: 0.1 } as const;
 /** The first answers are late because a pull begins with much else to do; until there were so many, nothing is said. */
 const leastAnswers = 8;
 /** Fewer bytes say more of the latency than of the bandwidth. */
@@ -18,8 +18,9 @@ const sampleBytes = 16 * 1024;
  * ago. Times are milliseconds of any clock that only goes forward.
  */
 export class LinkMeter {
+  readonly #isTold: boolean;
   #answers = 0;
-  #latencyMs = 0;
+  #latencyMs: number;
   #bytesPerMs: number | undefined;
   #running = 0;
   /** Since when the open sample runs, when answers are coming. */
@@ -27,16 +28,27 @@ export class LinkMeter {
   #openMs = 0;
   #openBytes = 0;
 
+  /**
+   * `latencyMs` is what answers took before there was much else to do, where that is known: then nothing is waited for, and
+   * of the first answers those count that come earlier.
+   */
+  constructor(latencyMs?: number) {
+    this.#isTold = latencyMs !== undefined;
+    this.#latencyMs = latencyMs ?? Number.POSITIVE_INFINITY;
+  }
+
   get speed(): LinkSpeed {
-    if (this.#answers < leastAnswers) return { latencySeconds: 0, bytesPerSecond: 0 };
+    if (!this.#isTold && this.#answers < leastAnswers) return { latencySeconds: 0, bytesPerSecond: 0 };
     return { latencySeconds: this.#latencyMs / 1000, bytesPerSecond: (this.#bytesPerMs ?? 0) * 1000 };
   }
 
   /** The first bytes of an answer came at `now`, so long after it was asked for. Call {@link end} in any case then. */
   begin(now: number, latencyMs: number): void {
-    const before = this.#answers++ === 0 ? undefined : this.#latencyMs;
-    const isLater = latencyMs > this.#latencyMs;
-    this.#latencyMs = smoothed(before, latencyMs, isLater ? weights.laterAnswer : weights.earlierAnswer);
+    this.#answers++;
+    if (latencyMs < this.#latencyMs) this.#latencyMs = latencyMs;
+    else if (!this.#isTold || this.#answers > leastAnswers) {
+      this.#latencyMs = smoothed(this.#latencyMs, latencyMs, weights.laterAnswer);
+    }
     if (this.#running++ === 0) this.#since = now;
   }
 

@@ -108,6 +108,12 @@ const noiseSeconds = 0.1;
 export const worthwhilePart = 0.985;
 
 /**
+ * What links carry that have a high latency and whose bandwidth is not known yet, because a layer's tables are small. On a
+ * slower link parts were worth more requests; but such a layer is small as well.
+ */
+const usualBytesPerSecond = 10e6;
+
+/**
  * Whether to take `ranges` of a blob rather than all of it. Fewer bytes are better, unless requests that wait for each other
  * make that slower than the whole, by more than what is noise.
  */
@@ -117,9 +123,9 @@ export function isWorthParts(
   link: ExpectedLink | undefined,
 ): boolean {
   if (parts.fetchBytes >= whole.fetchBytes * worthwhilePart) return false;
-  if (link === undefined || link.bytesPerSecond === 0) return true;
-  const seconds = expectedSeconds(parts, link);
-  return seconds <= expectedSeconds({ ...whole, requests: 1 }, link) + noiseSeconds;
+  if (link === undefined) return true;
+  const expected = { ...link, bytesPerSecond: link.bytesPerSecond || usualBytesPerSecond };
+  return expectedSeconds(parts, expected) <= expectedSeconds({ ...whole, requests: 1 }, expected) + noiseSeconds;
 }
 
 /** A thread unpacks and digests about so many bytes of a blob in a second: a link that carries more helps no further. */

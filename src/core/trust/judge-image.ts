@@ -34,10 +34,13 @@ export interface JudgingMeans {
    *
    * @throws OsdeployError when it is not exactly one good signature of one of these keys.
    */
-  readonly openMessage: (
-    message: Uint8Array,
-    keyrings: readonly Uint8Array[],
-  ) => { readonly payload: Uint8Array; readonly fingerprint: string };
+  readonly openMessage: (message: Uint8Array, keyrings: readonly Uint8Array[]) => OpenedMessage;
+}
+
+/** What a signed message holds, and the fingerprint of the key that signed it. */
+export interface OpenedMessage {
+  readonly payload: Uint8Array;
+  readonly fingerprint: string;
 }
 
 /** The image that is judged. */

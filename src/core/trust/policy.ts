@@ -59,10 +59,27 @@ export function parsePolicy(bytes: Uint8Array, name: string): Policy {
     transports: new Map(
       (transports === undefined ? [] : entriesOf(transports)).map(([transport, scopes]) => [
         transport,
-        new Map(entriesOf(scopes).map(([scope, requirements]) => [scope, requirementsOf(requirements)])),
+        new Map(
+          entriesOf(scopes).map(([scope, requirements]) => {
+            checkScope(transport, scope, requirements);
+            return [scope, requirementsOf(requirements)];
+          }),
+        ),
       ]),
     ),
   };
+}
+
+/** Transports whose scopes are paths, with a colon and a tag behind them in some. */
+const pathTransports = new Set(["dir", "oci", "oci-archive", "sif"]);
+
+/** A path that is written in another way than images are looked up by would never match, and leave it to the default. */
+function checkScope(transport: string, scope: string, place: JsonPlace): void {
+  if (scope === "" || !pathTransports.has(transport)) return;
+  const path = transport.startsWith("oci") ? scope.replace(/:.*$/s, "") : scope;
+  if (!/^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/.test(path)) {
+    throw badPlace(place, "is for a scope that is not an absolute path without needless slashes and dots");
+  }
 }
 
 function requirementsOf(place: JsonPlace): readonly Requirement[] {

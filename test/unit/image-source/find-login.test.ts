@@ -11,8 +11,8 @@ const places: LoginPlaces = {
   ...{ explicit: undefined, environment: { variables: { HOME: "/h", TOKEN: "x" }, userId: 7 }, helpers: undefined },
 };
 
-function userFrom(files: Readonly<Record<string, unknown>>, changes: Partial<LoginPlaces> = {}, name = os) {
-  const found = findLogin(name, machineWithFiles(files), { ...places, ...changes });
+async function userFrom(files: Readonly<Record<string, unknown>>, changes: Partial<LoginPlaces> = {}, name = os) {
+  const found = await findLogin(name, machineWithFiles(files), { ...places, ...changes });
   return found?.kind === "password" ? found.user : found?.kind;
 }
 
@@ -51,23 +51,23 @@ describe("authFilePaths", () => {
 });
 
 describe("findLogin: files", () => {
-  test("each place serves, and an earlier one counts before a later one", () => {
+  test("each place serves, and an earlier one counts before a later one", async () => {
     const all = authFilePaths(places.environment);
     for (const [index, { path, isOld }] of all.entries()) {
       const entry = { "quay.io": auth(`user${index}`, "1") };
       const files: Record<string, unknown> = { [toText(path)]: isOld ? entry : { auths: entry } };
-      expect(userFrom(files)).toBe(`user${index}`);
+      expect(await userFrom(files)).toBe(`user${index}`);
       const next = all[index + 1];
       if (next === undefined) continue;
       const other = { "quay.io": auth("other", "1") };
       files[toText(next.path)] = next.isOld ? other : { auths: other };
-      expect(userFrom(files)).toBe(`user${index}`);
+      expect(await userFrom(files)).toBe(`user${index}`);
     }
   });
 
-  test("a file without an entry for the host is passed over, and so is an entry without credentials", () => {
+  test("a file without an entry for the host is passed over, and so is an entry without credentials", async () => {
     expect(
-      userFrom({
+      await userFrom({
         "/run/containers/7/auth.json": { auths: { "example.org": auth("a", "1") } },
         "/etc/osdeploy/auth.json": { auths: { "quay.io": {} } },
         "/h/.docker/config.json": { auths: { "quay.io": auth("c", "3") } },
@@ -75,18 +75,18 @@ describe("findLogin: files", () => {
     ).toBe("c");
   });
 
-  test("a symlink is followed, as bootc's documentation has it; one that leads nowhere is nothing", () => {
+  test("a symlink is followed, as bootc's documentation has it; one that leads nowhere is nothing", async () => {
     const linux = machineWithFiles({
       "/usr/share/auth.json": { auths: { "quay.io": auth("a", "1") } },
       "/etc/ostree/x": "",
     });
     linux.files.symlink(fromText("/usr/share/auth.json"), fromText("/etc/ostree/auth.json"));
-    expect(findLogin(os, linux, places)).toMatchObject({ user: "a" });
+    expect(await findLogin(os, linux, places)).toMatchObject({ user: "a" });
     linux.files.unlink(fromText("/usr/share/auth.json"));
-    expect(findLogin(os, linux, places)).toBeUndefined();
+    expect(await findLogin(os, linux, places)).toBeUndefined();
   });
 
-  test("what only root may read holds nothing for others; a user's own file that cannot be read is an error", () => {
+  test("what only root may read holds nothing for others; a user's own file that cannot be read is an error", async () => {
     const refused = (secret: string) => {
       const linux = machineWithFiles({ [secret]: {} });
       const open: typeof linux.files.open = (path, mode, permissions) => {
@@ -95,20 +95,20 @@ describe("findLogin: files", () => {
       };
       return findLogin(os, { ...linux, programs: linux.programs, files: { ...linux.files, open } }, places);
     };
-    expect(refused("/etc/osdeploy/auth.json")).toBeUndefined();
-    expect(() => refused("/h/.docker/config.json")).toThrow("Cannot open /h/.docker/config.json");
+    expect(await refused("/etc/osdeploy/auth.json")).toBeUndefined();
+    await expect(refused("/h/.docker/config.json")).rejects.toThrow("Cannot open /h/.docker/config.json");
   });
 
-  test("the file of --authfile stands for all others, and has to be there", () => {
+  test("the file of --authfile stands for all others, and has to be there", async () => {
     const files = { "/x": { auths: {} }, "/h/.docker/config.json": { auths: { "quay.io": auth("c", "3") } } };
-    expect(userFrom(files, { explicit: fromText("/x") })).toBeUndefined();
-    expect(() => userFrom({}, { explicit: fromText("/x") })).toThrow(
+    expect(await userFrom(files, { explicit: fromText("/x") })).toBeUndefined();
+    await expect(userFrom({}, { explicit: fromText("/x") })).rejects.toThrow(
       expect.objectContaining({ code: "not-found", message: 'Cannot read the login file "/x": there is no such file' }),
     );
   });
 
-  test("an empty file is an error that names it", () => {
-    expect(() => userFrom({ "/etc/ostree/auth.json": "" })).toThrow(
+  test("an empty file is an error that names it", async () => {
+    await expect(userFrom({ "/etc/ostree/auth.json": "" })).rejects.toThrow(
       "Cannot read /etc/ostree/auth.json: it is not JSON",
     );
   });
@@ -146,41 +146,44 @@ describe("findLogin: programs that keep credentials", () => {
   };
   const config = "/h/.docker/config.json";
 
-  test("credHelpers: the program of the host is asked for it, with this process's environment", () => {
-    expect(find({ [config]: { credHelpers: { "quay.io": "ring" } } })).toEqual({
+  test("credHelpers: the program of the host is asked for it, with this process's environment", async () => {
+    expect(await find({ [config]: { credHelpers: { "quay.io": "ring" } } })).toEqual({
       ...{ kind: "password", user: "ann", password: "s3cret" },
     });
     expect(asked).toEqual(["docker-credential-ring get quay.io x"]);
-    expect(find({ [config]: { credHelpers: { "quay.io": "token" } } })).toEqual({ kind: "identity-token", token: "t" });
+    expect(await find({ [config]: { credHelpers: { "quay.io": "token" } } })).toEqual({
+      kind: "identity-token",
+      token: "t",
+    });
   });
 
-  test("credHelpers: its answer is final for this file, and only for this one", () => {
+  test("credHelpers: its answer is final for this file, and only for this one", async () => {
     const auths = { "quay.io/ns": auth("b", "2") };
     const ofOrder = { "/etc/osdeploy/auth.json": { auths, credHelpers: { "quay.io": "empty" } } };
-    expect(find(ofOrder)).toBeUndefined();
-    expect(find({ ...ofOrder, [config]: { auths } })).toMatchObject({ user: "b" });
+    expect(await find(ofOrder)).toBeUndefined();
+    expect(await find({ ...ofOrder, [config]: { auths } })).toMatchObject({ user: "b" });
   });
 
-  test("credsStore: asked for all hosts, under Docker's name for its hub; what it lacks, the file may have", () => {
+  test("credsStore: asked for all hosts, under Docker's name for its hub; what it lacks, the file may have", async () => {
     expect(
-      find({ [config]: { credsStore: "ring" } }, {}, { host: "docker.io", repository: "library/os" }),
+      await find({ [config]: { credsStore: "ring" } }, {}, { host: "docker.io", repository: "library/os" }),
     ).toMatchObject({
       user: "ann",
     });
     expect(asked).toEqual(["docker-credential-ring get https://index.docker.io/v1/ x"]);
     const auths = { "quay.io": auth("b", "2") };
-    expect(find({ [config]: { auths, credsStore: "empty" } })).toMatchObject({ user: "b" });
-    expect(find({ [config]: { auths, credsStore: "desktop" } })).toMatchObject({ user: "b" });
-    expect(() => find({ [config]: { auths, credsStore: "locked" } })).toThrow("the key ring is [1m locked");
+    expect(await find({ [config]: { auths, credsStore: "empty" } })).toMatchObject({ user: "b" });
+    expect(await find({ [config]: { auths, credsStore: "desktop" } })).toMatchObject({ user: "b" });
+    await expect(find({ [config]: { auths, credsStore: "locked" } })).rejects.toThrow("the key ring is [1m locked");
   });
 
-  test("credential-helpers of registries.conf come first, and name the files among them", () => {
+  test("credential-helpers of registries.conf come first, and name the files among them", async () => {
     const files = { [config]: { auths: { "quay.io": auth("b", "2") } } };
-    expect(find(files, { helpers: ["ring", "containers-auth.json"] })).toMatchObject({ user: "ann" });
-    expect(find(files, { helpers: ["empty", "containers-auth.json"] })).toMatchObject({ user: "b" });
-    expect(find(files, { helpers: ["containers-auth.json", "ring"] })).toMatchObject({ user: "b" });
-    expect(find(files, { helpers: ["empty"] })).toBeUndefined();
-    expect(find(files, { helpers: [] })).toBeUndefined();
+    expect(await find(files, { helpers: ["ring", "containers-auth.json"] })).toMatchObject({ user: "ann" });
+    expect(await find(files, { helpers: ["empty", "containers-auth.json"] })).toMatchObject({ user: "b" });
+    expect(await find(files, { helpers: ["containers-auth.json", "ring"] })).toMatchObject({ user: "b" });
+    expect(await find(files, { helpers: ["empty"] })).toBeUndefined();
+    expect(await find(files, { helpers: [] })).toBeUndefined();
   });
 
   test.each([
@@ -190,13 +193,31 @@ describe("findLogin: programs that keep credentials", () => {
     ["odd", "bad-format", "it is not JSON"],
     ["gone", "not-found", "Cannot run docker-credential-gone: there is no such program"],
     ["../evil", "bad-format", "it is no helper's name"],
-  ])("%s: an error that says what is wrong, and never the secret", (helper, code, message) => {
+  ])("%s: an error that says what is wrong, and never the secret", async (helper, code, message) => {
     const attempt = () => find({ [config]: { credHelpers: { "quay.io": helper } } });
-    expect(attempt).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }));
-    expect(attempt).not.toThrow("s3cret");
+    await expect(attempt()).rejects.toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(message) }),
+    );
+    await expect(attempt()).rejects.not.toThrow("s3cret");
   });
 
-  test.each(["blank", "nobody"])("%s: an answer without a user or a secret is none", (helper) => {
-    expect(find({ [config]: { credHelpers: { "quay.io": helper } } })).toBeUndefined();
+  test("a signal ends it", async () => {
+    const linux = machineWithFiles({ [config]: { credHelpers: { "quay.io": "ring" } } }, { runProgram });
+    const { signal } = new AbortController();
+    const seen: unknown[] = [];
+    const runAside: LinuxPrograms["runAside"] = async (words, options) => {
+      seen.push(options?.signal, options?.limitSeconds);
+      return runProgram(words, options);
+    };
+    await findLogin(
+      os,
+      { ...linux, files: linux.files, programs: { ...linux.programs, runAside } },
+      { ...places, signal },
+    );
+    expect(seen).toEqual([signal, 30]);
+  });
+
+  test.each(["blank", "nobody"])("%s: an answer without a user or a secret is none", async (helper) => {
+    expect(await find({ [config]: { credHelpers: { "quay.io": helper } } })).toBeUndefined();
   });
 });

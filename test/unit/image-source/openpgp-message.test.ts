@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { openPgpMessages } from "../../../src/image-source/openpgp-message.ts";
+import { openPgpMessage } from "../../../src/image-source/openpgp-message.ts";
 import type { ProgramResult } from "../../../src/linux/linux.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -13,7 +13,7 @@ const good = [
 ];
 
 /** What comes of a message when gpgv says this. */
-function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)], input = message, status = 0 } = {}) {
+async function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)], input = message, status = 0 } = {}) {
   const files: string[] = [];
   const linux: FakeLinux = new FakeLinux({
     runProgram: (words, options): ProgramResult => {
@@ -28,22 +28,25 @@ function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)], inpu
     },
   });
   linux.files.makeDirectory(fromText("/tmp"), 0o777);
-  const opened = openPgpMessages(linux)(input, keyrings);
+  const opened = await openPgpMessage(linux, { message: input, keyrings }, undefined);
   expect(linux.files.readDirectory(fromText("/tmp"))).toEqual([]);
   return { ...opened, files };
 }
 
-describe("openPgpMessages", () => {
-  test("gives what is signed and the primary key, and leaves nothing behind", () => {
-    expect(open(good)).toEqual({ payload: Uint8Array.of(7), fingerprint: primary, files: ["99"] });
-    expect(open([...good.slice(0, 2), `VALIDSIG ${primary} 2026-11-21`]).fingerprint).toBe(primary);
+describe("openPgpMessage", () => {
+  test("gives what is signed and the primary key, and leaves nothing behind", async () => {
+    expect(await open(good)).toEqual({ payload: Uint8Array.of(7), fingerprint: primary, files: ["99"] });
+    expect((await open([...good.slice(0, 2), `VALIDSIG ${primary} 2026-11-21`])).fingerprint).toBe(primary);
   });
 
-  test("takes keys out of their text form", () => {
+  test("takes keys out of their text form", async () => {
     const block = (headers: string, body: string) =>
       `-----BEGIN PGP PUBLIC KEY BLOCK-----\n${headers}\n${body}\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n`;
     const text = block("", "AQID\nBAUG") + block("Comment: x\n", "Bw==");
-    expect(open(good, { keyrings: [Buffer.from(text), Uint8Array.of(1)] }).files).toEqual(["01020304050607", "01"]);
+    expect((await open(good, { keyrings: [Buffer.from(text), Uint8Array.of(1)] })).files).toEqual([
+      "01020304050607",
+      "01",
+    ]);
   });
 
   test.each<readonly [string, readonly string[], RegExp]>([
@@ -54,31 +57,31 @@ describe("openPgpMessages", () => {
     ["an expired signature", ["EXPSIG AAAA ann", ...good.slice(2)], /it has expired/],
     ["an expired key", ["EXPKEYSIG AAAA ann", ...good.slice(2)], /its key has expired/],
     ["a revoked key", ["REVKEYSIG AAAA ann", ...good.slice(2)], /its key was revoked/],
-  ])("refuses %s", (_name, lines, expected) => {
-    expect(() => open(lines)).toThrow(expected);
+  ])("refuses %s", async (_name, lines, expected) => {
+    await expect(open(lines)).rejects.toThrow(expected);
   });
 
-  test("refuses what gpgv itself does not accept, whatever else it says", () => {
-    expect(() => open(good, { status: 2 })).toThrow(/gpgv does not accept it/);
-    expect(() => open(["BADSIG AAAA eve"], { status: 1 })).toThrow(/does not fit/);
+  test("refuses what gpgv itself does not accept, whatever else it says", async () => {
+    await expect(open(good, { status: 2 })).rejects.toThrow(/gpgv does not accept it/);
+    await expect(open(["BADSIG AAAA eve"], { status: 1 })).rejects.toThrow(/does not fit/);
   });
 
-  test("a gpgv that was stopped said nothing of the signature", () => {
+  test("a gpgv that was stopped said nothing of the signature", async () => {
     const code = "interrupted";
     for (const status of [130, 143]) {
-      expect(() => open(["BADSIG AAAA eve"], { status })).toThrow(expect.objectContaining({ code }));
+      await expect(open(["BADSIG AAAA eve"], { status })).rejects.toThrow(expect.objectContaining({ code }));
     }
   });
 
-  test("asks nobody about what is no binary message", () => {
-    expect(() => open(good, { input: Buffer.from("-----BEGIN PGP MESSAGE-----") })).toThrow(/in binary form/);
-    expect(() => open(good, { input: Uint8Array.of() })).toThrow(/in binary form/);
+  test("asks nobody about what is no binary message", async () => {
+    await expect(open(good, { input: Buffer.from("-----BEGIN PGP MESSAGE-----") })).rejects.toThrow(/in binary form/);
+    await expect(open(good, { input: Uint8Array.of() })).rejects.toThrow(/in binary form/);
   });
 
-  test("says which program is missing", () => {
+  test("says which program is missing", async () => {
     const linux = new FakeLinux();
     linux.files.makeDirectory(fromText("/tmp"), 0o777);
-    expect(() => openPgpMessages(linux)(message, [])).toThrow(
+    await expect(openPgpMessage(linux, { message, keyrings: [] }, undefined)).rejects.toThrow(
       "Cannot check OpenPGP signatures: there is no program gpgv",
     );
   });

@@ -17,12 +17,13 @@ const indexOf = (...manifests: readonly object[]) => Buffer.from(JSON.stringify(
 /** A registry with these documents, by tag or digest, and perhaps an answer to the API for referrers. */
 function registry(
   documents: Readonly<Record<string, Uint8Array>>,
-  referrers: () => Promise<Uint8Array | undefined> = async () => undefined,
+  referrers: () => Promise<readonly Uint8Array[] | undefined> = async () => undefined,
 ): ResolvedRegistry {
   const name = parseRegistryName("quay.io/os");
   return {
     logical: name,
     physical: name,
+    latencyMs: undefined,
     readManifest: async (wanted) => {
       const bytes = documents[wanted];
       return bytes && { mediaType: manifest, digest: other, bytes };
@@ -38,13 +39,21 @@ const failing = (code: "network" | "unauthorized" | "bad-format", facts = {}) =>
 
 describe("listReferrers", () => {
   test("takes what the registry lists, else the index under the tag, else nothing", async () => {
-    const told = registry({ [tag]: indexOf() }, async () => indexOf(listed("x")));
+    const told = registry({ [tag]: indexOf() }, async () => [indexOf(listed("x"))]);
     expect(await listReferrers(told, digest)).toMatchObject([{ digest: other, artifactType: "x" }]);
     expect(await listReferrers(registry({ [tag]: indexOf(listed()) }), digest)).toMatchObject([
       { digest: other, artifactType: undefined },
     ]);
     expect(await listReferrers(registry({}), digest)).toEqual([]);
     expect(await listReferrers(registry({ [tag]: Buffer.from("{}") }), digest)).toEqual([]);
+  });
+
+  test("all pages of a list count, up to a limit for all of them", async () => {
+    const pages = (...sizes: readonly number[]) =>
+      registry({}, async () => sizes.map((size) => indexOf(...Array.from({ length: size }, () => listed()))));
+    expect(await listReferrers(pages(2, 0, 1), digest)).toHaveLength(3);
+    expect(await listReferrers(pages(600, 400), digest)).toHaveLength(1000);
+    await expect(listReferrers(pages(600, 401), digest)).rejects.toMatchObject({ code: "limit-exceeded" });
   });
 
   test.each([

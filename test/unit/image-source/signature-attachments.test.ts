@@ -20,7 +20,7 @@ const layer = (mediaType: string, text: string, more: object = {}) => ({
 function registry(documents: Readonly<Record<string, object>>): ResolvedRegistry {
   const name = parseRegistryName("quay.io/os");
   return {
-    ...{ logical: name, physical: name, readReferrers: async () => undefined },
+    ...{ logical: name, physical: name, latencyMs: undefined, readReferrers: async () => undefined },
     readManifest: async (wanted) => {
       const document = documents[wanted];
       const bytes = Buffer.from(JSON.stringify(document ?? {}));

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { type ByteString, fromBytes, fromText } from "../../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../../src/core/errors.ts";
-import { formatFollowedReference, parseFollowedReference } from "../../../../src/core/oci/followed-reference.ts";
+import {
+  checkInstalledReference,
+  formatFollowedReference,
+  parseFollowedReference,
+} from "../../../../src/core/oci/followed-reference.ts";
 import { parseImageReference } from "../../../../src/core/oci/reference.ts";
 
 const format = (text: string, directory: ByteString = fromText("/media/usb")) =>
@@ -61,5 +65,20 @@ describe("parseFollowedReference", () => {
     const { code, message, facts } = failure(() => parseFollowedReference(text));
     expect([code, message]).toEqual(["usage", `Cannot follow ${text}: its path does not begin with a slash`]);
     expect(facts["hint"]).toContain("osdeploy switch");
+  });
+});
+
+describe("checkInstalledReference", () => {
+  const check = (text: string) => () => checkInstalledReference(parseImageReference(text));
+
+  test.each(["oci:/srv/images:v1", "quay.io/os:v1"])("%s can be followed by another machine", (text) => {
+    expect(check(text)).not.toThrow();
+  });
+
+  test("a relative path cannot: it would begin in a directory of this one", () => {
+    expect(failure(check("oci:images:v1"))).toMatchObject({
+      code: "usage",
+      message: "Cannot let a machine follow oci:images:v1: its path does not begin with a slash",
+    });
   });
 });

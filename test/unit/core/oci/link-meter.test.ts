@@ -27,6 +27,22 @@ describe("LinkMeter", () => {
     expect(few.speed).toEqual({ latencySeconds: 0.02, bytesPerSecond: 0 });
   });
 
+  test("who knows the latency already needs no answers to say it, and late ones among the first change nothing", () => {
+    const meter = new LinkMeter(300);
+    expect(meter.speed).toEqual({ latencySeconds: 0.3, bytesPerSecond: 0 });
+    const answer = (latencyMs: number) => {
+      meter.begin(0, latencyMs);
+      meter.add(lots);
+      meter.end(1000, true);
+      return meter.speed.latencySeconds;
+    };
+    for (let n = 1; n < 8; n++) expect(answer(400)).toBeCloseTo(0.3);
+    expect(meter.speed.bytesPerSecond).toBe(lots);
+    expect(answer(200)).toBeCloseTo(0.2);
+    expect(answer(400)).toBeCloseTo(0.22);
+    expect(answer(20)).toBeCloseTo(0.02);
+  });
+
   test("says what all answers together brought while any was coming", () => {
     const meter = meterAfter(1);
     meter.begin(0, 1);

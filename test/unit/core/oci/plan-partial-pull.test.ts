@@ -155,6 +155,13 @@ describe("isWorthParts", () => {
     expect(isWorthParts({ requests: 100, fetchBytes: 9e6 }, whole, { ...link, bytesPerSecond: 1e5 })).toBe(true);
   });
 
+  test("counts on a usual bandwidth where only the latency is known: small layers come whole over a laggy link", () => {
+    const laggy = { latencySeconds: 0.3, bytesPerSecond: 0, requestsInFlight: 6 };
+    expect(isWorthParts({ requests: 20, fetchBytes: 4e5 }, { fetchBytes: 8e5 }, laggy)).toBe(false);
+    expect(isWorthParts({ requests: 20, fetchBytes: 4e6 }, { fetchBytes: 8e7 }, laggy)).toBe(true);
+    expect(isWorthParts({ requests: 1, fetchBytes: 4e5 }, { fetchBytes: 8e5 }, laggy)).toBe(true);
+  });
+
   test("takes fewer bytes where the difference is noise", () => {
     const fast = { latencySeconds: 0.001, bytesPerSecond: 1e9, requestsInFlight: 6 };
     expect(isWorthParts({ requests: 96, fetchBytes: 50_000 }, { fetchBytes: 60_000 }, fast)).toBe(true);

@@ -21,6 +21,40 @@ describe("parsePolicy", () => {
     expect(parse({ default: [{ type: "reject" }] }).transports.size).toBe(0);
   });
 
+  test.each([
+    ["oci", "/srv/images"],
+    ["oci", "/srv/images:v1"],
+    ["oci", ""],
+    ["oci-archive", "/srv/.os.tar:a/b:c"],
+    ["dir", "/srv/a:b"],
+    ["docker", "not/checked/"],
+    ["future-kind", "relative"],
+  ])("reads scope %s %j", (transport, scope) => {
+    const { transports } = parse({
+      default: [{ type: "reject" }],
+      transports: { [transport]: { [scope]: [{ type: "reject" }] } },
+    });
+    expect([...(transports.get(transport)?.keys() ?? [])]).toEqual([scope]);
+  });
+
+  // skopeo refuses these files as well: such a scope would match no image.
+  test.each([
+    ["oci", "images"],
+    ["oci", "/"],
+    ["oci", ":v1"],
+    ["oci", "/srv/"],
+    ["oci-archive", "/srv//os.tar"],
+    ["dir", "/srv/../os"],
+    ["sif", "/srv/./os"],
+    ["dir", "/srv/.."],
+  ])("refuses scope %s %j, by which no image is looked up", (transport, scope) => {
+    expect(() =>
+      parse({ default: [{ type: "reject" }], transports: { [transport]: { [scope]: [{ type: "reject" }] } } }),
+    ).toThrow(
+      expect.objectContaining({ code: "bad-format", message: expect.stringContaining("not an absolute path") }),
+    );
+  });
+
   test("signedBy: takes keys from a file, several files, or the policy itself", () => {
     const signedBy = (more: object) => one({ type: "signedBy", keyType: "GPGKeys", ...more });
     expect(signedBy({ keyPath: "/key.pub" })).toEqual({ kind: "signed-by", keyrings: [key], identity: usual });
