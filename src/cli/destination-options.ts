@@ -3,7 +3,7 @@ import type { ByteString } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ImageReference } from "../core/oci/reference.ts";
 import { parseImageReference } from "../core/oci/reference.ts";
-import type { CopyImageRequest } from "../operations/copy-image.ts";
+import type { CopyImageRequest } from "../operations/copy-request.ts";
 import type { LayerFormat } from "../operations/layer-packing.ts";
 import type { Frame } from "./frame.ts";
 import { parseBoolean, parsePath } from "./options.ts";

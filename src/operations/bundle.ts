@@ -14,7 +14,9 @@ import type { Path } from "../linux/linux.ts";
 import { openRepo } from "../repo/repo.ts";
 import { Holders } from "./bundle-holders.ts";
 import { type BundledLayer, LayerBundler } from "./bundle-layers.ts";
+import { tellLeftBehind } from "./copy-signatures.ts";
 import { resolveTrusted } from "./offered-image.ts";
+import type { SentCompanions } from "./send-image.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 export interface BundleRequest {
@@ -44,7 +46,11 @@ export interface BundleResult {
   /** Bytes of all layers of the image. */
   readonly imageBytes: number;
   readonly archiveBytes: number;
+  /** What the source has beside the image. Archives hold none of it, for any tool that reads signatures. */
+  readonly companions: SentCompanions;
 }
+
+type WrittenBundle = Omit<BundleResult, "companions">;
 
 /** What the tables of layers that hosts hold may have together: those of some dozen releases. */
 const heldTableBudgetBytes = 128 * 1024 * 1024;
@@ -68,7 +74,8 @@ export async function bundleImage(system: System, request: BundleRequest): Promi
       };
       const holders = await Holders.read(system, asked);
       try {
-        const result = await writeBundle(system, request, { source, image, holders });
+        const companions = await tellLeftBehind(system, { source, image, options: request.source });
+        const result = { ...(await writeBundle(system, request, { source, image, holders })), companions };
         system.progress({ kind: "done" });
         return result;
       } finally {
@@ -88,7 +95,7 @@ interface Opened {
   readonly holders: Holders;
 }
 
-async function writeBundle(system: System, request: BundleRequest, opened: Opened): Promise<BundleResult> {
+async function writeBundle(system: System, request: BundleRequest, opened: Opened): Promise<WrittenBundle> {
   const { source, image, holders } = opened;
   if (image.layers.some(({ diffId }) => isLackedBySome(holders, diffId))) await holders.findImages();
   const tag = nameOf(source.reference());
@@ -142,7 +149,7 @@ function describe(
   { linux }: System,
   { hosts, bases, output }: BundleRequest,
   { source, image, layers }: Opened & { readonly layers: readonly BundledLayer[] },
-): BundleResult {
+): WrittenBundle {
   return {
     image: source.describe(),
     bundle: `oci-archive:${toText(output)}`,

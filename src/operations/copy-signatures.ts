@@ -11,9 +11,9 @@ import type { ImageToSend, SentCompanions } from "./send-image.ts";
 import type { System } from "./system.ts";
 
 /** A copy of an image that comes from a registry. */
-export interface CopiedImage {
+interface CopyOfImage {
   readonly source: ImageSource;
-  readonly image: ResolvedImage;
+  readonly image: Pick<ResolvedImage, "manifest">;
   readonly request: {
     readonly source: SourceOptions;
     readonly destination: ImageReference;
@@ -29,13 +29,13 @@ export interface CopiedImage {
  */
 export async function companionsOf(
   system: System,
-  copied: CopiedImage,
+  copied: CopyOfImage,
   destination: ImageDestination,
 ): Promise<ImageToSend["companions"]> {
   const registry = copied.source.registry();
   if (copied.request.removeSignatures || registry === undefined) return undefined;
   const places = signaturePlaces(system.linux.files, registry.physical, copied.request.source.environment);
-  const found = await find(system, { ...copied, registry, places });
+  const found = await find(system, { ...copied, registry, places, mustTell: places.attachments });
   const isWanted = found.simple.length > 0 || (places.attachments && found.companions.some(isSignature));
   if (destination.registry() === undefined && isWanted) {
     const { source } = copied;
@@ -50,6 +50,49 @@ interface Belongings extends FoundCompanions {
   readonly simple: readonly Uint8Array[];
 }
 
+/**
+ * Says what belongs beside an image that goes where nothing of it can, as into a file. Not to know it stops nobody who was not
+ * to bring it.
+ */
+export async function tellLeftBehind(
+  system: System,
+  { source, image, options }: Pick<CopyOfImage, "source" | "image"> & { readonly options: SourceOptions },
+): Promise<SentCompanions> {
+  const registry = source.registry();
+  if (registry === undefined) return { copied: 0, leftBehind: 0 };
+  const { digest } = image.manifest;
+  try {
+    const places = signaturePlaces(system.linux.files, registry.physical, options.environment);
+    const asked = { image, request: { source: options }, registry, places, mustTell: false };
+    return tellAll(system, digest, { ...(await find(system, asked)), state: onlyRegistries });
+  } catch (error) {
+    if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
+    return tellAll(system, digest, { simple: [], companions: [], untold: error, state: onlyRegistries });
+  }
+}
+
+const onlyRegistries = "only registries keep them";
+
+/** Warns of what is left behind, and of what nobody told. */
+function tellAll(
+  system: System,
+  digest: ManifestDigest,
+  { simple, companions, untold, state }: Belongings & { readonly state: string },
+): SentCompanions {
+  if (untold !== undefined) {
+    const message = `What else refers to ${digest} is left behind: ${untold.message}`;
+    system.progress({ kind: "warning", message });
+  }
+  const count = simple.length + companions.length;
+  const signatures = simple.length + companions.filter(isSignature).length;
+  if (count > 0) {
+    const message = `Left behind ${signatures} signatures and ${count - signatures} other artifacts: ${state}`;
+    system.progress({ kind: "warning", message });
+  }
+  // How much it is that was not told, nobody knows.
+  return { copied: 0, leftBehind: count + (untold === undefined ? 0 : 1) };
+}
+
 async function find(
   system: System,
   {
@@ -57,7 +100,13 @@ async function find(
     request,
     registry,
     places,
-  }: CopiedImage & { readonly registry: ResolvedRegistry; readonly places: SignaturePlaces },
+    mustTell,
+  }: Pick<CopyOfImage, "image"> & {
+    readonly request: Pick<CopyOfImage["request"], "source">;
+    readonly registry: ResolvedRegistry;
+    readonly places: SignaturePlaces;
+    readonly mustTell: boolean;
+  },
 ): Promise<Belongings> {
   const { digest } = image.manifest;
   const { readAddress: read } = trustOptions(system.linux, { ...request.source, signal: system.signal });
@@ -65,38 +114,27 @@ async function find(
   const simple = await findInLookaside(system.linux.files, places.lookaside, { name, digest, read });
   return {
     simple: simple.flatMap((each) => (each.kind === "simple-signing" ? [each.message] : [])),
-    ...(await findCompanions(registry, digest, { mustTell: places.attachments })),
+    ...(await findCompanions(registry, digest, { mustTell })),
   };
 }
 
 async function bring(
   system: System,
-  { source, image, request, found }: CopiedImage & { readonly found: Belongings },
+  { source, image, request, found }: CopyOfImage & { readonly found: Belongings },
   { sent, destination }: { readonly sent: ManifestDigest; readonly destination: ImageDestination },
 ): Promise<SentCompanions> {
-  const { simple, companions, untold } = found;
-  const count = simple.length + companions.length;
-  // How much it is, nobody knows.
-  const unknown = untold === undefined ? 0 : 1;
-  if (untold !== undefined) {
-    const message = `What else refers to ${image.manifest.digest} is left behind: ${untold.message}`;
-    system.progress({ kind: "warning", message });
-  }
-  if (count === 0) return { copied: 0, leftBehind: unknown };
+  const { simple, companions } = found;
   const to = destination.registry();
   const { digest } = image.manifest;
   const name = request.destination;
-  if (to !== undefined && sent === digest && name.kind === "registry") {
-    await copyCompanions(companions, source, { destination, to });
-    if (simple.length > 0) writeSimple(system, { name, digest, messages: simple }, request.destinationOptions);
-    return { copied: count, leftBehind: unknown };
+  if (to === undefined) return tellAll(system, digest, { ...found, state: onlyRegistries });
+  if (sent !== digest || name.kind !== "registry") {
+    return tellAll(system, digest, { ...found, state: `they are about ${digest}, and the copy is another one` });
   }
-  const signatures = simple.length + companions.filter(isSignature).length;
-  const state =
-    to === undefined ? "only registries keep them" : `they are about ${digest}, and the copy is another one`;
-  const message = `Left behind ${signatures} signatures and ${count - signatures} other artifacts: ${state}`;
-  system.progress({ kind: "warning", message });
-  return { copied: 0, leftBehind: count + unknown };
+  const untold = tellAll(system, digest, { simple: [], companions: [], untold: found.untold, state: "" });
+  await copyCompanions(companions, source, { destination, to });
+  if (simple.length > 0) writeSimple(system, { name, digest, messages: simple }, request.destinationOptions);
+  return { copied: simple.length + companions.length, leftBehind: untold.leftBehind };
 }
 
 function writeSimple(

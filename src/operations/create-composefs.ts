@@ -38,7 +38,7 @@ export interface CreateComposefsRequest {
 }
 
 export interface CreateComposefsResult {
-  /** The image's fs-verity digest. */
+  /** The image's fs-verity digest, which is computed when it is asked for. */
   readonly digest: ObjectId;
   readonly image: Uint8Array;
 }
@@ -52,9 +52,21 @@ export async function createComposefs(system: System, request: CreateComposefsRe
   try {
     const image = writeErofs(await readSource(system, request.source), { version: request.version });
     output?.commit(image);
-    return { digest: verityDigest("sha256", image, multiBufferHasher("sha256")), image };
+    return new CreatedImage(image);
   } finally {
     output?.close();
+  }
+}
+
+class CreatedImage implements CreateComposefsResult {
+  readonly image: Uint8Array;
+
+  constructor(image: Uint8Array) {
+    this.image = image;
+  }
+
+  get digest(): ObjectId {
+    return verityDigest("sha256", this.image, multiBufferHasher("sha256"));
   }
 }
 
@@ -100,14 +112,25 @@ function readDumpFile(files: LinuxFiles, path: Path): Uint8Array {
   }
 }
 
-async function readDirectory(
-  { linux: { files }, importThreads }: System,
-  source: Extract<ComposefsSource, { readonly kind: "directory" }>,
-): Promise<FileTree> {
+type DirectorySource = Extract<ComposefsSource, { readonly kind: "directory" }>;
+
+async function readDirectory({ linux: { files }, importThreads }: System, source: DirectorySource): Promise<FileTree> {
   checkRoot(files, source.path);
   const contents = new ContentThreads(files, source.digestStore, importThreads);
   try {
-    const tree = readRootDirectory(files, source.path, {
+    const tree = walkDirectory(files, source, contents);
+    await contents.finish().catch((cause: unknown) => {
+      throw inForeignWords(contentFailure, cause);
+    });
+    return tree;
+  } finally {
+    await contents.close();
+  }
+}
+
+function walkDirectory(files: LinuxFiles, source: DirectorySource, contents: ContentThreads): FileTree {
+  try {
+    return readRootDirectory(files, source.path, {
       contentOf: (path, { sizeBytes }) =>
         sizeBytes > maxInlineBytes ? contents.add({ path, sizeBytes }) : readInline(files, path),
       hardLinks: "ignore",
@@ -116,15 +139,21 @@ async function readDirectory(
       times: source.useEpoch ? "epoch" : "keep",
       mounts: "enter",
     });
-    await contents.finish();
-    return tree;
-  } finally {
-    await contents.close();
+  } catch (cause) {
+    const path = cause instanceof OsdeployError ? cause.facts["path"] : undefined;
+    throw inForeignWords(`error accessing ${path}`, cause);
   }
 }
 
+/** mkcomposefs does not say of which file. */
+const contentFailure = "error computing digest";
+
 function readInline(files: LinuxFiles, path: Path): FileContent {
-  return { kind: "inline", bytes: fromBytes(files.readFile(path, maxInlineBytes)) };
+  try {
+    return { kind: "inline", bytes: fromBytes(files.readFile(path, maxInlineBytes)) };
+  } catch (cause) {
+    throw inForeignWords(contentFailure, cause);
+  }
 }
 
 function checkRoot(files: LinuxFiles, path: Path): void {

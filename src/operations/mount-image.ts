@@ -2,6 +2,7 @@ import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
+import { tellingDamage } from "../repo/read-object.ts";
 import { objectPath, objectsPath } from "../repo/repo-paths.ts";
 import { type ImageRequest, withImage } from "./image-tree.ts";
 import type { System } from "./system.ts";
@@ -21,7 +22,7 @@ export interface MountImageResult {
  * Mounts an image's root image on a directory, read-only, as it is mounted at boot.
  *
  * @throws OsdeployError `not-found` when the repo has no such root image; `permission-denied` without root's rights;
- * `unsupported` when the kernel lacks erofs, or overlays with data-only layers.
+ * `unsupported` when the kernel lacks erofs, or overlays with data-only layers; `damaged` when it cannot read the root image.
  */
 export async function mountImage(system: System, request: MountImageRequest): Promise<MountImageResult> {
   const { bootable, target } = request;
@@ -32,13 +33,15 @@ export async function mountImage(system: System, request: MountImageRequest): Pr
         facts: { hint: `Pull it again${bootable ? " with --bootable" : ""}` },
       });
     }
-    system.linux.mounts.mountComposefs({
-      image: objectPath(repo.path, rootImage),
-      objects: objectsPath(repo.path),
-      target,
-      name: fromText(`composefs:${rootImage}`),
-      verity: repo.secure,
-    });
+    tellingDamage(repo, rootImage, () =>
+      system.linux.mounts.mountComposefs({
+        image: objectPath(repo.path, rootImage),
+        objects: objectsPath(repo.path),
+        target,
+        name: fromText(`composefs:${rootImage}`),
+        verity: repo.secure,
+      }),
+    );
     return { rootImage, target: toText(target), verity: repo.secure };
   });
 }

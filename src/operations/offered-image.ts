@@ -1,3 +1,4 @@
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import type { Platform } from "../core/oci/platform.ts";
 import { formatImageReference, type ImageReference, type RootDirectoryReference } from "../core/oci/reference.ts";
 import { checkTrust, type TrustRecord } from "../image-source/check-trust.ts";
@@ -60,22 +61,27 @@ export async function withOfferedImage<T>(
 }
 
 /**
- * Finds the image in its source, and asks the signature policy. Nothing else in osdeploy resolves an image.
+ * Finds the image in its source, and asks the signature policy. Nothing else in osdeploy resolves one image.
  *
  * @throws OsdeployError `untrusted` where the policy refuses it.
  */
 export async function resolveTrusted(
-  { linux }: Pick<System, "linux">,
+  { linux, signal }: Pick<System, "linux" | "signal">,
   source: ImageSource,
   request: Pick<ImageRequest, "platform" | "source">,
 ): Promise<{ readonly image: ResolvedImage; readonly trust: TrustRecord }> {
   const image = await source.resolve(request.platform);
-  const found = {
-    reference: source.reference(),
-    registry: source.registry(),
-    manifestDigest: image.manifest.digest,
-  };
-  return { image, trust: await checkTrust(linux, found, trustOptions(linux, request.source)) };
+  return { image, trust: await checkTrusted({ linux, signal }, source, { ...request, digest: image.manifest.digest }) };
+}
+
+/** Asks the signature policy about a manifest of what a source has resolved. @throws OsdeployError `untrusted`. */
+export async function checkTrusted(
+  { linux, signal }: Pick<System, "linux" | "signal">,
+  source: ImageSource,
+  request: Pick<ImageRequest, "source"> & { readonly digest: ManifestDigest },
+): Promise<TrustRecord> {
+  const found = { reference: source.reference(), registry: source.registry(), manifestDigest: request.digest };
+  return checkTrust(linux, found, trustOptions(linux, { ...request.source, signal }));
 }
 
 async function withDirectory<T>(
@@ -89,7 +95,11 @@ async function withDirectory<T>(
     const name = formatImageReference(reference);
     const { image, layer } = await stageRootDirectory(system, repo, { path: reference.path, platform, name, run });
     const found = { reference, registry: undefined, manifestDigest: image.manifest.digest };
-    const trust = await checkTrust(system.linux, found, trustOptions(system.linux, source));
+    const trust = await checkTrust(
+      system.linux,
+      found,
+      trustOptions(system.linux, { ...source, signal: system.signal }),
+    );
     return await use({ reference, image, trust, layers: { kind: "staged", run, layer } });
   } finally {
     run.close();

@@ -12,6 +12,7 @@ import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { inTurns, type LayerBytes } from "./layer-bytes.ts";
 import { type LayerFormat, packLayer } from "./layer-packing.ts";
+import { sideBySide } from "./side-by-side.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** A layer that is to be sent. */
@@ -109,7 +110,7 @@ export async function sendImage(
 }
 
 /** As podman writes it, without a newline. A file that is there is replaced. */
-function writeDigestFile(files: LinuxFiles, path: Path, digest: ManifestDigest): void {
+export function writeDigestFile(files: LinuxFiles, path: Path, digest: ManifestDigest): void {
   const unfinished = `${path}.new` as Path;
   removeTree(files, unfinished);
   files.writeNewFile(unfinished, new TextEncoder().encode(digest), 0o644);
@@ -137,7 +138,6 @@ class LayerSender {
   readonly #destination: ImageDestination;
   readonly #options: SendOptions;
   readonly #outcomes = new Map<LayerDigest, Outcome>();
-  #failed = false;
   sentBytes = 0;
 
   constructor(
@@ -152,23 +152,8 @@ class LayerSender {
   }
 
   async sendAll(): Promise<readonly Outcome[]> {
-    const queue = [...new Map(this.#image.layers.map((layer) => [layer.digest, layer])).values()];
-    const lane = async () => {
-      for (let layer = queue.shift(); layer !== undefined && !this.#failed; layer = queue.shift()) {
-        await this.#send(layer);
-      }
-    };
-    const lanes = Array.from({ length: this.#destination.lanes }, async () => {
-      try {
-        await lane();
-      } catch (error) {
-        // The others end with the layer they have: a registry keeps it, and the next run finds it there.
-        this.#failed = true;
-        throw error;
-      }
-    });
-    const failure = (await Promise.allSettled(lanes)).find((outcome) => outcome.status === "rejected");
-    if (failure !== undefined) throw failure.reason;
+    const layers = [...new Map(this.#image.layers.map((layer) => [layer.digest, layer])).values()];
+    await sideBySide(layers, this.#destination.lanes, (layer) => this.#send(layer));
     return this.#image.layers.flatMap(({ digest }) => this.#outcomes.get(digest) ?? []);
   }
 

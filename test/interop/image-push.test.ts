@@ -8,7 +8,7 @@ import { parseImageReference } from "../../src/core/oci/reference.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
 import { copyImage } from "../../src/operations/copy-image.ts";
 import type { LayerFormat } from "../../src/operations/layer-packing.ts";
-import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
+import { type BuiltImage, buildImage, buildIndex } from "../builders/oci-image.ts";
 import { sha256 } from "../builders/oci-layer.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { systemOn } from "../builders/operation-machine.ts";
@@ -135,6 +135,47 @@ describe.skipIf(skopeo === undefined)("image copy, judged by skopeo", () => {
       }
     },
   );
+});
+
+describe.skipIf(!hasDockerRegistry)("image copy --all (docker-registry, judged by skopeo)", () => {
+  test("skopeo finds every platform that it would have copied itself, byte for byte, and ours goes on from it", async () => {
+    const other = await buildImage({ layers: [[{ path: "usr/other", content: noise(9000) }]], architecture: "arm64" });
+    const index = buildIndex([image, other]);
+    const from = join(directory, "all");
+    writeLayout(from, [{ image: index, tag: "t" }]);
+    const registry = await startDockerRegistry(join(directory, "registry-all"));
+    const copyAll = (source: string, destination: string) =>
+      copyImage(systemOn(openLinux()), {
+        ...{ image: parseImageReference(source), destination: parseImageReference(destination), all: true },
+        ...{ platform: parsePlatform("linux/riscv64"), source: { environment }, destinationOptions: { environment } },
+        ...{ format: undefined, level: undefined, removeSignatures: false },
+      });
+    try {
+      const ours = `docker://${registry.host}/ours:t`;
+      const theirs = `docker://${registry.host}/theirs:t`;
+      expect(await copyAll(`oci:${from}:t`, ours)).toMatchObject({ manifestDigest: index.indexDigest });
+      const tls = ["--src-tls-verify=false", "--dest-tls-verify=false", "--all", "--preserve-digests"];
+      judged(...tls, `oci:${from}:t`, theirs);
+      const digest = (name: string, ...words: readonly string[]) =>
+        sha256(
+          Buffer.from(run(String(skopeo), ["inspect", "--raw", "--tls-verify=false", ...words, name]).stdout, "latin1"),
+        );
+      expect([digest(ours), digest(theirs)]).toEqual([index.indexDigest, index.indexDigest]);
+      judged(...tls, ours, `oci:${join(directory, "all-back")}:t`);
+      for (const arch of ["amd64", "arm64"]) {
+        judged("--src-tls-verify=false", `--override-arch=${arch}`, ours, `dir:${join(directory, `all-${arch}`)}`);
+      }
+      await copyAll(theirs, `oci-archive:${join(directory, "all.tar")}:t`);
+      judged(...tls, `oci-archive:${join(directory, "all.tar")}:t`, `oci:${join(directory, "all-taken")}:t`);
+      for (const [blob, bytes] of index.blobs) {
+        for (const layout of ["all-back", "all-taken"]) {
+          expect(readFileSync(join(directory, layout, "blobs", blob.replace(":", "/")))).toEqual(Buffer.from(bytes));
+        }
+      }
+    } finally {
+      await registry.stop();
+    }
+  });
 });
 
 describe.skipIf(!hasDockerRegistry)("image copy to docker-registry (Debian's, with skopeo as the judge)", () => {

@@ -4,9 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fromText } from "../../src/core/bytes/byte-string.ts";
 import { parsePlatform } from "../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
+import { bundleImage } from "../../src/operations/bundle.ts";
 import { type CopyImageResult, copyImage } from "../../src/operations/copy-image.ts";
 import type { LayerFormat } from "../../src/operations/layer-packing.ts";
 import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
@@ -76,7 +78,7 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
     name: string,
     format?: LayerFormat,
     what = "os:v1",
-  ): Promise<CopyImageResult & { warnings: readonly string[] }> {
+  ): Promise<Pick<CopyImageResult, "companions"> & { warnings: readonly string[] }> {
     const environment = { variables: { HOME: directory, TMPDIR: directory }, userId: 0 };
     const seen = new SeenProgress();
     const copied = await copyImage(systemOn(openLinux(), { progress: seen.report }), {
@@ -137,6 +139,18 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
       );
     await accept("gpg:v1");
     await expect(accept("os:v1")).rejects.toThrow();
+  });
+
+  test("a bundle has none, and tells how many stay behind", async () => {
+    const environment = { variables: { HOME: directory, TMPDIR: directory }, userId: 0 };
+    const seen = new SeenProgress();
+    const { companions } = await bundleImage(systemOn(openLinux(), { progress: seen.report }), {
+      image: parseImageReference(`${from.host}/os:v1`),
+      platform: parsePlatform("linux/amd64"),
+      ...{ source: { environment }, hosts: [], bases: [], repo: undefined, output: fromText(file("bundle.tar")) },
+    });
+    expect(companions).toEqual({ copied: 0, leftBehind: 3 });
+    expect(seen.warnings).toEqual(["Left behind 2 signatures and 1 other artifacts: only registries keep them"]);
   });
 
   test("a copy that is compressed in another way has none, and it is told", async () => {

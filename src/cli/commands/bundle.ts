@@ -21,7 +21,8 @@ export const define: DefineCommand = (command, frame) => {
         "what at least one of the hosts lacks. Layers that all of them have are left out; of zstd:chunked layers only the files that a " +
         "host lacks are taken. What hosts have is read from what osdeploy status --json printed there; what the older images are " +
         'made of, from the place where the image is, or from --repo. There, "osdeploy switch oci-archive:FILE" takes it as any ' +
-        "other archive. Without --hosts and --base it holds the whole image, for every tool. Signatures are not in it.",
+        "other archive. Without --hosts and --base it holds the whole image, for every tool. Signatures are not in it; " +
+        "it is told how many stay behind.",
     )
     .argument("<image>", imageHelp.replace(/; rootfs:.*/, ""))
     .requiredOption("--output <file>", "the archive to write; one that is there is replaced", parsePath)

@@ -1,4 +1,5 @@
 import type { BundleResult } from "../../operations/bundle.ts";
+import { companionsText } from "./companions-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
 import { formatBytes } from "./units.ts";
@@ -11,5 +12,6 @@ export function bundleText(result: BundleResult): string {
     ["Digest", result.manifestDigest],
     ["Layers", `${count("whole")} whole, ${count("parts")} in parts, ${count("absent")} left out`],
     ["Size", `${formatBytes(result.archiveBytes)}; the whole image has ${formatBytes(result.imageBytes)}`],
+    ["Beside it", companionsText(result.companions)],
   ]);
 }

@@ -1,4 +1,5 @@
 import type { SentImage } from "../../operations/send-image.ts";
+import { companionsText } from "./companions-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
 import { formatBytes } from "./units.ts";
@@ -14,10 +15,4 @@ export function sentImageText(result: SentImage): string {
     ["Sent", formatBytes(result.sentBytes)],
     ["Beside it", companionsText(result.companions)],
   ]);
-}
-
-function companionsText({ copied, leftBehind }: SentImage["companions"]): string | undefined {
-  if (copied === 0 && leftBehind === 0) return undefined;
-  if (copied === 0) return `${leftBehind} signatures and artifacts were left behind`;
-  return `${copied} signatures and artifacts copied${leftBehind === 0 ? "" : `, ${leftBehind} left behind`}`;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runMain } from "../../../src/cli/run-main.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
-import { buildImage } from "../../builders/oci-image.ts";
+import { buildImage, buildIndex } from "../../builders/oci-image.ts";
 import { writeLayout } from "../../builders/oci-layout.ts";
 import { FakeCliIo } from "../../fakes/fake-cli-io.ts";
 import { FakeRegistry } from "../../fakes/fake-registry.ts";
@@ -13,8 +13,14 @@ import { type JsonSchema, schemaErrors } from "../../tools/json-schema.ts";
 const scratch = mkdtempSync(join(tmpdir(), "osdeploy-send-"));
 const layout = (tag: string): string => `oci:${scratch}/layout:${tag}`;
 const image = await buildImage({ layers: [[{ path: "usr/" }, { path: "usr/a", content: "a".repeat(5000) }]] });
+const index = buildIndex([image]);
 
-beforeAll(() => writeLayout(join(scratch, "layout"), [{ image, tag: "v1" }]));
+beforeAll(() =>
+  writeLayout(join(scratch, "layout"), [
+    { image, tag: "v1" },
+    { image: index, tag: "all" },
+  ]),
+);
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 async function run(...argv: readonly string[]) {
@@ -48,6 +54,11 @@ describe("image copy", () => {
     ]);
     expect(readFileSync(digestfile, "utf8")).toBe(image.manifestDigest);
     const words = ["--compression=zstd:chunked", "--compression-level=5"];
+    const all = ["--all", layout("all"), `oci:${scratch}/copied:all`];
+    expect(await json("image-copy", "image", "copy", ...all)).toMatchObject({
+      ...{ kind: "index", manifestDigest: index.indexDigest, images: [{ platform: "linux/amd64" }] },
+    });
+    expect((await run("image", "copy", ...all)).out).toMatch(/an index\nImages: +1 \(linux\/amd64\)/);
     expect(await json("image-copy", "image", "copy", ...words, layout("v1"), `oci:${scratch}/copy:u`)).toMatchObject({
       layers: [{ format: "zstd:chunked", known: false, diffId: image.layers[0]?.diffId }],
     });

@@ -44,6 +44,7 @@ function lying(at: number): PartsToFetch["source"] {
     bundle: () => undefined,
     resolve: (platform) => source.resolve(platform),
     close: () => source.close(),
+    resolveIndex: async () => undefined,
     locateBlob: () => undefined,
     openBlob: (blob) => source.openBlob(blob),
     async *readBlobRange(blob, range) {

@@ -3,7 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import type { Linux } from "../../../src/linux/linux.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
-import { type CopyImageResult, copyImage } from "../../../src/operations/copy-image.ts";
+import { type CopiedImage, copyImage } from "../../../src/operations/copy-image.ts";
 import type { SendOptions } from "../../../src/operations/send-image.ts";
 import { type BuiltImage, buildImage } from "../../builders/oci-image.ts";
 import {
@@ -39,9 +39,9 @@ async function registryWith(image: BuiltImage, options: FakeRegistryOptions = {}
   return registry;
 }
 
-function copy(linux: Linux, from: string, to: string, options: Partial<SendOptions> = {}): Promise<CopyImageResult> {
+async function copy(linux: Linux, from: string, to: string, options: Partial<SendOptions> = {}): Promise<CopiedImage> {
   const retry = { tries: 2, delayMs: 1 };
-  return copyImage(systemOn(linux), {
+  const copied = await copyImage(systemOn(linux), {
     image: parseImageReference(from),
     platform: linuxAmd64,
     source: { ...noLogin, retry },
@@ -50,6 +50,8 @@ function copy(linux: Linux, from: string, to: string, options: Partial<SendOptio
     ...{ format: undefined, level: undefined, removeSignatures: false },
     ...options,
   });
+  if (copied.kind !== "image") throw new Error("one image was to be copied");
+  return copied;
 }
 
 describe("copyImage", () => {

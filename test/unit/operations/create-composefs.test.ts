@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
+import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { verityDigest } from "../../../src/core/digest/fs-verity.ts";
 import { readErofs } from "../../../src/core/erofs/reader.ts";
+import { systemCallError } from "../../../src/linux/errno.ts";
 import { type CreateComposefsRequest, createComposefs } from "../../../src/operations/create-composefs.ts";
 import { sha256, VectorFolder } from "../../builders/composefs-vectors.ts";
 import { systemOn } from "../../builders/operation-machine.ts";
@@ -224,6 +225,29 @@ describe("from a directory", () => {
     ["/source/medium", "cannot write file: Not a directory"],
   ])("refuses %s as a root in mkcomposefs's words", async (path, message) => {
     await expect(fromDirectory({ path: text(path) })).rejects.toThrow(message);
+  });
+
+  test.each([
+    ["a directory", "readDirectory", "/source/d", "error accessing /source/d: Permission denied"],
+    ["attributes", "xattrs", "/source/pipe", "error accessing /source/pipe: Permission denied"],
+    ["a small file", "readFile", "/source/small", "error computing digest: Permission denied"],
+    ["a file", "open", "/source/medium", "error computing digest: Permission denied"],
+  ] as const)("tells of %s that cannot be read in mkcomposefs's words", async (_, call, denied, message) => {
+    const { files, clock, mounts, programs } = linux;
+    const refuse = (path: ByteString) => {
+      if (path === denied) throw systemCallError({ verb: "read", path }, "EACCES");
+    };
+    const read = (path: ByteString, ...rest: unknown[]) => {
+      refuse(path);
+      return (files[call] as (path: ByteString, ...rest: unknown[]) => unknown).call(files, path, ...rest);
+    };
+    const guarded = Object.assign(Object.create(files) as typeof files, { [call]: read });
+    const promise = createComposefs(systemOn({ files: guarded, clock, mounts, programs }), {
+      source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
+      version,
+      output: undefined,
+    });
+    await expect(promise).rejects.toMatchObject({ code: "permission-denied", message });
   });
 
   test("names are bytes", async () => {

@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { bundleText } from "../../../src/cli/output/bundle-text.ts";
 import { sentImageText } from "../../../src/cli/output/sent-image-text.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
-import { type CopyImageRequest, copyImage } from "../../../src/operations/copy-image.ts";
+import { bundleImage } from "../../../src/operations/bundle.ts";
+import { copyImage } from "../../../src/operations/copy-image.ts";
+import type { CopyImageRequest } from "../../../src/operations/copy-request.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { linuxAmd64, machineWith, noLogin, SeenProgress, systemOn } from "../../builders/operation-machine.ts";
@@ -246,6 +249,44 @@ describe("what is beside an image", () => {
     const target = await newRegistry();
     const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
     expect(copied).toMatchObject({ companions: { copied: 0, leftBehind: 1 } });
+  });
+});
+
+describe("a bundle of an image with signatures", () => {
+  async function bundle(registry: FakeRegistry) {
+    const seen = new SeenProgress();
+    const linux = machineWith({});
+    const bundled = await bundleImage(systemOn(linux, { progress: seen.report }), {
+      image: parseImageReference(`docker://${registry.host}/os:v1`),
+      ...{ platform: linuxAmd64, source: noLogin, hosts: [], bases: [], repo: undefined, output: fromText("/b.tar") },
+    });
+    return { bundled, warnings: seen.warnings };
+  }
+
+  test("says that they stay behind", async () => {
+    const { registry } = await signedSource();
+    const { bundled, warnings } = await bundle(registry);
+    expect(bundled.companions).toEqual({ copied: 0, leftBehind: 3 });
+    expect(warnings).toEqual(["Left behind 3 signatures and 0 other artifacts: only registries keep them"]);
+    expect(bundleText(bundled)).toContain("3 signatures and artifacts were left behind");
+  });
+
+  test("is made also where nobody tells whether there are any, which is told", async () => {
+    const { registry } = await signedSource();
+    registry.faults.push({ path: /sha256-.*[.]sig/, status: 405, times: 99 });
+    const { bundled, warnings } = await bundle(registry);
+    expect(bundled.companions).toEqual({ copied: 0, leftBehind: 1 });
+    expect(warnings).toEqual([
+      expect.stringMatching(`^What else refers to ${image.manifestDigest} is left behind: Cannot fetch manifest`),
+    ]);
+  });
+
+  test("says nothing where nothing is", async () => {
+    const registry = await newRegistry();
+    registry.add(image, "v1");
+    const { bundled, warnings } = await bundle(registry);
+    expect([bundled.companions, warnings]).toEqual([{ copied: 0, leftBehind: 0 }, []]);
+    expect(bundleText(bundled)).not.toContain("Beside it");
   });
 });
 
