@@ -18,8 +18,17 @@ export function commitFile(
   boot: Path,
   path: Path,
   bytes: Uint8Array,
-  { replace }: { readonly replace: boolean },
+  options: { readonly replace: boolean },
 ): void {
+  writeUnfinished(files, boot, path, bytes);
+  nameFinished(files, boot, path, options);
+}
+
+/**
+ * The first half of {@link commitFile}: the file is whole and durable, and has its temporary name. It is never more than
+ * something that a stopped run left, until {@link nameFinished}.
+ */
+export function writeUnfinished(files: LinuxFiles, boot: Path, path: Path, bytes: Uint8Array): void {
   const temporary = `${path}${unfinishedSuffix}` as Path;
   removeUnfinished(files, path);
   withOpen(files, boot, "directory", (fd) => {
@@ -31,6 +40,18 @@ export function commitFile(
       discard(files, path);
       throw error;
     }
+  });
+}
+
+/** The second half of {@link commitFile}: what {@link writeUnfinished} wrote gets its name, durable. */
+export function nameFinished(
+  files: LinuxFiles,
+  boot: Path,
+  path: Path,
+  { replace }: { readonly replace: boolean },
+): void {
+  const temporary = `${path}${unfinishedSuffix}` as Path;
+  withOpen(files, boot, "directory", (fd) => {
     const isExchanged = replace && files.lstatIfExists(path) !== undefined && files.exchange(temporary, path);
     if (!isExchanged) files.rename(temporary, path, { replace });
     files.syncFileSystem(fd);

@@ -2,10 +2,10 @@ import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 
 /** What a loader's own files are at most; larger ones are somebody's mistake. */
-const limitBytes = 4 * 1024 * 1024;
+const smallBytes = 4 * 1024 * 1024;
 
 /** A file of the boot partition; undefined where it is missing or cannot be read, which must never break a command. */
-export function readSmallFile(files: LinuxFiles, path: Path): Uint8Array | undefined {
+export function readSmallFile(files: LinuxFiles, path: Path, limitBytes = smallBytes): Uint8Array | undefined {
   try {
     return files.readFile(path, limitBytes);
   } catch (error) {

@@ -22,7 +22,10 @@ const loaders: readonly InstallRequest["bootloader"][] = ["systemd-boot", "grub"
 export function addInstallOptions(command: Command): Command {
   command
     .requiredOption("--source-imgref <image>", imageHelp)
-    .option("--target-imgref <image>", "what the installed system follows for upgrades (default: the source)")
+    .option(
+      "--target-imgref <image>",
+      "what the installed system follows for upgrades, with paths as that one has them (default: the source)",
+    )
     .addOption(repeatedOption("--karg <argument>", "a kernel argument"))
     .addOption(
       new Option("--bootloader <name>", "the boot loader, which the image has to bring; none: only write the entries")

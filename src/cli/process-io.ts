@@ -1,7 +1,10 @@
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
+import { fromText } from "../core/bytes/byte-string.ts";
+import { systemCallError } from "../linux/errno.ts";
 import type { CliIo, OutputStream } from "./cli-io.ts";
-import { brokenPipeStatus, type StopSignal, signalStatuses } from "./exit-status.ts";
+import { brokenPipeStatus, exitStatusOf, type StopSignal, signalStatuses } from "./exit-status.ts";
+import { formatError } from "./output/error-text.ts";
 import { runMain } from "./run-main.ts";
 
 /**
@@ -15,18 +18,31 @@ export async function runInProcess(): Promise<void> {
   setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${inlinedBytecode}`);
   // A reader that went away (`osdeploy images | head -1`) is no failure to tell anybody about. Where the reader of standard
   // error went away, the work goes on in silence.
-  process.stdout.on("error", () => process.exit(brokenPipeStatus));
+  // What else fails, such as a full disk, fails the write itself.
+  process.stdout.on("error", endWithoutReader);
   process.stderr.on("error", () => undefined);
   const status = await runMain(process.argv.slice(2), processIo());
   // Not left to the event loop: an idle connection of a registry would hold the process for seconds.
   process.exit(status);
 }
 
+function endWithoutReader(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE") process.exit(brokenPipeStatus);
+}
+
+/** Ends a process that was only to print something, and could not. */
+export function endWithoutOutput(error: Error): void {
+  endWithoutReader(error);
+  const failure = writeFailure(standardOutput, error);
+  process.stderr.write(formatError(failure, { verbose: false, voice: "osdeploy" }));
+  process.exitCode = exitStatusOf(failure);
+}
+
 /** The process that osdeploy runs in, as the command line sees it. */
 export function processIo(): CliIo {
   return {
-    stdout: outputStream(process.stdout),
-    stderr: outputStream(process.stderr),
+    stdout: outputStream(process.stdout, standardOutput),
+    stderr: outputStream(process.stderr, "standard error"),
     readStdin,
     environment: process.env,
     uid: process.getuid?.() ?? 0,
@@ -37,16 +53,22 @@ export function processIo(): CliIo {
   };
 }
 
-/** Wraps one of the process's streams. */
-export function outputStream(stream: NodeJS.WriteStream): OutputStream {
+const standardOutput = "standard output";
+
+/** Wraps one of the process's streams; errors call it by `name`. */
+export function outputStream(stream: NodeJS.WriteStream, name: string): OutputStream {
   return {
     isTerminal: stream.isTTY === true,
     columns: () => stream.columns ?? 80,
     write: (chunk) =>
       new Promise((resolve, reject) => {
-        stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+        stream.write(chunk, (error) => (error ? reject(writeFailure(name, error)) : resolve()));
       }),
   };
+}
+
+function writeFailure(name: string, error: NodeJS.ErrnoException): Error {
+  return error.code === undefined ? error : systemCallError({ verb: "write", path: fromText(name) }, error.code, error);
 }
 
 async function readStdin(): Promise<Uint8Array> {

@@ -35,10 +35,14 @@ export async function runMain(
 
 async function report(error: unknown, frame: Frame): Promise<number> {
   if (error instanceof TextAsked) {
-    await frame.io.stdout.write(error.text);
-    return successStatus;
+    return await frame.io.stdout.write(error.text).then(
+      () => successStatus,
+      (cause: unknown) => report(cause, frame),
+    );
   }
-  await frame.io.stderr.write(formatError(error, { verbose: frame.options.verbose === true, voice: frame.voice }));
+  const text = formatError(error, { verbose: frame.options.verbose === true, voice: frame.voice });
+  // Where nobody can be told, the status still says it.
+  await frame.io.stderr.write(text).catch(() => undefined);
   if (frame.status !== successStatus) return frame.status;
   return frame.voice === "osdeploy" ? exitStatusOf(error) : bugStatus;
 }

@@ -39,10 +39,19 @@ function absolute(files: LinuxFiles, path: Path): string {
   return `/${names.join("/")}`;
 }
 
-/** blkid looks at the device itself; what is no device, such as an overlay's name, has no UUID. */
 function uuidOf(programs: Linux["programs"], source: string): string | undefined {
+  return probedTag(programs, source, "UUID");
+}
+
+/** What the partition table says that a device is for, a GUID in small letters; undefined where it is no partition of a GPT. */
+export function partitionType({ programs }: Pick<Linux, "programs">, { source }: MountedPlace): string | undefined {
+  return probedTag(programs, source, "PART_ENTRY_TYPE")?.toLowerCase();
+}
+
+/** blkid looks at the device itself; what is no device, such as an overlay's name, has nothing to tell. */
+function probedTag(programs: Linux["programs"], source: string, tag: string): string | undefined {
   if (!source.startsWith("/dev/")) return undefined;
-  const { stdout } = runTool(programs, ["blkid", "--probe", "--output", "value", "--match-tag", "UUID", source]);
-  const uuid = toText(fromBytes(stdout)).trim();
-  return uuid === "" ? undefined : uuid;
+  const { stdout } = runTool(programs, ["blkid", "--probe", "--output", "value", "--match-tag", tag, source]);
+  const value = toText(fromBytes(stdout)).trim();
+  return value === "" ? undefined : value;
 }

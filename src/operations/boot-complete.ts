@@ -3,10 +3,13 @@ import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
 import { type BootCompletePlan, type FailedBoot, planBootComplete } from "../core/deployment/plan-boot-complete.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../sysroot/boot-records.ts";
+import { markGc } from "../sysroot/gc-marker.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
 import { bootLogTail } from "./boot-log.ts";
+import { isCollectionNeeded } from "./collect-deployments.ts";
 import type { System } from "./system.ts";
 import { type UpdatedLoader, updateLoader } from "./update-loader.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -31,9 +34,27 @@ export interface BootCompleteResult {
 
 /**
  * What follows from a boot that was good: it is blessed, what failed before it goes into quarantine, a loader that does not
- * count is told of, and one that is older than the image's is replaced. Run again it changes nothing.
+ * count is told of, one that is older than the image's is replaced, and a mark says whether there is garbage to collect. Run
+ * again it changes nothing.
  */
 export async function bootComplete(system: System, request: BootCompleteRequest): Promise<BootCompleteResult> {
+  const result = await settle(system, request);
+  // Most boots leave nothing to collect: found out here, it costs them no process of its own.
+  markGc(system.linux.files, hasWorkForGc(system, request));
+  return result;
+}
+
+/** Where it cannot be found out, `gc` will tell why: the boot was good all the same. */
+function hasWorkForGc(system: System, request: BootCompleteRequest): boolean {
+  try {
+    return isCollectionNeeded(system, request);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+    return true;
+  }
+}
+
+async function settle(system: System, request: BootCompleteRequest): Promise<BootCompleteResult> {
   return await withWritableSystem(system, { ...request, wait: true }, (writable) => {
     const plan = planBootComplete(writable.state);
     // The blessing first: a power cut after it costs no try.

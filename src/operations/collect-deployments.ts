@@ -94,19 +94,53 @@ export async function collectDeployments(
   });
 }
 
-/** What was fetched before goes: all of it, unless only what is needed is done. */
-function fetchedSince({ linux }: System, { whenNeeded }: CollectDeploymentsRequest): number {
-  return whenNeeded ? linux.clock.now() - fetchedDaysMs : Number.POSITIVE_INFINITY;
+/** Whether `gc --when-needed` would find something to take away. Looks at names only, not through the repo. */
+export function isCollectionNeeded(
+  system: System,
+  request: Pick<CollectDeploymentsRequest, "sysroot" | "bootloader">,
+): boolean {
+  const { sysroot, state } = readState(system, request);
+  const { paths } = sysroot;
+  const repo = openRepo(system.linux, paths.repo, { access: "read", wait: true });
+  try {
+    const plan = planDeploymentGc(state, { keep: 0 });
+    const found = {
+      ...describe(plan),
+      kernels: unneededKernels(sysroot, state, plan),
+      tags: unneededTags(repo, plan),
+    };
+    if (!isIdle(repo, { sysroot }, found)) return true;
+    return listPartialLayers(repo.files, repo.path, { before: oldFetched(system) }).length > 0;
+  } finally {
+    repo.close();
+  }
 }
 
-function planOnly(system: System, request: CollectDeploymentsRequest): CollectDeploymentsResult {
-  const { linux } = system;
+/** What was fetched before goes: all of it, unless only what is needed is done. */
+function fetchedSince(system: System, { whenNeeded }: CollectDeploymentsRequest): number {
+  return whenNeeded ? oldFetched(system) : Number.POSITIVE_INFINITY;
+}
+
+function oldFetched({ linux }: System): number {
+  return linux.clock.now() - fetchedDaysMs;
+}
+
+/** Of a sysroot that is only looked at. */
+function readState(
+  { linux }: System,
+  request: Pick<CollectDeploymentsRequest, "sysroot" | "bootloader">,
+): { readonly sysroot: Sysroot; readonly state: SysrootState } {
   const sysroot = openSysroot(linux.files, request.sysroot);
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
   const state = readSysrootState(sysroot, bootloader.readMenu());
   checkBootPartition(sysroot, state);
+  return { sysroot, state };
+}
+
+function planOnly(system: System, request: CollectDeploymentsRequest): CollectDeploymentsResult {
+  const { sysroot, state } = readState(system, request);
   const plan = planDeploymentGc(state, request);
-  const repo = openRepo(linux, sysroot.paths.repo, { access: "read", wait: true });
+  const repo = openRepo(system.linux, sysroot.paths.repo, { access: "read", wait: true });
   try {
     const tags = unneededTags(repo, plan);
     const kept = { keepImages: neededImages(repo, state, plan), keepFetchedSince: fetchedSince(system, request) };
@@ -120,7 +154,7 @@ function planOnly(system: System, request: CollectDeploymentsRequest): CollectDe
 /** Whether nothing is to go, and no run was stopped before all was gone. */
 function isIdle(
   repo: Repo,
-  { sysroot }: WritableSystem,
+  { sysroot }: { readonly sysroot: Sysroot },
   found: Pick<CollectDeploymentsResult, "bootEntries" | "deployments" | "kernels" | "tags">,
 ): boolean {
   const { bootEntries, deployments, kernels, tags } = found;

@@ -7,7 +7,7 @@ import type { ContentSource } from "../linux/file-content.ts";
 import type { Repo } from "../repo/repo.ts";
 import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
 import { contentSource } from "./boot-files.ts";
-import { mergeHostEtc, type NewEtc, stepsOfImage } from "./host-etc.ts";
+import { mergeHostEtc, type NewEtc, stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -48,7 +48,7 @@ export function writeNewState(
   const { base, tree, rootImage, origin } = deployment;
   const etc: Pick<NewEtc, "steps" | "conflicts"> & Partial<NewEtc> =
     base === undefined
-      ? { steps: stepsOfImage(tree, "etc"), conflicts: [] }
+      ? { steps: stepsOfFirstEtc(repo, tree), conflicts: [] }
       : mergeHostEtc(files, { repo, paths, base, image: tree });
   const contentOf = (step: EtcStep): ContentSource => {
     const { from, inode } = step;

@@ -121,6 +121,20 @@ function overlaySteps(image: FileTree, merged: EtcMerge["steps"]): EtcMerge["ste
   return [made("", 0o755), ...inUpper, made(work, 0o700)];
 }
 
+/**
+ * The /etc of a first deployment, for which nobody has changed anything: all of the image's, or where the image has an overlay
+ * mounted over that, the directories of the overlay.
+ */
+export function stepsOfFirstEtc(repo: Repo, image: FileTree): EtcMerge["steps"] {
+  const steps = stepsOfImage(image, "etc");
+  return configuredAsOverlay(repo, image) === true ? overlaySteps(directoryAsTree(image, "etc"), steps) : steps;
+}
+
+/** Where in the /etc of a first deployment lies what is changed there: empty for all of it. */
+export function changesOfFirstEtc(repo: Repo, image: FileTree): "" | "upper" {
+  return configuredAsOverlay(repo, image) === true ? upper : "";
+}
+
 /** All of a directory of an image, as the steps that make it. */
 export function stepsOfImage(image: FileTree, directory: "etc" | "var"): EtcMerge["steps"] {
   const tree = directoryAsTree(image, directory);

@@ -10,11 +10,14 @@ import { imageKernelArguments } from "../core/boot/image-kargs.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdline.ts";
 import { choosesAll, defaultPattern } from "../core/boot/loader-conf.ts";
+import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { parseOsRelease } from "../core/boot/os-release.ts";
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import type { DiskArchitecture } from "../core/disk/disk-architecture.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { FileTree } from "../core/tree/inode.ts";
+import { findDirectory } from "../core/tree/tree-path.ts";
 import { copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -166,42 +169,32 @@ function defaultWarning(files: LinuxFiles, boot: Path): string | undefined {
 
 const customLimitBytes = 1024 * 1024;
 
+/**
+ * Where an EFI system partition beside the boot partition is mounted: at /efi, or in a directory of the boot partition, because
+ * nobody can make one in the root of an image.
+ */
+export function placeOfEsp(files: LinuxFiles, tree: FileTree, boot: Path): "/efi" | "/boot/efi" {
+  if (findDirectory(tree, fromText("efi")) !== undefined) return "/efi";
+  const path = pathBelow(boot, "efi");
+  if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
+  return "/boot/efi";
+}
+
 function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
-  const { efiName } = request.architecture;
-  const removable = `EFI/BOOT/BOOT${efiName.toUpperCase()}.EFI`;
-  const { boot, esp = boot } = request;
-  switch (request.bootloader) {
-    case "systemd-boot": {
-      const binary = `usr/lib/systemd/boot/efi/systemd-boot${efiName}.efi`;
-      const paths = [removable, `EFI/systemd/systemd-boot${efiName}.efi`];
-      copyBinary(files, image, { esp, from: [`${binary}.signed`, binary], to: paths });
-      break;
-    }
-    case "grub":
-      addGrub(files, image, { ...request, esp }, removable);
-      break;
-    case "none":
-      break;
-  }
+  const { boot, esp = boot, bootloader } = request;
+  if (bootloader === "none") return;
+  copyBinary(files, image, { esp, files: loaderFiles(bootloader, request.architecture.efiName) });
+  if (bootloader === "grub") addGrubStubs(files, image, { ...request, esp });
 }
 
 /** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
-function addGrub(
+function addGrubStubs(
   files: LinuxFiles,
   image: InstallImage,
-  request: NewBootPartition & { readonly esp: Path },
-  removable: string,
+  { esp, fileSystemUuid }: NewBootPartition & { readonly esp: Path },
 ): void {
-  const { esp } = request;
-  const { efiName } = request.architecture;
-  const format = efiName === "x64" ? "x86_64-efi" : "arm64-efi";
-  const from = [
-    `usr/lib/grub/${format}-signed/grub${efiName}.efi.signed`,
-    `usr/lib/grub/${format}/monolithic/grub${efiName}.efi`,
-  ];
-  copyBinary(files, image, { esp, from, to: [removable] });
   const { id } = parseOsRelease(readImageText(image.repo, image.tree, osReleasePaths));
-  const stub = formatGrubStub({ fileSystemUuid: request.fileSystemUuid, directory: grubDirectory });
+  const stub = formatGrubStub({ fileSystemUuid, directory: grubDirectory });
   const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
   for (const directory of ["EFI/BOOT", ...[...vendors].map((vendor) => `EFI/${vendor}`)]) {
     makeParents(files, esp, `${directory}/grub.cfg`);
@@ -212,17 +205,18 @@ function addGrub(
 function copyBinary(
   files: LinuxFiles,
   { repo, tree }: InstallImage,
-  copy: { readonly esp: Path; readonly from: readonly string[]; readonly to: readonly string[] },
+  copy: { readonly esp: Path; readonly files: LoaderFiles },
 ): void {
-  const found = findImageFile(tree, copy.from);
+  const { inImage, onEsp } = copy.files;
+  const found = findImageFile(tree, inImage);
   if (found === undefined) {
-    const state = `it has no boot loader: there is no /${copy.from.at(-1)}`;
+    const state = `it has no boot loader: there is no /${inImage.at(-1)}`;
     throw new OsdeployError("not-bootable", `Cannot install this image: ${state}`, {
       facts: { hint: "Choose another one with --bootloader, or use an image that has it" },
     });
   }
   const source = contentSource(repo, found.file.content);
-  for (const path of copy.to) {
+  for (const path of onEsp) {
     makeParents(files, copy.esp, path);
     copyContent(files, source, pathBelow(copy.esp, path));
   }

@@ -11,7 +11,7 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { formatOrigin } from "../sysroot/origin-file.ts";
 import { contentSource } from "./boot-files.ts";
-import { stepsOfImage } from "./host-etc.ts";
+import { stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import type { InstallImage } from "./install-image.ts";
 
 /** What the root file system of a new disk is made from. */
@@ -32,6 +32,8 @@ export interface StateAddition {
   readonly below: "etc" | "var";
   readonly path: string;
   readonly permissions: number;
+  /** None when undefined. */
+  readonly xattrs?: Xattrs | undefined;
   readonly bytes: Uint8Array | "directory";
 }
 
@@ -92,7 +94,8 @@ function imageSteps(
   { request, from, to }: { readonly request: RootRequest; readonly from: "etc" | "var"; readonly to: string },
 ): readonly DiskStep[] {
   const below = (path: ByteString): ByteString => (path === "" ? fromText(to) : childPath(fromText(to), path));
-  const steps = stepsOfImage(image.tree, from).flatMap((step): readonly DiskStep[] => {
+  const made = from === "etc" ? stepsOfFirstEtc(image.repo, image.tree) : stepsOfImage(image.tree, from);
+  const steps = made.flatMap((step): readonly DiskStep[] => {
     const content = contentOf(image, request, step);
     const { stat, xattrs } = step.inode;
     return content === undefined ? [] : [{ path: below(step.path), stat, xattrs, content }];
@@ -106,7 +109,7 @@ function imageSteps(
         (addition): DiskStep => ({
           path: below(fromText(addition.path)),
           stat: ownedByRoot(addition.permissions, request.time),
-          xattrs: new Map(),
+          xattrs: addition.xattrs ?? new Map(),
           content:
             addition.bytes === "directory"
               ? { kind: "directory" }

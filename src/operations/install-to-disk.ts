@@ -1,14 +1,13 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { kernelVerity } from "../core/boot/kernel-version.ts";
-import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { type DiskArchitecture, diskArchitecture, espType, extendedBootType } from "../core/disk/disk-architecture.ts";
 import { type DiskLayout, type Extent, planDiskLayout } from "../core/disk/disk-layout.ts";
 import type { DiskStep } from "../core/disk/disk-step.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ImageReference } from "../core/oci/reference.ts";
-import { findDirectory } from "../core/tree/tree-path.ts";
 import { copyToDisk, type OpenDisk, openDisk } from "../disk/disk-file.ts";
 import { type DiskTarget, probeTarget } from "../disk/disk-target.ts";
 import { fatSerial, makeEsp, type NewEsp } from "../disk/esp.ts";
@@ -24,14 +23,14 @@ import { pathBelow } from "../linux/path.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRepo } from "../repo/repo.ts";
 import { type DiskIdentity, diskIdentity, diskTime } from "./disk-identity.ts";
-import { followedText } from "./followed-image.ts";
+import { checkFollowed, followedText } from "./followed-image.ts";
 import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
-import { fillBootPartition, type InstalledBoot } from "./install-boot.ts";
+import { fillBootPartition, type InstalledBoot, placeOfEsp } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import { rootSteps } from "./install-root.ts";
 import type { ImageRequest } from "./offered-image.ts";
 import type { PulledImage } from "./pull-image.ts";
-import { rootKeyFiles } from "./root-keys.ts";
+import { placeRootKeys } from "./root-keys.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** What all kinds of installation are asked for. */
@@ -83,6 +82,7 @@ export interface InstallToDiskResult extends InstalledBoot {
 export async function installToDisk(system: System, request: InstallToDiskRequest): Promise<InstallToDiskResult> {
   const { linux } = system;
   system.progress({ kind: "start", task: "install", subject: toText(request.target) });
+  checkFollowed(system, request);
   const architecture = diskArchitecture(request.platform.architecture);
   requireTools(linux.programs, toolsFor(request));
   const target = probeTarget(linux, request.target, { wipe: request.wipe });
@@ -165,7 +165,7 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
   system.progress({ kind: "phase", phase: "boot-files" });
   const boot = newDirectory(files, staging, "boot");
   const esp = request.espBytes === undefined ? undefined : newDirectory(files, staging, "esp");
-  const espPlace = esp && placeOfEsp(files, image, boot);
+  const espPlace = esp && placeOfEsp(files, image.tree, boot);
   const installed = fillBootPartition(files, image, {
     boot,
     esp,
@@ -188,7 +188,7 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
     },
     time,
     scratch,
-    additions: rootKeyFiles(system, image.tree, request.rootKeys),
+    additions: placeRootKeys(system, image, request.rootKeys),
     withTails: fileSystem === "ext4",
   });
   const layout = planDiskLayout({
@@ -216,16 +216,6 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
 
 function kernelChecks({ tree }: InstallImage): boolean {
   return ["checks", "unknown"].includes(kernelVerity(findKernel(tree).version).kind);
-}
-
-/**
- * Where the EFI system partition is mounted: at /efi, or in a directory of the boot partition, because nobody can make one in the
- * root of an image.
- */
-function placeOfEsp(files: LinuxFiles, { tree }: InstallImage, boot: Path): "/efi" | "/boot/efi" {
-  if (findDirectory(tree, fromText("efi")) !== undefined) return "/efi";
-  files.makeDirectory(pathBelow(boot, "efi"), 0o755);
-  return "/boot/efi";
 }
 
 /** How the initramfs finds root, and how the boot partition gets to /boot; a machine whose boot partition is damaged still boots. */

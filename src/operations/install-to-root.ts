@@ -3,18 +3,19 @@ import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { detectBootloader } from "../bootloader/open-bootloader.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { diskArchitecture } from "../core/disk/disk-architecture.ts";
+import { diskArchitecture, extendedBootType } from "../core/disk/disk-architecture.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
-import { type MountedPlace, mountedPlace } from "../disk/mounted-place.ts";
+import { type MountedPlace, mountedPlace, partitionType } from "../disk/mounted-place.ts";
 import { probeFileSystem } from "../disk/probe-file-system.ts";
-import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { makeDirectories } from "../sysroot/state-directory.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { deploy } from "./deploy.ts";
-import { followedText } from "./followed-image.ts";
+import { checkFollowed, followedText } from "./followed-image.ts";
 import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
-import { addLoader, adoptLoader } from "./install-boot.ts";
+import { addLoader, adoptLoader, placeOfEsp } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import type { InstallRequest } from "./install-to-disk.ts";
 import type { PulledImage } from "./pull-image.ts";
@@ -30,6 +31,8 @@ export interface InstallToRootRequest extends Omit<InstallRequest, "bootloader">
   readonly isExisting: boolean;
   /** The loader; for an existing system the one that is there when undefined. */
   readonly bootloader: BootloaderKind | undefined;
+  /** Where the EFI system partition is mounted, when it is another one than that at `boot` below the root. */
+  readonly esp?: Path | undefined;
   /** What `root=` is to say, where the file system's UUID is not right. */
   readonly rootSpec: string | undefined;
 }
@@ -52,9 +55,11 @@ export interface InstallToRootResult {
 export async function installToRoot(system: System, request: InstallToRootRequest): Promise<InstallToRootResult> {
   const { linux } = system;
   system.progress({ kind: "start", task: "install", subject: toText(request.root) });
+  checkFollowed(system, request);
   const places = findPlaces(system, request);
   probeTarget(system, request);
   const bootloader = chooseLoader(linux.files, request, places);
+  if (bootloader === "systemd-boot") checkExtendedBoot(linux, places);
   // A directory with other things in it is no sysroot, unless there is the beginning of one.
   if (request.isExisting) makeDirectories(linux.files, request.root, ["state", "deploy"]);
   const result = await withWritableSystem(system, { sysroot: request.root, bootloader }, (writable) =>
@@ -79,9 +84,11 @@ interface Places {
   readonly root: MountedPlace;
   /** Undefined where /boot is a directory of the root file system. */
   readonly boot: MountedPlace | undefined;
+  /** Undefined where it is the boot partition. */
+  readonly esp: MountedPlace | undefined;
 }
 
-function findPlaces({ linux }: System, { root, rootSpec, isExisting }: InstallToRootRequest): Places {
+function findPlaces({ linux }: System, { root, rootSpec, isExisting, esp }: InstallToRootRequest): Places {
   const found = mountedPlace(linux, root);
   if (found === undefined) {
     throw new OsdeployError("not-found", `Cannot install to "${toText(root)}": no file system is mounted there`, {
@@ -99,7 +106,19 @@ function findPlaces({ linux }: System, { root, rootSpec, isExisting }: InstallTo
       facts: { hint: "Say with --root-mount-spec how the kernel finds it" },
     });
   }
-  return { root: found, boot: mountedPlace(linux, pathBelow(root, "boot")) };
+  const boot = mountedPlace(linux, pathBelow(root, "boot"));
+  return { root: found, boot, esp: esp && findEsp(linux, esp, boot) };
+}
+
+/** @returns undefined where the partition is that at `boot`, under another name. */
+function findEsp(linux: Linux, path: Path, boot: MountedPlace | undefined): MountedPlace | undefined {
+  const found = mountedPlace(linux, path);
+  if (found?.type !== "vfat") {
+    const state =
+      found === undefined ? "no file system is mounted there" : `it is ${found.type}, and no firmware reads that`;
+    throw new OsdeployError("unsupported", `Cannot use "${toText(path)}" as EFI system partition: ${state}`);
+  }
+  return found.source === boot?.source ? undefined : found;
 }
 
 /** Finds out whether a system can live there, before anything is put there. */
@@ -152,6 +171,17 @@ function chooseLoader(files: LinuxFiles, request: InstallToRootRequest, { boot }
   );
 }
 
+/** Beside its own partition systemd-boot reads entries from one only that the partition table says is for them. */
+function checkExtendedBoot(linux: Linux, { boot, esp }: Places): void {
+  if (boot === undefined || esp === undefined) return;
+  const type = partitionType(linux, boot);
+  if (type === undefined || type === extendedBootType) return;
+  const state = `systemd-boot reads no entries from a partition of the type ${type}`;
+  throw new OsdeployError("unsupported", `Cannot use ${boot.source} as boot partition: ${state}`, {
+    facts: { hint: `Give it the type ${extendedBootType} (XBOOTLDR), with sfdisk --part-type for example` },
+  });
+}
+
 function refuseNoLoader(root: Path): never {
   throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": there is no boot loader at its boot`, {
     facts: { hint: "Say --bootloader none, and boot the entries by yourself" },
@@ -177,8 +207,12 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
   } else {
     const architecture = diskArchitecture(image.platform.architecture);
     makeDirectories(files, paths.root, ["boot"]);
-    addLoader(files, image, { boot: paths.boot, bootloader, fileSystemUuid, architecture });
+    const esp = places.esp && request.esp;
+    addLoader(files, image, { boot: paths.boot, esp, bootloader, fileSystemUuid, architecture });
+    // What comes after it syncs the other partitions.
+    if (esp !== undefined) withOpen(files, esp, "directory", (fd) => files.syncFileSystem(fd));
   }
+  const espPlace = places.esp && placeOfEsp(files, image.tree, paths.boot);
   const imageReference = followedText(system, request.targetImage ?? image.reference);
   const { bootEntry, kernel } = deploy(system, {
     writable,
@@ -192,7 +226,7 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
       verifiedBy: image.verifiedBy,
       sealedBy: image.pulled.sealedBy,
     },
-    kernelArguments: [...ownArguments(request, places), ...request.kernelArguments],
+    kernelArguments: [...ownArguments(request, places, espPlace), ...request.kernelArguments],
     architecture: image.platform.architecture,
     verity: image.repo.secure ? "required" : "optional",
     finalizationLocked: false,
@@ -219,10 +253,23 @@ function hasFallback({ request, writable, bootloader }: FirstDeployment): boolea
   return writable.state.menu.foreign.length > 0 || unifiedKernels(files, paths.boot).length > 0;
 }
 
-/** How the initramfs finds root, and how the boot partition gets to /boot. */
-function ownArguments({ rootSpec }: InstallToRootRequest, { root, boot }: Places): readonly string[] {
-  const rootArgument = `root=${rootSpec ?? `UUID=${root.uuid}`}`;
-  if (boot?.uuid === undefined) return [rootArgument];
-  const options = boot.type === "vfat" ? "umask=0077,nosuid,nodev,noexec,nofail" : "nosuid,nodev,noexec,nofail";
-  return [rootArgument, `systemd.mount-extra=UUID=${boot.uuid}:/boot:${boot.type}:${options}`];
+/** How the initramfs finds root, and how the partitions of loader and kernels get to their places. */
+function ownArguments(
+  { rootSpec }: InstallToRootRequest,
+  { root, boot, esp }: Places,
+  espPlace: string | undefined,
+): readonly string[] {
+  const mounts = [
+    { partition: boot, at: "/boot" },
+    ...(espPlace === undefined ? [] : [{ partition: esp, at: espPlace }]),
+  ];
+  return [
+    `root=${rootSpec ?? `UUID=${root.uuid}`}`,
+    ...mounts.flatMap(({ partition, at }) => {
+      if (partition?.uuid === undefined) return [];
+      const options =
+        partition.type === "vfat" ? "umask=0077,nosuid,nodev,noexec,nofail" : "nosuid,nodev,noexec,nofail";
+      return [`systemd.mount-extra=UUID=${partition.uuid}:${at}:${partition.type}:${options}`];
+    }),
+  ];
 }

@@ -2,12 +2,14 @@ import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
 import { sha256Of } from "../core/digest/blob-hasher.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { parseImageReference } from "../core/oci/reference.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import type { Lab } from "../lab/lab.ts";
 import { missingPackages } from "../lab/lab-programs.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
+import { followedText } from "./followed-image.ts";
 import { installToDisk } from "./install-to-disk.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
 import type { System } from "./system.ts";
@@ -39,25 +41,34 @@ export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRe
   const manifestDigest = await resolveDigest(system, request);
   const keys = rootKeys(system, lab, request.sshKeys);
   const name = labDiskName(manifestDigest, keys, request);
-  const target = pathBelow(lab.paths.disks, name);
-  if (files.lstatIfExists(target) !== undefined) return { name, manifestDigest, reused: true };
+  const isThere = files.lstatIfExists(pathBelow(lab.paths.disks, name)) !== undefined;
+  if (isThere) return { name, manifestDigest, reused: true };
   lab.makeDirectory(lab.paths.disks);
-  await withScratchFile(system, lab, keys, (rootKeysFile) =>
-    installToDisk(system, {
+  return await withScratchFile(system, lab, keys, async (rootKeysFile) => {
+    const target = pathBelow(lab.paths.disks, unnamedDisk);
+    const made = await installToDisk(system, {
       ...request,
       target,
       rootKeys: rootKeysFile,
-      targetImage: undefined,
+      // Said, so that nobody is warned of a path: further images come by `lab upgrade`.
+      targetImage: "path" in request.image ? parseImageReference(followedText(system, request.image)) : undefined,
       allowMissingVerity: false,
-      wipe: false,
+      wipe: true,
       format: "raw",
       bootBytes,
       rootBytes: undefined,
       randomUuids: false,
-    }),
-  );
-  return { name, manifestDigest, reused: false };
+    });
+    // The tag may have moved since it was looked up: a disk is named by what is on it.
+    const installed = made.pulled.manifestDigest;
+    const ownName = labDiskName(installed, keys, request);
+    files.rename(target, pathBelow(lab.paths.disks, ownName), { replace: true });
+    return { name: ownName, manifestDigest: installed, reused: false };
+  });
 }
+
+/** What a disk is called while it is made. */
+const unnamedDisk = "new.raw";
 
 /** The file of a disk: another for every difference in what it is made of. */
 export function labDiskName(

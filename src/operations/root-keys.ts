@@ -6,6 +6,7 @@ import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { stateDirectory } from "../sysroot/sysroot-paths.ts";
+import { changesOfFirstEtc } from "./host-etc.ts";
 import type { InstallImage } from "./install-image.ts";
 import type { StateAddition } from "./install-root.ts";
 import type { System } from "./system.ts";
@@ -39,6 +40,11 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
     const state = "root's home is in the image, where it cannot be written, and there is no /etc/ssh/sshd_config.d";
     throw new OsdeployError("unsupported", `Cannot install keys for root: ${state}`);
   }
+  return sshFiles(bytes);
+}
+
+/** The keys, and the setting by which the server looks there, below /etc. */
+function sshFiles(bytes: Uint8Array): readonly StateAddition[] {
   const setting = "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
   return [
     { below: "etc", path: "ssh/authorized_keys.d", permissions: 0o755, bytes: "directory" },
@@ -50,6 +56,36 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
       bytes: new TextEncoder().encode(setting),
     },
   ];
+}
+
+/**
+ * The files of {@link rootKeyFiles}, where they are seen in the first deployment of an image: below an overlay in its upper
+ * directory, in directories that look like those of the image which they hide.
+ */
+export function placeRootKeys(
+  system: System,
+  { repo, tree }: Pick<InstallImage, "repo" | "tree">,
+  keys: Path | undefined,
+): readonly StateAddition[] {
+  const additions = rootKeyFiles(system, tree, keys);
+  const changes = changesOfFirstEtc(repo, tree);
+  const inEtc = additions.filter(({ below }) => below === "etc");
+  if (changes === "" || inEtc.length === 0) return additions;
+  const parents = [...new Set(inEtc.flatMap(({ path }) => parentsOf(path)))].flatMap(
+    (path): readonly StateAddition[] => {
+      const directory = findDirectory(tree, fromText(`etc/${path}`));
+      if (directory === undefined) return [];
+      const { stat, xattrs } = directory;
+      return [{ below: "etc", path, permissions: stat.permissions, xattrs, bytes: "directory" }];
+    },
+  );
+  return [...parents, ...inEtc].map((addition) => ({ ...addition, path: `${changes}/${addition.path}` }));
+}
+
+/** The directories that lead to a path, the outermost first. */
+function parentsOf(path: string): readonly string[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, index) => names.slice(0, index + 1).join("/"));
 }
 
 /** Where /root leads to below /var; undefined when it stays in the image. */
@@ -66,29 +102,28 @@ function homeInVar(tree: FileTree): string | undefined {
 export function addRootKeys(
   system: System,
   { sysroot }: WritableSystem,
-  { tree, rootImage }: Pick<InstallImage, "tree" | "rootImage">,
+  image: Pick<InstallImage, "repo" | "tree" | "rootImage">,
   keys: Path | undefined,
 ): void {
   const { files, paths } = sysroot;
-  const additions = rootKeyFiles(system, tree, keys);
+  const additions = placeRootKeys(system, image, keys);
   const topOf = ({ below }: StateAddition) =>
-    below === "var" ? paths.sharedVar : pathBelow(stateDirectory(paths, rootImage), "etc");
+    below === "var" ? paths.sharedVar : pathBelow(stateDirectory(paths, image.rootImage), "etc");
   for (const addition of additions) refuseLinks(files, topOf(addition), addition);
   for (const addition of additions) {
-    const { path, permissions, bytes } = addition;
+    const { path, permissions, bytes, xattrs = new Map() } = addition;
     const target = pathBelow(topOf(addition), path);
     if (files.lstatIfExists(target) !== undefined) continue;
     if (bytes === "directory") files.makeDirectory(target, permissions);
     else files.writeNewFile(target, bytes, permissions);
+    for (const [key, value] of xattrs) files.setXattr(target, key, value);
   }
   withOpen(files, paths.root, "directory", (fd) => files.syncFileSystem(fd));
 }
 
 /** The image chose what is there, and a link of its own would be followed out of the sysroot. */
 function refuseLinks(files: LinuxFiles, top: Path, { below, path, bytes }: StateAddition): void {
-  const names = bytes === "directory" ? path.split("/") : path.split("/").slice(0, -1);
-  for (let depth = 1; depth <= names.length; depth++) {
-    const shown = names.slice(0, depth).join("/");
+  for (const shown of [...parentsOf(path), ...(bytes === "directory" ? [path] : [])]) {
     const kind = files.lstatIfExists(pathBelow(top, shown))?.kind;
     if (kind === undefined) return;
     if (kind === "directory") continue;

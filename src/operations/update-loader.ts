@@ -1,7 +1,8 @@
-import { commitFile, removeUnfinished } from "../bootloader/commit-file.ts";
+import { nameFinished, removeUnfinished, writeUnfinished } from "../bootloader/commit-file.ts";
 import { bootloaderNotePath } from "../bootloader/open-bootloader.ts";
 import { readSmallFile } from "../bootloader/small-file.ts";
-import { isSecureBoot, planLoaderUpdate } from "../core/boot/loader-binary.ts";
+import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
+import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -19,45 +20,55 @@ import type { WritableSystem } from "./writable-system.ts";
 export interface UpdatedLoader {
   readonly from: string;
   readonly to: string;
+  /** Where the one before is, from the top of the EFI system partition. */
+  readonly older: string;
 }
 
 /** What the firmware of both architectures looks for, and how the image has it. */
 const architectures = ["x64", "aa64"] as const;
 
+/** The largest loader, GRUB with all its modules, has three megabytes. */
+const loaderLimitBytes = 32 * 1024 * 1024;
+
 /**
- * Puts the systemd-boot of the image that has just booted in the place of the older one on the EFI system partition, where
- * osdeploy installed that: each of its two copies by one rename, the one that the firmware starts last. What keeps it from
- * that is a warning, because a boot is no worse for an old loader. So it is with Secure Boot, where somebody else's signature
- * could be one that the firmware refuses.
- *
- * GRUB is left alone: which of its versions go together with what else lies on the disk only its distribution knows.
+ * Puts the boot loader of the image that has just booted in the place of the older one on the EFI system partition, where
+ * osdeploy installed that: each of its copies by one exchange of names, the one that the firmware starts last. The older one
+ * stays beside them, for who has to go back. What keeps it from that is a warning, because a boot is no worse for an old
+ * loader. So it is with Secure Boot, where somebody else's signature could be one that the firmware refuses.
  */
 export function updateLoader(system: System, writable: WritableSystem): UpdatedLoader | undefined {
   const { sysroot, state } = writable;
   const { files, paths } = sysroot;
   const rootImage = state.booted?.rootImage;
-  if (rootImage === undefined || !isInstalledByUs(files, paths.boot)) return undefined;
+  const loader = installedLoader(files, paths.boot);
+  if (rootImage === undefined || loader === undefined) return undefined;
   try {
     const esp = findEsp(files, paths.boot);
-    const copies = esp === undefined ? [] : copiesOn(files, esp);
-    if (esp === undefined || copies.length === 0) return undefined;
+    const places = esp === undefined ? [] : placesOn(files, esp, loader);
+    if (esp === undefined || places.length === 0) return undefined;
     const repo = openRepo(system.linux, paths.repo, { access: "read", wait: true });
     try {
-      return replaceOlder(system, files, { esp, copies, repo, tree: readRootImage(repo, rootImage) });
+      const work = { esp, repo, tree: readRootImage(repo, rootImage) };
+      // A disk is started by one architecture; what another one finds there is replaced as well.
+      return places.map((place) => replaceOlder(system, files, { ...work, place })).find((each) => each !== undefined);
     } finally {
       repo.close();
     }
   } catch (error) {
     if (!(error instanceof OsdeployError)) throw error;
-    system.progress({ kind: "warning", message: `The boot loader stays as it is: ${error.message}` });
+    warn(system, error.message);
     return undefined;
   }
 }
 
-/** The note that `install` leaves; beside a system that was there, the loader is that one's. */
-function isInstalledByUs(files: LinuxFiles, boot: Path): boolean {
-  const note = readSmallFile(files, bootloaderNotePath(boot));
-  return note !== undefined && new TextDecoder().decode(note).trim() === "systemd-boot";
+function warn(system: System, why: string): void {
+  system.progress({ kind: "warning", message: `The boot loader stays as it is: ${why}` });
+}
+
+/** By the note that `install` leaves; beside a system that was there, the loader is that one's. */
+function installedLoader(files: LinuxFiles, boot: Path): "systemd-boot" | "grub" | undefined {
+  const note = new TextDecoder().decode(readSmallFile(files, bootloaderNotePath(boot))).trim();
+  return (["systemd-boot", "grub"] as const).find((loader) => loader === note);
 }
 
 const mountsLimitBytes = 16 * 1024 * 1024;
@@ -71,23 +82,27 @@ function findEsp(files: LinuxFiles, boot: Path): Path | undefined {
   return place === undefined ? undefined : fromText(place);
 }
 
-interface LoaderCopy {
-  readonly path: Path;
-  readonly architecture: (typeof architectures)[number];
+/** The files of a loader, of which those are on the partition that are named in `copies`, the firmware's last. */
+interface LoaderPlace {
+  readonly loader: LoaderFiles;
+  readonly copies: readonly Path[];
 }
 
-/** Those that are there, the one that the firmware starts last. */
-function copiesOn(files: LinuxFiles, esp: Path): readonly LoaderCopy[] {
-  return architectures.flatMap((architecture) =>
-    [`EFI/systemd/systemd-boot${architecture}.efi`, `EFI/BOOT/BOOT${architecture.toUpperCase()}.EFI`]
-      .map((path) => ({ path: pathBelow(esp, path), architecture }))
-      .filter(({ path }) => files.lstatIfExists(path)?.kind === "regular"),
-  );
+function placesOn(files: LinuxFiles, esp: Path, kind: "systemd-boot" | "grub"): readonly LoaderPlace[] {
+  return architectures
+    .map((architecture) => loaderFiles(kind, architecture))
+    .map((loader) => ({
+      loader,
+      copies: loader.onEsp
+        .map((path) => pathBelow(esp, path))
+        .filter((path) => files.lstatIfExists(path)?.kind === "regular"),
+    }))
+    .filter(({ copies }) => copies.length > 0);
 }
 
 interface LoaderWork {
   readonly esp: Path;
-  readonly copies: readonly LoaderCopy[];
+  readonly place: LoaderPlace;
   readonly repo: Repo;
   readonly tree: FileTree;
 }
@@ -98,44 +113,87 @@ const secureBootVariable = fromText("/sys/firmware/efi/efivars/SecureBoot-8be4df
 function replaceOlder(
   system: System,
   files: LinuxFiles,
-  { esp, copies, repo, tree }: LoaderWork,
+  { esp, place, repo, tree }: LoaderWork,
 ): UpdatedLoader | undefined {
-  const secureBoot = isSecureBoot(readSmallFile(files, secureBootVariable));
-  let updated: UpdatedLoader | undefined;
+  const older = pathBelow(esp, place.loader.older);
   // What a stopped run left takes the room of what is to come.
-  for (const { path } of copies) removeUnfinished(files, path);
-  for (const { path, architecture } of copies) {
-    const there = readSmallFile(files, path);
-    const offered = offeredLoader(repo, tree, architecture);
-    if (there === undefined || offered === undefined) continue;
-    const plan = planLoaderUpdate(there, offered, { secureBoot });
-    if (plan.kind === "keep") continue;
-    if (plan.kind === "withhold") {
-      const state = `with Secure Boot only its owner knows which one the firmware takes (${plan.from}, the image has ${plan.to})`;
-      system.progress({ kind: "warning", message: `The boot loader stays as it is: ${state}` });
-      return undefined;
-    }
-    replaceLoader(files, { esp, path, bytes: offered });
-    updated = { from: plan.from, to: plan.to };
+  for (const path of [...place.copies, older]) removeUnfinished(files, path);
+  const offered = offeredLoader(repo, tree, place.loader);
+  if (offered === undefined) return undefined;
+  const secureBoot = isSecureBoot(readSmallFile(files, secureBootVariable));
+  const replaced = place.copies.flatMap((path): readonly ReplacedCopy[] => {
+    const there = readSmallFile(files, path, loaderLimitBytes);
+    const plan: LoaderUpdate =
+      there === undefined ? { kind: "keep" } : planLoaderUpdate(there, offered, { secureBoot });
+    return there === undefined || plan.kind === "keep" ? [] : [{ path, there, plan }];
+  });
+  const last = replaced.at(-1);
+  if (last === undefined) return undefined;
+  const { from, to } = last.plan;
+  if (last.plan.kind === "withhold") {
+    warn(system, `with Secure Boot only its owner knows which one the firmware takes (${from}, the image has ${to})`);
+    return undefined;
   }
-  return updated;
+  if (isPutBack(files, older, replaced)) {
+    warn(system, `somebody put ${from} back; without ${toText(older)} it is replaced again by ${to}`);
+    return undefined;
+  }
+  exchangeLoaders(files, { esp, older, replaced, offered });
+  return { from, to, older: place.loader.older };
 }
 
-function offeredLoader(repo: Repo, tree: FileTree, architecture: string): Uint8Array | undefined {
-  const binary = `usr/lib/systemd/boot/efi/systemd-boot${architecture}.efi`;
-  const found = findImageFile(tree, [`${binary}.signed`, binary]);
+interface ReplacedCopy {
+  readonly path: Path;
+  readonly there: Uint8Array;
+  readonly plan: Exclude<LoaderUpdate, { readonly kind: "keep" }>;
+}
+
+function offeredLoader(repo: Repo, tree: FileTree, { inImage }: LoaderFiles): Uint8Array | undefined {
+  const found = findImageFile(tree, inImage);
   return found === undefined ? undefined : readContent(repo, found.file.content);
 }
 
-/** Room for both is needed: the old one stays until the new one is whole. */
-function replaceLoader(
+/** The one before gets its name last, so only somebody else can have made them the same. */
+function isPutBack(files: LinuxFiles, older: Path, replaced: readonly ReplacedCopy[]): boolean {
+  const kept = readSmallFile(files, older, loaderLimitBytes);
+  return kept !== undefined && replaced.some(({ there }) => Buffer.compare(there, kept) === 0);
+}
+
+interface Exchange {
+  readonly esp: Path;
+  readonly older: Path;
+  readonly replaced: readonly ReplacedCopy[];
+  readonly offered: Uint8Array;
+}
+
+function exchangeLoaders(files: LinuxFiles, { esp, older, replaced, offered }: Exchange): void {
+  const there = replaced.at(-1)?.there ?? offered;
+  checkRoom(files, esp, { there, offered });
+  for (const directory of ["EFI", "EFI/osdeploy"].map((name) => pathBelow(esp, name))) {
+    if (files.lstatIfExists(directory) === undefined) files.makeDirectory(directory, 0o755);
+  }
+  writeUnfinished(files, esp, older, there);
+  for (const { path } of replaced) {
+    writeUnfinished(files, esp, path, offered);
+    nameFinished(files, esp, path, { replace: true });
+  }
+  nameFinished(files, esp, older, { replace: true });
+}
+
+const largestClusterBytes = 32 * 1024;
+
+/** Room for two more, and a directory: the one before is kept, and each copy stays until the new one is whole. */
+function checkRoom(
   files: LinuxFiles,
-  { esp, path, bytes }: { readonly esp: Path; readonly path: Path; readonly bytes: Uint8Array },
+  esp: Path,
+  { there, offered }: { readonly there: Uint8Array; readonly offered: Uint8Array },
 ): void {
   const { availableBytes } = files.space(esp);
-  if (availableBytes < bytes.length) {
-    const state = `${bytes.length} bytes are needed on the EFI system partition, ${availableBytes} are free`;
-    throw new OsdeployError("no-space", `Cannot replace "${toText(path)}": ${state}`);
-  }
-  commitFile(files, esp, path, bytes, { replace: true });
+  const clusters = [there, offered].map(({ length }) => Math.ceil(length / largestClusterBytes));
+  const neededBytes = clusters.reduce((sum, count) => sum + count, 1) * largestClusterBytes;
+  if (neededBytes <= availableBytes) return;
+  const state = `${neededBytes} bytes are needed on the EFI system partition, ${availableBytes} are free`;
+  throw new OsdeployError("no-space", `Cannot replace the boot loader: ${state}`, {
+    facts: { neededBytes, availableBytes },
+  });
 }

@@ -54,27 +54,45 @@ const images = {
       { path: "var/roothome/.ssh", symlink: "/elsewhere" },
     ],
   }),
+  efi: await buildInstallImage({ changes: [{ path: "efi" }] }),
+  overlaid: await buildInstallImage({
+    without: ["etc/ssh"],
+    changes: [
+      { path: "etc/ssh", mode: 0o711, xattrs: { "security.capability": "of the image" } },
+      { path: "etc/ssh/sshd_config.d" },
+      { path: "usr/lib/composefs" },
+      { path: "usr/lib/composefs/setup-root-conf.toml", content: '[etc]\nmount = "overlay"\n' },
+    ],
+  }),
   nestedSsh: await buildInstallImage({ changes: [{ path: "etc/ssh/authorized_keys.d", symlink: "/elsewhere" }] }),
 };
 
 export const rootMount = { at: "/target", type: "ext4", source: "/dev/sda2" };
+export const espMount = { at: "/esp", type: "vfat", source: "/dev/sda3" };
 export const bootMount = { at: "/target/boot", type: "vfat", source: "/dev/sda1" };
 
 /** How the machine differs from the usual one. */
 export interface MachineOptions extends FakeLinuxOptions {
   readonly mounts?: Parameters<typeof putMounts>[1];
   readonly rootUuid?: string;
+  /** What the partition table says that the boot partition is for. */
+  readonly bootType?: string;
 }
 
 /** A machine with empty file systems at /target and /target/boot, or with other mounts. */
 export function machine({
   mounts = [rootMount, bootMount],
   rootUuid = "root-uuid\n",
+  bootType = "bc13c2ff-59e6-4262-a352-b275fd6f7172\n",
   ...options
 }: MachineOptions = {}): FakeLinux {
   const linux = machineWith(images, {
-    mountPoints: [{ path: "/target" }, ...(mounts.includes(bootMount) ? [{ path: "/target/boot" }] : [])],
-    runProgram: toolsThatSay((words) => (words.at(-1) === "/dev/sda2" ? rootUuid : "B007-0001\n")),
+    mountPoints: [{ path: "/target" }, ...mounts.filter(({ at }) => at !== "/target").map(({ at }) => ({ path: at }))],
+    runProgram: toolsThatSay((words) => {
+      if (words.includes("PART_ENTRY_TYPE")) return bootType;
+      if (words.at(-1) === espMount.source) return "E59-0001\n";
+      return words.at(-1) === "/dev/sda2" ? rootUuid : "B007-0001\n";
+    }),
     ...options,
   });
   putMounts(linux, mounts);
@@ -87,7 +105,7 @@ export function requestFor(changes: Partial<InstallToRootRequest> = {}): Install
     image: parseImageReference(layoutReference("os")),
     platform: linuxAmd64,
     source: { environment: { variables: {}, userId: 0 } },
-    targetImage: undefined,
+    targetImage: parseImageReference(layoutReference("os")),
     kernelArguments: [],
     bootloader: "systemd-boot",
     rootKeys: undefined,

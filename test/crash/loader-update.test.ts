@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { systemdBootVersion } from "../../src/core/boot/loader-binary.ts";
+import { loaderBuild } from "../../src/core/boot/loader-binary.ts";
 import { fromText } from "../../src/core/bytes/byte-string.ts";
 import { bootComplete } from "../../src/operations/boot-complete.ts";
 import { fakeLoader } from "../builders/loader-binaries.ts";
@@ -23,7 +23,7 @@ const outcomes: readonly (readonly [string, CrashOptions])[] = [
 
 const complete = (linux: FakeLinux) => bootComplete(systemOn(linux), { sysroot: physicalRoot });
 const versions = (linux: FakeLinux) =>
-  copies.map((path) => systemdBootVersion(linux.files.readFile(fromText(path), 10_000)));
+  copies.map((path) => loaderBuild(linux.files.readFile(fromText(path), 10_000))?.version);
 
 test("a loader that is replaced survives a stop at every mutating call: whole, old or new, and new the next time", async () => {
   const base = await runningMachine({ v1: image }, "v1");
@@ -47,9 +47,15 @@ test("a loader that is replaced survives a stop at every mutating call: whole, o
         for (const version of versions(after)) expect(["256", "257"], when).toContain(version);
         // The firmware's comes last: it is never new before the other one is.
         expect(versions(after), when).not.toEqual(["256", "257"]);
+        const older = fromText("/boot/EFI/osdeploy/older-systemd-bootx64.efi");
+        const kept = after.files.lstatIfExists(older) && loaderBuild(after.files.readFile(older, 10_000))?.version;
+        // Whole, and not there before both are new: what is there could else be taken for one that somebody put back.
+        expect([undefined, "256"], when).toContain(kept);
+        if (kept !== undefined) expect(versions(after), when).toEqual(["257", "257"]);
         await complete(after);
         expect({ when, versions: versions(after) }).toEqual({ when, versions: ["257", "257"] });
         expect(after.files.readDirectory(fromText("/boot/EFI/BOOT")), when).toEqual(["BOOTX64.EFI"]);
+        expect(after.files.readDirectory(fromText("/boot/EFI/osdeploy")).join(), when).not.toContain(".new");
       }
     }
   }

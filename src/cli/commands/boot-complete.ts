@@ -13,8 +13,9 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Takes note that this boot was good: takes the counters from its boot entry, puts images whose boots failed into quarantine with the " +
-        "reason and the end of their boot log, tells when the loader did not count this boot, and replaces a systemd-boot that osdeploy installed by the image's where that is newer. A systemd unit runs it when " +
-        "boot-complete.target is reached; run again it changes nothing.",
+        "reason and the end of their boot log, tells when the loader did not count this boot, and replaces a systemd-boot or GRUB that osdeploy installed by the image's where that is newer, which keeps the one before in EFI/osdeploy. " +
+        "At last it marks in /run whether there is something for osdeploy-gc.service to take away. " +
+        "A systemd unit runs it when boot-complete.target is reached; run again it changes nothing.",
     )
     .addOption(sysrootOption())
     .action((options: BootCompleteOptions) =>

@@ -115,6 +115,9 @@ export function bootCompleteText(result: BootCompleteResult): string {
     .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})\n`)
     .join("");
   const { loader } = result;
-  const updated = loader === null ? "" : `Boot loader: ${printable(loader.from)} replaced by ${printable(loader.to)}\n`;
+  const updated =
+    loader === null
+      ? ""
+      : `Boot loader: ${printable(loader.from)} replaced by ${printable(loader.to)}; the one before is kept as ${loader.older}\n`;
   return `${entry} ${state}\n${failed}${updated}`;
 }

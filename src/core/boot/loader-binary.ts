@@ -1,34 +1,38 @@
-/**
- * The version of systemd-boot that a file is, as its build wrote it: `257.13-1~deb13u1`; undefined for any other file. It is
- * how bootctl tells its own files from those of others.
- *
- * @see https://www.freedesktop.org/software/systemd/man/latest/bootctl.html
- */
-export function systemdBootVersion(bytes: Uint8Array): string | undefined {
-  const text = new TextDecoder("latin1").decode(bytes);
-  return /#### LoaderInfo: systemd-boot ([A-Za-z0-9.,+~^:_-]{1,100}) ####/.exec(text)?.[1];
+import { type FirmwareProgram, readFirmwareProgram } from "./firmware-program.ts";
+
+/** What a boot loader is, by what its build wrote into it. */
+export interface LoaderBuild {
+  /** `systemd-boot`, or `grub.` and who made it, such as `grub.debian`: that one also chose where it looks for its settings. */
+  readonly name: string;
+  /** As in `257.13-1~deb13u1`. */
+  readonly version: string;
+  readonly isSigned: boolean;
 }
 
-/** Where a PE file says which part of it is its signatures: the fifth data directory. */
-const peOffsetField = 0x3c;
-const peMagic = 0x4550;
-const optionalHeader = 24;
-const widePe = 0x20b;
-const wideDirectories = 112;
-const securityDirectory = 4;
-
 /**
- * Whether a program for the firmware has a signature; whose, nobody asks. False for what is no 64-bit PE file.
+ * What a file is that a firmware starts; undefined for what is no loader that we know. systemd-boot says it in a text that
+ * bootctl knows its own files by, GRUB in the table by which vendors take back what must no longer be started (SBAT).
  *
- * @see https://learn.microsoft.com/windows/win32/debug/pe-format
+ * @see https://www.freedesktop.org/software/systemd/man/latest/bootctl.html
+ * @see https://github.com/rhboot/shim/blob/main/SBAT.md
  */
-export function isSignedProgram(bytes: Uint8Array): boolean {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const u32 = (offset: number) => (offset + 4 <= bytes.length ? view.getUint32(offset, true) : 0);
-  const header = u32(peOffsetField);
-  if (u32(header) !== peMagic || (u32(header + optionalHeader) & 0xffff) !== widePe) return false;
-  const entry = header + optionalHeader + wideDirectories + securityDirectory * 8;
-  return u32(entry) !== 0 && u32(entry + 4) !== 0;
+export function loaderBuild(bytes: Uint8Array): LoaderBuild | undefined {
+  const program = readFirmwareProgram(bytes);
+  const isSigned = program?.isSigned === true;
+  const text = new TextDecoder("latin1").decode(bytes);
+  const version = /#### LoaderInfo: systemd-boot ([A-Za-z0-9.,+~^:_-]{1,100}) ####/.exec(text)?.[1];
+  if (version !== undefined) return { name: "systemd-boot", version, isSigned };
+  const grub = program && grubBuild(program);
+  return grub && { ...grub, isSigned };
+}
+
+/** Lines of SBAT: component, generation, vendor, package, version, address. The first one of a vendor is that of its package. */
+function grubBuild(program: FirmwareProgram): { readonly name: string; readonly version: string } | undefined {
+  const table = program.section(".sbat");
+  if (table === undefined || !/^grub,/m.test(table)) return undefined;
+  const [, name, version] =
+    /^(grub\.[a-z]{1,40}),[^,\n]{0,100},[^,\n]{0,100},[^,\n]{0,100},([A-Za-z0-9.+~^:_-]{1,100}),/m.exec(table) ?? [];
+  return name === undefined || version === undefined ? undefined : { name, version };
 }
 
 /**
@@ -74,20 +78,20 @@ export type LoaderUpdate =
   | { readonly kind: "replace"; readonly from: string; readonly to: string };
 
 /**
- * Decides whether the systemd-boot that an image brings takes the place of what is on the boot partition: when it is newer.
- * What is no systemd-boot is never replaced, and what is signed not by what is not: the firmware may refuse that. With Secure
- * Boot nothing is: the machine's owner may have signed what is there, and only the firmware's keys tell whose else it takes.
+ * Decides whether the loader that an image brings takes the place of what is on the EFI system partition: when it is the same
+ * one, and newer. What is no loader that we know is never replaced, and what is signed not by what is not: the firmware may
+ * refuse that. With Secure Boot nothing is: the machine's owner may have signed what is there, and only the firmware's keys tell
+ * whose else it takes.
  */
 export function planLoaderUpdate(
   there: Uint8Array,
   offered: Uint8Array,
   { secureBoot }: { readonly secureBoot: boolean },
 ): LoaderUpdate {
-  const from = systemdBootVersion(there);
-  const to = systemdBootVersion(offered);
-  if (from === undefined || to === undefined || compareVersions(from, to) >= 0) return { kind: "keep" };
-  if (isSignedProgram(there) && !isSignedProgram(offered)) return { kind: "keep" };
-  return { kind: secureBoot ? "withhold" : "replace", from, to };
+  const [old, next] = [loaderBuild(there), loaderBuild(offered)];
+  if (old === undefined || next === undefined || old.name !== next.name) return { kind: "keep" };
+  if (compareVersions(old.version, next.version) >= 0 || (old.isSigned && !next.isSigned)) return { kind: "keep" };
+  return { kind: secureBoot ? "withhold" : "replace", from: old.version, to: next.version };
 }
 
 /** Whether the firmware only starts what is signed, by its variable `SecureBoot`: four bytes of attributes, one of value. */

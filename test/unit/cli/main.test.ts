@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
@@ -34,5 +34,28 @@ describe.skipIf(!existsSync(built))("the built program (made by npm run build)",
     });
     const status = await new Promise((resolve) => child.on("close", resolve));
     expect([status, errors]).toEqual([141, ""]);
+  });
+
+  test.each(["--version", "--help"])(
+    "main: %s that cannot be written is told, and has the status of its cause",
+    (word) => {
+      const full = openSync("/dev/full", "w");
+      const { status, stderr } = spawnSync(process.execPath, [built, word], {
+        stdio: ["ignore", full, "pipe"],
+        encoding: "utf8",
+      });
+      closeSync(full);
+      expect([status, stderr]).toEqual([
+        12,
+        expect.stringMatching(/^osdeploy: Cannot write "standard output": .*\(ENOSPC\)\n/),
+      ]);
+    },
+  );
+
+  test("main: a failure that nobody can be told has its status", () => {
+    const full = openSync("/dev/full", "w");
+    const { status } = spawnSync(process.execPath, [built, "nope"], { stdio: ["ignore", "ignore", full] });
+    closeSync(full);
+    expect(status).toBe(2);
   });
 });

@@ -1,10 +1,10 @@
-import { PassThrough } from "node:stream";
+import { PassThrough, Writable } from "node:stream";
 import { expect, test } from "vitest";
 import { outputStream, processIo } from "../../../src/cli/process-io.ts";
 
 test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes arrive as they are", async () => {
   const stream = new PassThrough();
-  const output = outputStream(stream as unknown as NodeJS.WriteStream);
+  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
   expect([output.isTerminal, output.columns()]).toEqual([false, 80]);
   await output.write(Uint8Array.of(0xff, 0));
   await output.write("é");
@@ -13,15 +13,27 @@ test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes ar
 
 test("outputStream: a terminal has its own columns", () => {
   const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 132 });
-  const output = outputStream(terminal as unknown as NodeJS.WriteStream);
+  const output = outputStream(terminal as unknown as NodeJS.WriteStream, "standard output");
   expect([output.isTerminal, output.columns()]).toEqual([true, 132]);
 });
 
 test("outputStream: a write to a stream that failed is an error", async () => {
   const stream = new PassThrough();
   stream.on("error", () => undefined);
-  stream.destroy(new Error("EPIPE"));
-  await expect(outputStream(stream as unknown as NodeJS.WriteStream).write("x")).rejects.toThrow();
+  stream.destroy();
+  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+  await expect(output.write("x")).rejects.toThrow();
+});
+
+test("outputStream: a full disk is told with the stream's name and its own code", async () => {
+  const error = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  const stream = new Writable({ write: (_chunk, _encoding, done) => done(error) });
+  stream.on("error", () => undefined);
+  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+  await expect(output.write("x")).rejects.toMatchObject({
+    code: "no-space",
+    message: expect.stringMatching(/^Cannot write "standard output": .*\(ENOSPC\)$/),
+  });
 });
 
 test("processIo: takes over the signals only when asked, and the first one aborts with its name", () => {

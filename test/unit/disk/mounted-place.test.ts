@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { mountedPlace } from "../../../src/disk/mounted-place.ts";
+import { mountedPlace, partitionType } from "../../../src/disk/mounted-place.ts";
 import type { Path } from "../../../src/linux/linux.ts";
 import { putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -48,4 +48,16 @@ test("mountedPlace: a relative path starts at the working directory", () => {
   const linux = machine("abc");
   linux.files.symlink(fromText("/mnt"), fromText("/proc/self/cwd"));
   expect(mountedPlace(linux, fromText("target"))).toMatchObject({ type: "ext4" });
+});
+
+test("partitionType: what the partition table says, in small letters; nothing of what is no partition", () => {
+  const type = "BC13C2FF-59E6-4262-A352-B275FD6F7172";
+  const typed = (said: string) => {
+    const runProgram = toolsThatSay((words) => (words.includes("PART_ENTRY_TYPE") ? said : "uuid\n"));
+    return new FakeLinux({ runProgram });
+  };
+  const place = { type: "vfat", source: "/dev/sda1", uuid: "uuid" };
+  expect(partitionType(typed(`${type}\n`), place)).toBe("bc13c2ff-59e6-4262-a352-b275fd6f7172");
+  expect(partitionType(typed("\n"), place)).toBeUndefined();
+  expect(partitionType(typed(`${type}\n`), { ...place, source: "overlay" })).toBeUndefined();
 });

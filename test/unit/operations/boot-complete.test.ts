@@ -5,7 +5,8 @@ import { collectDeployments } from "../../../src/operations/collect-deployments.
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { status } from "../../../src/operations/status.ts";
 import { upgrade } from "../../../src/operations/upgrade.ts";
-import { openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
+import { beginCollection } from "../../../src/sysroot/boot-records.ts";
+import { openSysroot, openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import {
   failureOf,
@@ -76,6 +77,28 @@ describe("bootComplete", () => {
       loader: null,
     });
     expect(describeFiles(linux.files, fromText("/"))).toEqual(before);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("marks that there is something to collect, for the unit that does, and takes the mark away", async () => {
+    const isMarked = () => linux.files.lstatIfExists(fromText("/run/osdeploy/gc-needed")) !== undefined;
+    await run();
+    expect(isMarked()).toBe(false);
+    beginCollection(linux.files, openSysroot(linux.files, physicalRoot).paths);
+    await run();
+    expect(isMarked()).toBe(true);
+    await collectDeployments(systemOn(linux), { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: true });
+    await run();
+    expect(isMarked()).toBe(false);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("is content with a repo that cannot be read, and leaves it to gc to say so", async () => {
+    writeText(linux, "/sysroot/composefs/meta.json", "{");
+    expect(await run()).toMatchObject({ blessed: true });
+    expect(linux.files.lstatIfExists(fromText("/run/osdeploy/gc-needed"))).toBeDefined();
+    const collected = { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: true };
+    expect(await failureOf(collectDeployments(systemOn(linux), collected))).toMatchObject({ code: "bad-format" });
     expect(linux.openPaths).toEqual([]);
   });
 

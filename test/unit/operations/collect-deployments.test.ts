@@ -3,7 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { checkInvariants } from "../../../src/core/deployment/invariants.ts";
 import type { Path } from "../../../src/linux/linux.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
-import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
+import { collectDeployments, isCollectionNeeded } from "../../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { readSysrootState } from "../../../src/operations/sysroot-state.ts";
 import { openSysroot } from "../../../src/sysroot/sysroot.ts";
@@ -44,6 +44,8 @@ beforeEach(async () => {
 const run = (options: { readonly keep?: number; readonly dryRun?: boolean; readonly whenNeeded?: boolean } = {}) =>
   collectDeployments(systemOn(linux), { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: false, ...options });
 
+const isNeeded = () => isCollectionNeeded(systemOn(linux), { sysroot: physicalRoot });
+
 describe("collectDeployments", () => {
   test("takes away what is older than the way back, with all that only it needed", async () => {
     const result = await run();
@@ -70,7 +72,9 @@ describe("collectDeployments", () => {
   });
 
   test("when needed: goes through the repo only when something goes, or a run was stopped", async () => {
+    expect(isNeeded()).toBe(true);
     expect((await run({ whenNeeded: true })).repo.objects.length).toBeGreaterThan(5);
+    expect(isNeeded()).toBe(false);
     const garbage = fromText(`/sysroot/composefs/objects/00/${"0".repeat(126)}`);
     if (linux.files.lstatIfExists(fromText("/sysroot/composefs/objects/00")) === undefined) {
       linux.files.makeDirectory(fromText("/sysroot/composefs/objects/00"), 0o755);
@@ -80,7 +84,9 @@ describe("collectDeployments", () => {
     expect(idle.repo).toMatchObject({ objects: [], leftovers: [] });
     expect(idle.repo.keptObjects).toBeGreaterThan(5);
     expect(linux.files.lstatIfExists(garbage)).toBeDefined();
+    expect(isNeeded()).toBe(false);
     writeText(linux, "/sysroot/state/osdeploy/collecting", "");
+    expect(isNeeded()).toBe(true);
     expect((await run({ whenNeeded: true })).repo.objects).toHaveLength(1);
     expect(linux.files.lstatIfExists(fromText("/sysroot/state/osdeploy/collecting"))).toBeUndefined();
   });
@@ -101,7 +107,9 @@ describe("collectDeployments", () => {
       linux.files.setTime(parts as Path, BigInt(now - 8 * day), 0);
       linux.files.setTime(fresh as Path, BigInt(now - 6 * day), 0);
       expect((await run({ whenNeeded: true, dryRun: true })).repo.leftovers).toEqual([old, parts]);
+      expect(isNeeded()).toBe(true);
       const { repo } = await run({ whenNeeded: true });
+      expect(isNeeded()).toBe(false);
       expect(repo.leftovers).toEqual([old, parts]);
       expect(repo.objects.length > 0).toBe(!isIdle);
       expect(left.map((path) => linux.files.lstatIfExists(fromText(path)) !== undefined)).toEqual([false, false, true]);

@@ -14,6 +14,7 @@ import {
   linuxAmd64,
   machineWith,
   noLogin,
+  SeenProgress,
   switchTo,
   sysrootPath,
   systemOn,
@@ -61,31 +62,59 @@ describe("an image with a relative path", () => {
     expect(made).toMatchObject({ kind: "deployed", image: "oci-archive:/next.tar" });
   });
 
-  test.each([
-    ["oci:layout:install", undefined, layoutReference("install")],
-    [layoutReference("install"), "oci:next:stable", "oci:/next:stable"],
-  ])("is followed so after an installation, too (%s, %s)", async (image, target, followed) => {
-    const [root, boot] = ["/dev/sda2", "/dev/sda1"];
-    linux = machineWith(
-      { install: await buildInstallImage() },
-      {
-        mountPoints: [{ path: "/target" }, { path: "/target/boot" }],
-        runProgram: toolsThatSay((words) => (words.at(-1) === root ? "root-uuid\n" : "B007-0001\n")),
+  describe("at an installation", () => {
+    async function installed(image: string, target?: string) {
+      const [root, boot] = ["/dev/sda2", "/dev/sda1"];
+      linux = machineWith(
+        { install: await buildInstallImage() },
+        {
+          mountPoints: [{ path: "/target" }, { path: "/target/boot" }],
+          runProgram: toolsThatSay((words) => (words.at(-1) === root ? "root-uuid\n" : "B007-0001\n")),
+        },
+      );
+      putMounts(linux, [
+        { at: "/target", type: "ext4", source: root },
+        { at: "/target/boot", type: "vfat", source: boot },
+      ]);
+      const progress = new SeenProgress();
+      const { image: followed } = await installToRoot(systemOn(linux, { progress: progress.report }), {
+        ...{ image: parseImageReference(image), platform: linuxAmd64, source: noLogin, kernelArguments: [] },
+        ...{ root: sysrootPath, isExisting: false, rootSpec: undefined, rootKeys: undefined },
+        ...{ bootloader: "systemd-boot", allowMissingVerity: false },
+        targetImage: target === undefined ? undefined : parseImageReference(target),
+      });
+      const { deployments } = await status(systemOn(linux), { sysroot: sysrootPath });
+      expect(deployments.map(({ imageReference }) => imageReference)).toEqual([followed]);
+      return { followed, warnings: progress.warnings };
+    }
+
+    test.each(["oci:layout:install", layoutReference("install")])(
+      "%s is followed by its whole path, and a warning says whose path that is",
+      async (image) => {
+        expect(await installed(image)).toEqual({
+          followed: layoutReference("install"),
+          warnings: [
+            "The installed system follows oci:/layout:install, which is a path of this machine: say with --target-imgref where that one finds its upgrades",
+          ],
+        });
       },
     );
-    putMounts(linux, [
-      { at: "/target", type: "ext4", source: root },
-      { at: "/target/boot", type: "vfat", source: boot },
-    ]);
-    const installed = await installToRoot(systemOn(linux), {
-      ...{ image: parseImageReference(image), platform: linuxAmd64, source: noLogin, kernelArguments: [] },
-      ...{ root: sysrootPath, isExisting: false, rootSpec: undefined, rootKeys: undefined },
-      ...{ bootloader: "systemd-boot", allowMissingVerity: false },
-      targetImage: target === undefined ? undefined : parseImageReference(target),
+
+    test.each(["oci:/srv/images:stable", "docker://registry.example/os:latest"])(
+      "what is said to be followed is taken as it is: %s",
+      async (target) => {
+        expect(await installed("oci:layout:install", target)).toEqual({ followed: target, warnings: [] });
+      },
+    );
+
+    test("but not with a relative path, which is refused before anything is looked at", async () => {
+      expect(await failureOf(installed(layoutReference("install"), "oci:next:stable"))).toMatchObject({
+        code: "usage",
+        message: "Cannot let a machine follow oci:next:stable: its path does not begin with a slash",
+        facts: { hint: expect.stringContaining("as the installed machine has it") },
+      });
+      expect(linux.files.readDirectory(sysrootPath)).toEqual(["boot"]);
     });
-    expect(installed.image).toBe(followed);
-    const { deployments } = await status(systemOn(linux), { sysroot: sysrootPath });
-    expect(deployments.map(({ imageReference }) => imageReference)).toEqual([followed]);
   });
 
   test("that is stored already is followed by no upgrade, but a switch to the same image mends it", async () => {

@@ -88,6 +88,27 @@ describe("installToRoot, into an empty file system", () => {
     );
   });
 
+  test("of an image with an overlay /etc, only the layers are made, and keys go to the upper one", async () => {
+    const linux = machine();
+    putFile(linux.files, "/keys", "ssh-ed25519 AAAA me\n");
+    const image = parseImageReference(layoutReference("overlaid"));
+    const { rootImage } = await install(linux, { rootKeys: fromText("/keys"), image });
+    const etc = `/target/state/deploy/${rootImage}/etc`;
+    const names = (path: string) => linux.files.readDirectory(fromText(`${etc}${path}`));
+    expect([names(""), names("/upper"), names("/work")]).toEqual([["upper", "work"], ["ssh"], []]);
+    expect(names("/upper/ssh")).toEqual(["authorized_keys.d", "sshd_config.d"]);
+    expect(text(linux, `${etc}/upper/ssh/authorized_keys.d/root`)).toBe("ssh-ed25519 AAAA me\n");
+    expect(text(linux, `${etc}/upper/ssh/sshd_config.d/10-osdeploy-keys.conf`)).toContain("AuthorizedKeysFile");
+    // The directory hides the image's, so it looks like that one.
+    const ssh = fromText(`${etc}/upper/ssh`);
+    expect(linux.files.lstat(ssh).permissions).toBe(0o711);
+    expect(linux.files.xattrs(ssh).get(fromText("security.capability"))).toBe("of the image");
+    // Without keys nothing is changed.
+    const keyless = machine();
+    await install(keyless, { image });
+    expect(keyless.files.readDirectory(fromText(`${etc}/upper`))).toEqual([]);
+  });
+
   test("keys go to root's home where that is in /var", async () => {
     const linux = machine();
     putFile(linux.files, "/keys", "ssh-ed25519 AAAA me\n");

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { systemdBootVersion } from "../../../src/core/boot/loader-binary.ts";
+import { loaderBuild } from "../../../src/core/boot/loader-binary.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
-import { fakeLoader } from "../../builders/loader-binaries.ts";
+import { fakeGrub, fakeLoader } from "../../builders/loader-binaries.ts";
 import { SeenProgress, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
 import { physicalRoot, type RunningMachineOptions, runningMachine, writeText } from "../../builders/running-machine.ts";
@@ -11,15 +11,23 @@ import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const place = "usr/lib/systemd/boot/efi";
 const directories = ["usr/lib/systemd", "usr/lib/systemd/boot", place].map((path) => ({ path }));
+const grubPlace = "usr/lib/grub/x86_64-efi/monolithic";
+const grubDirectories = ["usr/lib/grub", "usr/lib/grub/x86_64-efi", grubPlace].map((path) => ({ path }));
 const images = {
   new: await buildOsImage("v1", [
     ...directories,
     { path: `${place}/systemd-bootx64.efi`, content: fakeLoader("257.13") },
   ]),
+  grub: await buildOsImage("v1", [
+    ...grubDirectories,
+    { path: `${grubPlace}/grubx64.efi`, content: fakeGrub("2.12-9+deb13u2") },
+  ]),
   none: await buildOsImage("v1"),
 };
 const ofFirmware = "EFI/BOOT/BOOTX64.EFI";
 const ofSystemd = "EFI/systemd/systemd-bootx64.efi";
+const older = "EFI/osdeploy/older-systemd-bootx64.efi";
+const largeCluster = 32 * 1024;
 
 let linux: FakeLinux;
 
@@ -29,7 +37,7 @@ async function machine(tag: keyof typeof images, esp = "/boot", options: Running
 }
 
 const put = (path: string, bytes: Uint8Array) => linux.files.writeNewFile(fromText(path), bytes, 0o644);
-const versionOf = (path: string) => systemdBootVersion(linux.files.readFile(fromText(path), 10_000));
+const versionOf = (path: string) => loaderBuild(linux.files.readFile(fromText(path), 10_000))?.version;
 
 async function run(): Promise<{ readonly loader: unknown; readonly warnings: readonly string[] }> {
   const progress = new SeenProgress();
@@ -43,7 +51,8 @@ describe("bootComplete, of the boot loader", () => {
   test("an older systemd-boot is replaced by the image's, in both places; the second time nothing is to do", async () => {
     put(`/boot/${ofFirmware}`, fakeLoader("257.9"));
     put(`/boot/${ofSystemd}`, fakeLoader("257.9"));
-    expect(await run()).toEqual({ loader: { from: "257.9", to: "257.13" }, warnings: [] });
+    expect(await run()).toEqual({ loader: { from: "257.9", to: "257.13", older }, warnings: [] });
+    expect(versionOf(`/boot/${older}`)).toBe("257.9");
     expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["257.13", "257.13"]);
     expect(linux.files.readDirectory(fromText("/boot/EFI/BOOT"))).toEqual(["BOOTX64.EFI"]);
     const writes = () => linux.trace.filter(({ path }) => `${path}`.includes("EFI")).length;
@@ -68,7 +77,7 @@ describe("bootComplete, of the boot loader", () => {
     });
     expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["256", "256"]);
     variable(0);
-    expect((await run()).loader).toEqual({ from: "256", to: "257.13" });
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
   });
 
   test("what a stopped run left unfinished goes before the room is measured", async () => {
@@ -78,9 +87,12 @@ describe("bootComplete, of the boot loader", () => {
     // There is room for one more, where the left-over one is not.
     const isThere = () => lstatIfExists(fromText(`/boot/${ofFirmware}.new`)) !== undefined;
     Object.assign(linux.files, {
-      space: (path: Parameters<typeof space>[0]) => ({ ...space(path), availableBytes: isThere() ? 9 : 2000 }),
+      space: (path: Parameters<typeof space>[0]) => ({
+        ...space(path),
+        availableBytes: isThere() ? 9 : 3 * largeCluster,
+      }),
     });
-    expect(await run()).toEqual({ loader: { from: "256", to: "257.13" }, warnings: [] });
+    expect(await run()).toEqual({ loader: { from: "256", to: "257.13", older }, warnings: [] });
     expect(isThere()).toBe(false);
   });
 
@@ -94,7 +106,7 @@ describe("bootComplete, of the boot loader", () => {
   test("not one that osdeploy did not install", async () => {
     put(`/boot/${ofFirmware}`, fakeLoader("256"));
     linux.files.unlink(fromText("/boot/osdeploy/bootloader"));
-    writeText(linux, "/boot/osdeploy/bootloader", "grub\n");
+    writeText(linux, "/boot/osdeploy/bootloader", "none\n");
     expect((await run()).loader).toBeNull();
     linux.files.unlink(fromText("/boot/osdeploy/bootloader"));
     expect((await run()).loader).toBeNull();
@@ -116,8 +128,61 @@ describe("bootComplete, of the boot loader", () => {
     const { loader, warnings } = await run();
     expect(loader).toBeNull();
     expect(warnings).toEqual([
-      'The boot loader stays as it is: Cannot replace "/boot/EFI/BOOT/BOOTX64.EFI": 1024 bytes are needed on the EFI system partition, 9 are free',
+      "The boot loader stays as it is: Cannot replace the boot loader: 98304 bytes are needed on the EFI system partition, 9 are free",
     ]);
+    expect(linux.files.readDirectory(fromText("/boot/EFI"))).toEqual(["BOOT", "systemd"]);
+  });
+
+  test("the one before is kept until the next, and stays in use where somebody puts it back", async () => {
+    put(`/boot/${ofSystemd}`, fakeLoader("255"));
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
+    expect(versionOf(`/boot/${older}`)).toBe("256");
+    linux.files.unlink(fromText(`/boot/${ofFirmware}`));
+    put(`/boot/${ofFirmware}`, linux.files.readFile(fromText(`/boot/${older}`), 10_000));
+    for (let boot = 0; boot < 2; boot++) {
+      expect(await run()).toEqual({
+        loader: null,
+        warnings: [
+          "The boot loader stays as it is: somebody put 256 back; without /boot/EFI/osdeploy/older-systemd-bootx64.efi it is replaced again by 257.13",
+        ],
+      });
+    }
+    expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["256", "257.13"]);
+    linux.files.unlink(fromText(`/boot/${older}`));
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
+  });
+});
+
+describe("bootComplete, of GRUB", () => {
+  beforeEach(async () => {
+    await machine("grub");
+    linux.files.unlink(fromText("/boot/osdeploy/bootloader"));
+    writeText(linux, "/boot/osdeploy/bootloader", "grub\n");
+  });
+
+  test("an older one of the same vendor is replaced, and kept beside it", async () => {
+    put(`/boot/${ofFirmware}`, fakeGrub("2.12-9+deb13u1"));
+    const grubBefore = "EFI/osdeploy/older-grubx64.efi";
+    expect(await run()).toEqual({
+      loader: { from: "2.12-9+deb13u1", to: "2.12-9+deb13u2", older: grubBefore },
+      warnings: [],
+    });
+    expect([ofFirmware, grubBefore].map((path) => versionOf(`/boot/${path}`))).toEqual([
+      "2.12-9+deb13u2",
+      "2.12-9+deb13u1",
+    ]);
+    expect((await run()).loader).toBeNull();
+  });
+
+  test.each([
+    ["another vendor's", fakeGrub("2.06", { vendor: "ubuntu" })],
+    ["one that is newer", fakeGrub("2.14")],
+    ["systemd-boot", fakeLoader("256")],
+  ])("%s stays", async (_, there) => {
+    put(`/boot/${ofFirmware}`, there);
+    expect(await run()).toEqual({ loader: null, warnings: [] });
+    expect(linux.files.readFile(fromText(`/boot/${ofFirmware}`), 10_000)).toEqual(there);
   });
 });
 
@@ -133,7 +198,7 @@ describe("bootComplete, of a loader on an EFI system partition of its own", () =
 
   test("it is found where that is mounted", async () => {
     await separate("vfat");
-    expect((await run()).loader).toEqual({ from: "256", to: "257.13" });
+    expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
     expect(versionOf(`/efi/${ofFirmware}`)).toBe("257.13");
   });
 

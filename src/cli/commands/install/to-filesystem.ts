@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { ByteString } from "../../../core/bytes/byte-string.ts";
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
@@ -7,13 +8,14 @@ import { installToRootText } from "../../output/install-text.ts";
 
 interface ToFilesystemOptions extends InstallWords {
   readonly rootMountSpec?: string;
+  readonly esp?: ByteString;
 }
 
 /** `osdeploy install to-filesystem` */
 export const define: DefineCommand = (command, frame) => {
   addInstallOptions(command)
     .description(
-      "Puts an image into an empty root file system that is mounted, with the EFI system partition mounted at boot below it. Its files are sealed with " +
+      "Puts an image into an empty root file system that is mounted, with the EFI system partition mounted at boot below it, or another FAT partition there and --esp. Its files are sealed with " +
         "fs-verity by this machine's kernel; where that cannot be done, it is refused before anything is written. To make a whole disk on a machine " +
         "without fs-verity, use install to-disk.",
     )
@@ -22,13 +24,19 @@ export const define: DefineCommand = (command, frame) => {
       "--root-mount-spec <spec>",
       "what root= is to say on the kernel command line (default: the file system's UUID)",
     )
+    .addOption(
+      new Option(
+        "--esp <directory>",
+        "where the EFI system partition is mounted, which gets the loader alone (default: it is the one at boot)",
+      ).argParser(parsePath),
+    )
     .action((root: ByteString, options: ToFilesystemOptions) =>
       frame.write(
         async (system) => {
           const { installToRoot } = await import("../../../operations/install-to-root.ts");
-          const rootSpec = options.rootMountSpec;
-          const request = { ...installRequest(options, frame), bootloader: options.bootloader };
-          return installToRoot(system, { ...request, root, rootSpec, isExisting: false });
+          const { rootMountSpec: rootSpec, esp, bootloader } = options;
+          const request = { ...installRequest(options, frame), bootloader };
+          return installToRoot(system, { ...request, root, rootSpec, esp, isExisting: false });
         },
         { text: installToRootText },
       ),

@@ -2,31 +2,45 @@ import { describe, expect, test } from "vitest";
 import {
   compareVersions,
   isSecureBoot,
-  isSignedProgram,
+  loaderBuild,
   planLoaderUpdate,
-  systemdBootVersion,
 } from "../../../../src/core/boot/loader-binary.ts";
-import { fakeLoader } from "../../../builders/loader-binaries.ts";
+import { fakeGrub, fakeLoader } from "../../../builders/loader-binaries.ts";
 
-test("systemdBootVersion: what its build wrote into it, and nothing of others", () => {
-  expect(systemdBootVersion(fakeLoader("257.13-1~deb13u1"))).toBe("257.13-1~deb13u1");
-  expect(systemdBootVersion(new TextEncoder().encode("GNU GRUB  version 2.12"))).toBeUndefined();
-  expect(systemdBootVersion(new TextEncoder().encode("#### LoaderInfo: systemd-stub 257 ####"))).toBeUndefined();
-});
-
-describe("isSignedProgram", () => {
-  test("by the fifth data directory of a 64-bit PE file", () => {
-    expect([fakeLoader("257"), fakeLoader("257", { signed: true })].map(isSignedProgram)).toEqual([false, true]);
+describe("loaderBuild", () => {
+  test("systemd-boot is what its build says of itself", () => {
+    expect(loaderBuild(fakeLoader("257.13-1~deb13u1"))).toEqual({
+      name: "systemd-boot",
+      version: "257.13-1~deb13u1",
+      isSigned: false,
+    });
+    expect(loaderBuild(fakeLoader("257", { signed: true }))?.isSigned).toBe(true);
+    expect(loaderBuild(new TextEncoder().encode("#### LoaderInfo: systemd-stub 257 ####"))).toBeUndefined();
   });
 
+  test("GRUB is what its table of vendors says", () => {
+    expect(loaderBuild(fakeGrub("2.12-9+deb13u2"))).toEqual({
+      name: "grub.debian",
+      version: "2.12-9+deb13u2",
+      isSigned: false,
+    });
+    expect(loaderBuild(fakeGrub("2.06-3.el9", { vendor: "rh", signed: true }))).toMatchObject({
+      name: "grub.rh",
+      isSigned: true,
+    });
+  });
+
+  const vendor = "grub.debian,5,Debian,grub2,2.12-9,https://example.org/";
   test.each([
-    ["nothing", new Uint8Array(0)],
-    ["a header that points behind the end", new Uint8Array(64).fill(0xff)],
-    ["something else", new Uint8Array(400)],
-    ["a 32-bit file", fakeLoader("257", { signed: true, magic: 0x10b })],
-    ["one that ends before the directory", fakeLoader("257", { signed: true }).subarray(0, 0x80 + 30)],
-  ])("%s is not", (_, bytes) => {
-    expect(isSignedProgram(bytes)).toBe(false);
+    ["a text about GRUB", new TextEncoder().encode("GNU GRUB  version 2.12")],
+    ["a program without such a table", fakeLoader("")],
+    ["an empty table", fakeGrub("", { lines: [] })],
+    ["another program of the vendor's", fakeGrub("", { lines: ["shim,4,UEFI shim,shim,1", vendor] })],
+    ["a GRUB of no vendor", fakeGrub("", { lines: ["grub,5,Free Software Foundation,grub,2.12"] })],
+    ["one without a version", fakeGrub("", { lines: ["grub,5", "grub.debian,5"] })],
+    ["one whose version is no text", fakeGrub("", { lines: ["grub,5", vendor.replace("2.12", "2 \u001b[1m")] })],
+  ])("%s is no loader that we know", (_, bytes) => {
+    expect(loaderBuild(bytes)).toBeUndefined();
   });
 });
 
@@ -71,6 +85,12 @@ describe("planLoaderUpdate", () => {
   test("a newer one replaces, with both versions", () => {
     expect(plan(fakeLoader("257.4"), fakeLoader("257.13"))).toEqual({ kind: "replace", from: "257.4", to: "257.13" });
     expect(plan(fakeLoader("256"), fakeLoader("257", { signed: true }))).toMatchObject({ kind: "replace" });
+  });
+
+  test("so does a newer GRUB of the same vendor, and only that", () => {
+    expect(plan(fakeGrub("2.12-9"), fakeGrub("2.12-9+deb13u2"))).toMatchObject({ kind: "replace", from: "2.12-9" });
+    expect(plan(fakeGrub("2.06"), fakeGrub("2.12", { vendor: "ubuntu" }))).toEqual({ kind: "keep" });
+    expect(plan(fakeGrub("2.06"), fakeLoader("257"))).toEqual({ kind: "keep" });
   });
 
   test("with Secure Boot a newer one is withheld, signed or not; an older one is nothing to tell of", () => {
