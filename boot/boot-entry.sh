@@ -19,9 +19,9 @@ tell() {
 # not separate, so it becomes a byte that nothing looks for.
 read_cmdline() {
   set -f
-  mark=$(printf '\001')
-  text=
+  text='' mark=
   IFS= read -r text <"$cmdline_file" || :
+  case $text in *'"'*) mark=$(printf '\001') ;; esac
   saved_ifs=$IFS IFS='"'
   # shellcheck disable=SC2086 # split at the quotes
   set -- $text
@@ -52,15 +52,15 @@ read_entry() {
   entry='' sequence=
   argument osdeploy.entry || return 0
   # shellcheck disable=SC2034 # for boot-partition.sh
-  if sequence=$(entry_number "$value"); then entry=$value; fi
+  if entry_number "$value"; then entry=$value sequence=$number; fi
 }
 
-# entry_number NAME: prints the number of an entry of ours, without leading zeros; fails for other names
+# entry_number NAME: sets $number to the number of an entry of ours, without leading zeros; fails for other names
 entry_number() {
   digits=${1#osdeploy-}
   case $digits in "$1" | '' | *[!0-9]*) return 1 ;; esac
   while [ ${#digits} -gt 1 ] && [ "${digits#0}" != "$digits" ]; do digits=${digits#0}; done
-  echo "$digits"
+  number=$digits
 }
 
 # says_counted: whether the loader says that it took a try for this boot: systemd-boot by a variable of the firmware, GRUB by an

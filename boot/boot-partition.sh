@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154,SC2031 # $cmdline, $entry and $sequence are of boot-entry.sh
+# shellcheck disable=SC2154,SC2031 # $cmdline, $entry, $sequence and $number are of boot-entry.sh
 # What is known of the boot partition when the entry that is booted is not good. Sourced after boot-entry.sh; POSIX sh.
 
 # Where the system has it mounted; elsewhere in a test.
@@ -40,7 +40,7 @@ other_entry() {
     other=${other%.conf} && other=${other%%+*}
     grub_environment || return 0
     # GRUB starts none but ours
-    number=$(entry_number "$other") && [ "$(grub_variable "osdeploy_tries_$number")" != 0 ] && return 0
+    entry_number "$other" && [ "$(grub_variable "osdeploy_tries_$number")" != 0 ] && return 0
   done
   return 1
 }

@@ -12,7 +12,7 @@ beforeEach(() => {
   mkdirSync(join(root, "efi"));
   put("console", "");
   putProgram("reboot", `echo >${root}/rebooted`);
-  say("quiet osdeploy.entry=osdeploy-000012 composefs=x");
+  say("quiet osdeploy.entry=osdeploy-000012");
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -26,9 +26,9 @@ function putProgram(path: string, text: string): void {
   chmodSync(join(root, path), 0o755);
 }
 
-/** The kernel's arguments. */
-function say(words: string): void {
-  put("cmdline", `${words}\n`);
+/** The kernel's arguments, those of a composefs root if nothing else is said. */
+function say(words: string, root = "composefs=x"): void {
+  put("cmdline", `${words} ${root}\n`);
 }
 
 /** As when systemd-boot counted this boot. */
@@ -159,7 +159,7 @@ describe("boot/boot-deadline", () => {
   test.each([
     ["is complete", '[ "$1" = is-active ]'],
     ["is being shut down", "echo stopping; exit 1"],
-  ])("a boot that %s before: is left alone at once", (_name, systemctl) => {
+  ])("a boot that %s before: is left alone soon", (_name, systemctl) => {
     putProgram("systemctl", systemctl);
     say(`osdeploy.entry=osdeploy-000012 osdeploy.deadline=${Math.ceil(uptime()) + 60}`);
     countBoot();
@@ -206,6 +206,15 @@ describe("boot/boot-deadline", () => {
     say(words);
     if (counted) countBoot();
     expect(wait("100000.00")).toMatchObject({ status: 0, rebooted: false, stderr: "" });
+  });
+
+  test.each([
+    ["root=UUID=1 quiet", false],
+    ["composefs.digest=v1-sha512-12:x", true],
+  ])("a counted boot of %s: reboots if it is a composefs root", (words, rebooted) => {
+    say("osdeploy.entry=osdeploy-000012", words);
+    countBoot();
+    expect(wait("600.00").rebooted).toBe(rebooted);
   });
 
   test.each(["soon", "-1", "99999999999", ""])("osdeploy.deadline=%s: is told, and 600 seconds count", (value) => {

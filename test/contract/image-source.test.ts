@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BlobHasher } from "../../src/core/digest/blob-hasher.ts";
+import { parseManifestDigest } from "../../src/core/digest/oci-digest.ts";
 import { parsePlatform } from "../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
 import type { ImageSource } from "../../src/image-source/image-source.ts";
@@ -146,6 +147,27 @@ describe.each(Object.entries(places))("an image source: %s", (title, serve) => {
       layers.map(({ mediaType, digest, sizeBytes }) => ({ mediaType, digest, size: sizeBytes })),
     );
     await source.close();
+  });
+
+  test("resolveIndex: gives an index as it is and what it names; nothing where one image is meant", async () => {
+    const source = open(references.image);
+    expect(await source.resolveIndex()).toBeUndefined();
+    await source.close();
+    if (references.index === undefined) return;
+    const indexed = open(references.index);
+    const found = await indexed.resolveIndex();
+    if (found === undefined) throw new Error("it is an index");
+    const { document, readDocument } = found;
+    expect(document.digest).toBe(images.index.indexDigest);
+    expect(Buffer.from(document.bytes)).toEqual(Buffer.from(images.index.index));
+    const { manifest } = images.other;
+    const named = { mediaType: "", sizeBytes: manifest.length, annotations: new Map<string, string>() };
+    const descriptor = { ...named, digest: parseManifestDigest(images.other.manifestDigest) };
+    expect(Buffer.from(await readDocument(descriptor))).toEqual(Buffer.from(manifest));
+    await expect(readDocument({ ...descriptor, sizeBytes: 1 })).rejects.toMatchObject({ code: "bad-format" });
+    const gone = parseManifestDigest(`sha256:${"0".repeat(64)}`);
+    await expect(readDocument({ ...descriptor, digest: gone })).rejects.toMatchObject({ code: "not-found" });
+    await indexed.close();
   });
 
   test("openBlob: gives each layer's bytes, which measure to its digest; also from the middle on", async () => {

@@ -24,7 +24,7 @@ install() {
     for name in setup-root boot-entry.sh boot-partition.sh boot-deadline; do
         inst_simple "/usr/lib/osdeploy/boot/$name"
     done
-    inst_multiple fsverity mount umount cat mkdir mv rmdir sleep sync tr
+    inst_multiple fsverity mount umount cat mkdir mv sleep sync tr
     inst_multiple -o /usr/lib/composefs/setup-root-conf.toml
     for name in osdeploy-setup-root.service osdeploy-initrd-deadline.service; do
         inst_simple "$moddir/$name" "$systemdsystemunitdir/$name"
