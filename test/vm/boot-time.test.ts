@@ -14,8 +14,10 @@ const { OSDEPLOY_BOOT_TIME } = process.env;
 interface BootTime {
   /** From the start of the kernel to multi-user.target, as the guest's clock has it. */
   readonly seconds: number;
-  /** Of the whole QEMU process, from power-on: does not depend on what else the machine does. */
+  /** Of the whole QEMU process, from power-on to multi-user.target: depends less on what else the machine does. */
   readonly cpuSeconds: number;
+  /** The same, until nothing is left to do: boot-complete and all that comes after the target. */
+  readonly settledCpuSeconds: number;
 }
 
 /** `npm run bench:boot`: needs a machine that does nothing else. */
@@ -24,38 +26,60 @@ test.skipIf(trixie === undefined || OSDEPLOY_BOOT_TIME === undefined)(
   async () => {
     if (trixie === undefined) return;
     await installBaseDisk("systemd-boot");
-    const disks = { composefs: baseDisk("systemd-boot"), plain: makePlainDisk(trixie) };
+    const disks = {
+      composefs: await bootOnce(trixie, "composefs", baseDisk("systemd-boot")),
+      plain: await bootOnce(trixie, "plain", makePlainDisk(trixie)),
+    };
     const times: Record<keyof typeof disks, BootTime[]> = { composefs: [], plain: [] };
     // In turn, so that a slow minute of the machine meets both.
-    for (let round = 0; round < 4; round++) {
+    for (let round = 0; round < 3; round++) {
       for (const kind of ["plain", "composefs"] as const) times[kind].push(await boot(trixie, kind, disks[kind]));
     }
-    const medians = Object.fromEntries(Object.entries(times).map(([kind, all]) => [kind, median(all.slice(1))]));
+    const medians = Object.fromEntries(Object.entries(times).map(([kind, all]) => [kind, median(all)]));
     const { composefs, plain } = medians;
     const ratio = (of: keyof BootTime) => (composefs?.[of] ?? 0) / (plain?.[of] ?? 1);
-    const result = { medians, times, ratio: { seconds: ratio("seconds"), cpuSeconds: ratio("cpuSeconds") } };
-    writeFileSync(join(vmPlace, "boot-time.json"), `${JSON.stringify(result, undefined, 2)}\n`);
-    console.log(JSON.stringify({ medians, ratio: result.ratio }, undefined, 2));
+    const ratios = Object.fromEntries(figures.map((figure) => [figure, ratio(figure)]));
+    writeFileSync(join(vmPlace, "boot-time.json"), `${JSON.stringify({ medians, times, ratios }, undefined, 2)}\n`);
+    console.log(JSON.stringify({ medians, ratios }, undefined, 2));
     expect(ratio("cpuSeconds")).toBeLessThan(1.5);
   },
   3_600_000,
 );
 
+const figures = ["seconds", "cpuSeconds", "settledCpuSeconds"] as const;
+
 function median(times: readonly BootTime[]): BootTime {
   const middle = (of: keyof BootTime) => times.map((time) => time[of]).sort((a, b) => a - b)[times.length >> 1] ?? 0;
-  return { seconds: middle("seconds"), cpuSeconds: middle("cpuSeconds") };
+  return {
+    seconds: middle("seconds"),
+    cpuSeconds: middle("cpuSeconds"),
+    settledCpuSeconds: middle("settledCpuSeconds"),
+  };
+}
+
+/** A disk after its first boot, which makes keys of random numbers, and what the later ones find. */
+async function bootOnce(room: Trixie, name: string, base: string): Promise<string> {
+  const place = `boot-time-first-${name}`;
+  const guest = newGuest(room, place, { base });
+  guest.switchOn();
+  await guest.booted();
+  await guest.shutDown();
+  return join(vmPlace, place, "disk.qcow2");
 }
 
 async function boot(room: Trixie, name: string, base: string): Promise<BootTime> {
   const guest = newGuest(room, `boot-time-${name}`, { base });
   guest.switchOn();
   await guest.ready();
-  const reached = "systemctl show --value -p ActiveEnterTimestampMonotonic multi-user.target";
-  const micros = await guest.output(`until t=$(${reached}); [ "$t" != 0 ]; do sleep 0.1; done; echo $t`);
+  // Who asks the guest again and again takes from its one processor.
+  await guest.consoleSays(/Reached target.*multi-user\.target/);
   const { cpuSeconds } = guest;
+  await guest.run("systemctl is-system-running --wait");
+  const { cpuSeconds: settledCpuSeconds } = guest;
+  const micros = await guest.output("systemctl show --value -p ActiveEnterTimestampMonotonic multi-user.target");
   expect(await guest.output("findmnt -no FSTYPE /")).toBe(name === "plain" ? "ext4\n" : "overlay\n");
   await guest.cutPower();
-  return { seconds: Number(micros) / 1_000_000, cpuSeconds };
+  return { seconds: Number(micros) / 1_000_000, cpuSeconds, settledCpuSeconds };
 }
 
 /** The base disk with the same image as ordinary files on ext4, and with kernel arguments that say so. */

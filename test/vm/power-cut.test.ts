@@ -49,7 +49,11 @@ const cuts = cutsOf(seed, Number(OSDEPLOY_POWER_CUTS)).map((cut, index) => {
 });
 
 /** The words on the console with which work begins. */
-const signs = { pull: /Importing layers/, stage: /Copying kernel and initramfs/ } as const;
+const signs = {
+  pull: /Importing layers/,
+  stage: /Copying kernel and initramfs/,
+  finalized: /Stopped [^\n]*osdeploy-finalize-staged/,
+} as const;
 
 describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () => {
   let registry: GuestRegistry;
@@ -82,9 +86,23 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
     const [, pulling = 0, staging = 0, end = 0] = marks;
     const gc = Date.now() - end;
     await guest.save(staged);
-    // Finalizing does the last part of staging once more, after other services have stopped; collecting also removes.
-    const times = { pull: staging - pulling, stage: end - staging, finalize: end - staging + 8000, gc: 1.5 * gc };
+    const finalize = await timeOfFinalizing(room);
+    // Collecting also removes; and some cuts come after a deployment was finalized, on the way down.
+    const times = { pull: staging - pulling, stage: end - staging, finalize: 1.15 * finalize, gc: 1.5 * gc };
     writeFileSync(lengthsFile, JSON.stringify(times));
+  }
+
+  /** Milliseconds from the order to reboot until what was staged is the next deployment. */
+  async function timeOfFinalizing(room: Trixie): Promise<number> {
+    const guest = await guestFor(room, "finalize", "cut-timed");
+    try {
+      await guest.begin("systemctl --no-block reboot");
+      const begun = Date.now();
+      await guest.consoleSays(signs.finalized);
+      return Date.now() - begun;
+    } finally {
+      await guest.cutPower();
+    }
   }
 
   /** Begins the work and cuts the power in the middle. Gives how long it had, and what the console said. */

@@ -18,15 +18,19 @@ step "pull" osdeploy --json pull --bootable oci:/images:v1 --repo $repo
 
 # Files of the image. The Merkle tree begins at the next 64 KiB behind the end of the file, the root's page first; what
 # follows it, or stands alone where there is one page only, is the descriptor: version, algorithm …, digest from byte 16 on.
-umount /data
-step "flip data" flip "$(object $repo "$DATA")" 1 100
-step "flip tree" flip "$(object $repo "$TREE")" $(($(pages_until_tree 300000) + 1)) 5
-step "flip digest" flip "$(object $repo "$DIGEST")" "$(pages_until_tree 3000)" 20
-step "flip descriptor" flip "$(object $repo "$DESCRIPTOR")" "$(pages_until_tree 3000)" 0
-data_mount
-unsealed=$(object $repo "$SEAL")
-cp "$unsealed" /data/copy
-mv -f /data/copy "$unsealed"
+# damage_files WHEN: five files, each in another way
+damage_files() {
+  umount /data
+  step "flip data$1" flip "$(object $repo "$DATA")" 1 100
+  step "flip tree$1" flip "$(object $repo "$TREE")" $(($(pages_until_tree 300000) + 1)) 5
+  step "flip digest$1" flip "$(object $repo "$DIGEST")" "$(pages_until_tree 3000)" 20
+  step "flip descriptor$1" flip "$(object $repo "$DESCRIPTOR")" "$(pages_until_tree 3000)" 0
+  data_mount
+  unsealed=$(object $repo "$SEAL")
+  cp "$unsealed" /data/copy
+  mv -f /data/copy "$unsealed"
+}
+damage_files ''
 
 step "mount" osdeploy --json image mount --bootable --repo $repo oci:/images:v1 /mnt
 step "read data, first page" dd if=/mnt/usr/lib/victim-data of=/dev/null bs=4096 count=1
@@ -62,6 +66,11 @@ rm "$repo"/streams/refs/oci/*v1*
 step "gc without v1" osdeploy --json repo gc --repo $repo
 step "pull v1" osdeploy --json pull --bootable oci:/images:v1 --repo $repo
 step "fsck after v1" osdeploy --json repo fsck --repo $repo
+
+damage_files ', again'
+step "pull without repair" osdeploy --json pull --bootable oci:/images:v1 --repo $repo
+step "repair" osdeploy --json pull --repair --bootable oci:/images:v1 --repo $repo
+step "fsck after repair" osdeploy --json repo fsck --repo $repo
 
 umount /data
 step "flip meta" flip $repo/meta.json 0 30
