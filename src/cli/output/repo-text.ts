@@ -18,19 +18,31 @@ export function initRepoText(result: InitRepoResult): string {
 
 /** What `repo fsck` found: a line for each problem, who is hit below it, and the sum. */
 export function checkRepoText(report: FsckReport): string {
-  const problems = report.problems.map(({ severity, kind, message, hits, files }) => {
+  const problems = report.problems.map(({ severity, kind, path, message, hits, files }) => {
     const named = [...files.map((file) => `is the content of ${file}`), ...hits.map((hit) => `hits ${hit}`)];
     const who = named.map((line) => `    ${printable(line)}\n`).join("");
-    return `${severity}: ${printable(message)} [${kind}]\n${who}`;
+    return `${severity}: ${printable(path)}: ${printable(message)} [${kind}]\n${who}`;
   });
   const errors = report.problems.filter(({ severity }) => severity === "error").length;
+  const remedy = report.problems.some(({ kind }) => broughtAgain.has(kind))
+    ? "To bring again what is damaged: osdeploy pull --repair IMAGE\n"
+    : "";
   const checked = [
     `${formatCount(report.objects, "object")} (${formatBytes(report.objectBytes)})`,
     formatCount(report.streams, "stream"),
     formatCount(report.images, "root image"),
   ].join(", ");
-  return `${problems.join("")}Checked ${checked}: ${report.ok ? "all is well" : formatCount(errors, "error")}\n`;
+  const sum = report.ok ? "all is well" : formatCount(errors, "error");
+  return `${problems.join("")}Checked ${checked}: ${sum}\n${remedy}`;
 }
+
+/** What a pull mends that is told to. */
+const broughtAgain: ReadonlySet<string> = new Set([
+  "object-damaged",
+  "object-missing",
+  "object-unsealed",
+  "object-unreadable",
+]);
 
 /** What `repo gc` removed or would remove; with `verbose` every name. */
 export function collectGarbageText(result: CollectGarbageResult, options: { readonly verbose?: true }): string {

@@ -24,7 +24,7 @@ test("checkRepoText: each problem has its kind and who is hit, and notes are not
       severity: "error",
       path: "objects/ab",
       object,
-      message: "Object ab is damaged",
+      message: "its 3 bytes measure to ac",
       hits: ["os:1", "images/cd"],
       files: ["/usr/bin/sh"],
     },
@@ -33,15 +33,16 @@ test("checkRepoText: each problem has its kind and who is hit, and notes are not
       severity: "note",
       path: "staging/x",
       object: null,
-      message: "Left behind",
+      message: "a run that stopped left it",
       hits: [],
       files: [],
     },
   ] as const;
   expect(checkRepoText({ ok: false, objects: 2, objectBytes: 3000, streams: 1, images: 1, problems })).toBe(
-    "error: Object ab is damaged [object-damaged]\n    is the content of /usr/bin/sh\n    hits os:1\n    hits images/cd\n" +
-      "note: Left behind [leftover]\n" +
-      "Checked 2 objects (3.0 kB), 1 stream, 1 root image: 1 error\n",
+    "error: objects/ab: its 3 bytes measure to ac [object-damaged]\n    is the content of /usr/bin/sh\n    hits os:1\n    hits images/cd\n" +
+      "note: staging/x: a run that stopped left it [leftover]\n" +
+      "Checked 2 objects (3.0 kB), 1 stream, 1 root image: 1 error\n" +
+      "To bring again what is damaged: osdeploy pull --repair IMAGE\n",
   );
 });
 
