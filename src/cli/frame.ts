@@ -81,7 +81,8 @@ export class Frame {
     );
     try {
       const progress: ReportProgress = (event) => renderer.show(event);
-      const result = await perform({ linux, progress, signal, importThreads: this.io.importThreads });
+      const { importThreads, releaseMemory } = this.io;
+      const result = await perform({ linux, progress, signal, importThreads, releaseMemory });
       renderer.end();
       await this.#print(result, output);
     } catch (thrown) {

@@ -96,14 +96,9 @@ export class ImageBuild {
     return toBootTree(raw, (content) => this.#readContent(content));
   }
 
-  /** Stages the root images, and the documents that name them. */
-  addRootImages(raw: FileTree, boot: FileTree | undefined): RootImages {
-    const rootImages = {
-      raw: this.#staging.add(writeErofs(raw, { version: 1 })),
-      boot: boot && this.#staging.add(writeErofs(boot, { version: 1 })),
-    };
-    this.#stageDocuments(rootImages);
-    return rootImages;
+  /** Stages the root image of a tree. */
+  addRootImage(tree: FileTree): ObjectId {
+    return this.#staging.add(writeErofs(tree, { version: 1 }));
   }
 
   /** The objects of the layers, which are to be named before the rest is published. */
@@ -111,8 +106,10 @@ export class ImageBuild {
     return this.#objects;
   }
 
-  /** All else that is to become part of the repo. */
-  publication({ raw, boot }: RootImages): Publication {
+  /** All else that is to become part of the repo, with the documents that name the root images. */
+  publication(rootImages: RootImages): Publication {
+    const { raw, boot } = rootImages;
+    this.#stageDocuments(rootImages);
     return {
       objects: this.#staging.take(),
       streams: [...this.#layers.values(), ...this.#documents],

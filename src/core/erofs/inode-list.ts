@@ -82,7 +82,7 @@ interface QueuedDirectory {
 
 /** Walks a tree level by level. */
 class InodeCollector {
-  readonly records = new InodeRecords();
+  readonly records: InodeRecords;
   readonly sources: Inode[] = [];
   readonly entries = new Map<number, DirectoryEntries>();
   readonly xattrSets: XattrSet[] = [];
@@ -107,6 +107,7 @@ class InodeCollector {
       rdev: 0,
       claimedSizeBytes: 0n,
     };
+    this.records = new InodeRecords(1 + countEntries(root) + objectDirectoryNames.length);
     this.#addDirectory(root, undefined);
     // The queue grows while it is walked.
     for (const directory of this.#directories) this.#addEntries(directory);
@@ -226,6 +227,18 @@ function escaped(inode: Inode): [ByteString, ByteString][] {
 
 function setXattr(budget: XattrBudget, key: string, value: string): void {
   if (!budget.set(key as ByteString, value as ByteString)) throw cannotWrite("Numerical result out of range");
+}
+
+/** How many names there are in all directories: hard links count each. */
+function countEntries(root: Directory): number {
+  const directories = [root];
+  let count = 0;
+  // It grows while it is walked.
+  for (const { entries } of directories) {
+    count += entries.size;
+    for (const child of entries.values()) if (child.kind === "directory") directories.push(child);
+  }
+  return count;
 }
 
 interface SortedEntries {

@@ -58,12 +58,17 @@ const maxBigU32 = 0xffffffffn;
  * does. Numbers side by side take no collector's time, and the code that reads them is small.
  */
 export class InodeRecords {
-  words = new Uint32Array(1024 * recordWords);
+  readonly words: Uint32Array;
   count = 0;
+
+  /** Room for so many inodes; for 38 000 it is 2.6 MB, and growing would leave as much to the collector. */
+  constructor(most: number) {
+    this.words = new Uint32Array(most * recordWords);
+  }
 
   /** Adds an inode, and returns its number. Of a directory neither size nor links are known yet. */
   add(source: Inode, type: number): number {
-    const at = this.#next();
+    const at = this.count * recordWords;
     const { words } = this;
     const { stat } = source;
     words[at + modeWord] = type | (stat.permissions & 0o7777);
@@ -82,7 +87,7 @@ export class InodeRecords {
 
   /** The same of a file that is a row. */
   addRow({ rows, row }: FileRow): number {
-    const at = this.#next();
+    const at = this.count * recordWords;
     const { words } = this;
     const { numbers } = rows;
     const from = row * columnCount;
@@ -120,17 +125,6 @@ export class InodeRecords {
     const isExact = Number.isSafeInteger(number);
     this.words[at] = isExact ? number : Number(value & maxBigU32);
     this.words[at + 1] = isExact ? Math.floor(number / two32) : Number((value >> 32n) & maxBigU32);
-  }
-
-  /** Makes room for one more, and says where its record starts. */
-  #next(): number {
-    const at = this.count * recordWords;
-    if (at === this.words.length) {
-      const words = new Uint32Array(2 * at);
-      words.set(this.words);
-      this.words = words;
-    }
-    return at;
   }
 
   #added(): number {

@@ -3,13 +3,15 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource } from "../../../src/image-source/open-image-source.ts";
+import type { ProgressEvent } from "../../../src/operations/progress.ts";
 import { bringLayersAlone } from "../../../src/operations/pull-image.ts";
 import { readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
 import { buildChunkedImage, buildChunkedLayer, type ChunkedLayer, noise } from "../../builders/chunked-layer.ts";
+import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { bareEnvironment } from "../../builders/oci-source.ts";
-import { linuxAmd64, machineWithRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
+import { linuxAmd64, machineWithRepo, pullTag, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
 import { pullFrom, registryWith, stopRegistries, v1 } from "../../builders/partial-pull.ts";
 
 afterEach(stopRegistries);
@@ -50,4 +52,18 @@ test.each([
   expect(readDirectoryIfExists(linux.files, fromText(`${repoOfSysroot}/staging`))).toHaveLength(left);
   repo.close();
   await source.close();
+});
+
+const os = await buildImage({ layers: [["usr", "boot", "sysroot"].map((path) => ({ path }))] });
+test("gives memory back where most of it has become garbage: after the merge, and between root images", async () => {
+  const seen: string[] = [];
+  const system = {
+    progress: (event: ProgressEvent) => event.kind === "phase" && seen.push(event.phase),
+    releaseMemory: () => seen.push("-"),
+  };
+  await pullTag(await machineWithRepo({ os }), "os", { system });
+  expect(seen.slice(seen.indexOf("merge"))).toEqual(["merge", "-", "root-image", "-", "publish"]);
+  seen.length = 0;
+  await pullTag(await machineWithRepo({ os }), "os", { system, bootable: false });
+  expect(seen.slice(seen.indexOf("merge"))).toEqual(["merge", "-", "root-image", "publish"]);
 });
