@@ -26,8 +26,6 @@ export interface CliIo {
   readonly architecture: string;
   /** Worker threads for the import of layers: one for each core. */
   readonly importThreads: number;
-  /** Gives back the memory of values that nothing uses any more. */
-  releaseMemory(): void;
   /** Loads the native binding, hence only called by commands that do something. */
   openLinux(): Promise<Linux>;
   /** From now on SIGINT and SIGTERM abort this signal, with their name as the reason, instead of ending the process. */

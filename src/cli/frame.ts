@@ -81,8 +81,7 @@ export class Frame {
     );
     try {
       const progress: ReportProgress = (event) => renderer.show(event);
-      const { importThreads, releaseMemory } = this.io;
-      const result = await perform({ linux, progress, signal, importThreads, releaseMemory });
+      const result = await perform({ linux, progress, signal, importThreads: this.io.importThreads });
       renderer.end();
       await this.#print(result, output);
     } catch (thrown) {

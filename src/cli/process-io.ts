@@ -1,6 +1,5 @@
 import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { fromText } from "../core/bytes/byte-string.ts";
 import { systemCallError } from "../linux/errno.ts";
 import type { CliIo, OutputStream } from "./cli-io.ts";
@@ -49,21 +48,9 @@ export function processIo(): CliIo {
     uid: process.getuid?.() ?? 0,
     architecture: process.arch,
     importThreads: availableParallelism(),
-    releaseMemory,
     openLinux: async () => (await import("../linux/live-linux.ts")).openLinux(),
     watchSignals,
   };
-}
-
-let collector: (() => void) | undefined;
-
-/** Runs V8's collector, which by itself waits until a heap has doubled. Node hands it out only to who asks for it this way. */
-function releaseMemory(): void {
-  if (collector === undefined) {
-    setFlagsFromString("--expose-gc");
-    collector = runInNewContext("gc") as () => void;
-  }
-  collector();
 }
 
 const standardOutput = "standard output";

@@ -247,4 +247,9 @@ export interface Linux {
   readonly mounts: LinuxMounts;
   readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
+  /**
+   * Gives back the memory of what nothing in this process uses any more. For the few moments in which that is most of what it
+   * has come to hold; costs tens of milliseconds.
+   */
+  readonly releaseMemory: () => void;
 }

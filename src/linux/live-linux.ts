@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import type { Linux } from "./linux.ts";
 import { liveAttributes } from "./live-attributes.ts";
+import { releaseMemory } from "./live-memory.ts";
 import { liveMounts } from "./live-mounts.ts";
 import { liveNames } from "./live-names.ts";
 import { liveOpenFiles } from "./live-open-files.ts";
@@ -22,5 +23,6 @@ export function openLinux(): Linux {
     mounts: liveMounts,
     programs: { ...livePrograms, ...liveProcesses },
     clock: { now: Date.now, randomName: () => randomBytes(8).toString("hex") as ByteString },
+    releaseMemory,
   };
 }

@@ -180,7 +180,7 @@ async function importImage(
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
     // The entries of all layers.
-    system.releaseMemory?.();
+    system.linux.releaseMemory();
     system.progress({ kind: "phase", phase: "root-image" });
     const boot = request.bootable ? build.bootTree(raw) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
@@ -213,7 +213,7 @@ function addRootImages(system: System, build: ImageBuild, { raw, boot }: RootTre
   const rawImage = build.addRootImage(raw);
   if (boot === undefined) return { raw: rawImage, boot };
   // The first image, as large as the second, and what it was made from.
-  system.releaseMemory?.();
+  system.linux.releaseMemory();
   return { raw: rawImage, boot: build.addRootImage(boot) };
 }
 

@@ -10,11 +10,6 @@ export interface System {
   readonly signal: AbortSignal;
   /** Worker threads for contents; with 0 all is done on the calling thread, under whatever `linux` is given. */
   readonly importThreads: number;
-  /**
-   * Gives back the memory of values that nothing uses any more. For the few moments in which most of what a process has
-   * come to hold is such; costs tens of milliseconds.
-   */
-  readonly releaseMemory?: () => void;
 }
 
 /**

@@ -92,7 +92,7 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   // `cli` asks operations, and never a store. It opens Linux once, in order to hand it down.
   cli: {
     folders: [...values, "core/oci", "linux", "operations", ...commandFolders, "cli/output"],
-    modules: ["commander", "node:os", "node:v8", "node:vm"],
+    modules: ["commander", "node:os", "node:v8"],
   },
   ...Object.fromEntries(commandFolders.map((folder) => [folder, command])),
   "cli/output": { folders: [...trees, "operations", "cli"], modules: ["node:util"] },

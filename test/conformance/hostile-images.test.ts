@@ -86,7 +86,7 @@ function endless(linux: FakeLinux): Linux {
   const write: LinuxFiles["write"] = (fd, source) => {
     if (source.length < 100_000) files.write(fd, source);
   };
-  return { files: { ...files, write }, clock: linux.clock, mounts: linux.mounts, programs: linux.programs };
+  return { ...linux, files: { ...files, write } };
 }
 
 async function expectStopped(blob: Uint8Array, suffix: Suffix, limits: { growthBytes: number }): Promise<void> {

@@ -47,7 +47,6 @@ export class FakeCliIo implements CliIo {
   readonly uid: number;
   readonly architecture = "x64";
   readonly importThreads = 0;
-  readonly releaseMemory = () => undefined;
   readonly #linux: Linux | undefined;
   readonly #stdin: Uint8Array;
   readonly #signals = new AbortController();

@@ -60,6 +60,8 @@ export class FakeLinux implements Linux {
   };
   readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
+  /** There is none to give back. */
+  readonly releaseMemory = () => undefined;
   readonly #machine: FakeMachine;
   readonly #options: FakeLinuxOptions;
 

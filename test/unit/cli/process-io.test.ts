@@ -36,14 +36,6 @@ test("outputStream: a full disk is told with the stream's name and its own code"
   });
 });
 
-test("processIo: releaseMemory collects what nothing refers to any more", async () => {
-  const reference = new WeakRef({});
-  // A reference that was looked at or made is kept until the job ends.
-  await new Promise(setImmediate);
-  processIo().releaseMemory();
-  expect(reference.deref()).toBeUndefined();
-});
-
 test("processIo: takes over the signals only when asked, and the first one aborts with its name", () => {
   const before = process.listenerCount("SIGTERM");
   const io = processIo();

@@ -43,7 +43,7 @@ test("a kernel on the boot partition that the disk cannot read is written anew, 
       if (to === path) seen.push("replaced");
     },
   };
-  const system = systemOn({ files, clock: linux.clock, programs: linux.programs, mounts: linux.mounts });
+  const system = systemOn({ ...linux, files });
   const switched = await switchImage(system, {
     ...{ sysroot: sysrootPath, platform: linuxAmd64, source: noLogin, kernelArguments: [] },
     image: parseImageReference(layoutReference("next")),

@@ -209,14 +209,11 @@ describe("from a directory", () => {
         return path.endsWith("/large") ? { ...stat, sizeBytes: stat.sizeBytes + 1 } : stat;
       },
     };
-    const promise = createComposefs(
-      systemOn({ files: growing, clock: linux.clock, mounts: linux.mounts, programs: linux.programs }),
-      {
-        source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
-        version,
-        output: undefined,
-      },
-    );
+    const promise = createComposefs(systemOn({ ...linux, files: growing }), {
+      source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
+      version,
+      output: undefined,
+    });
     await expect(promise).rejects.toThrow('Cannot read "/source/d/large": it changes while it is read');
   });
 
@@ -233,7 +230,7 @@ describe("from a directory", () => {
     ["a small file", "readFile", "/source/small", "error computing digest: Permission denied"],
     ["a file", "open", "/source/medium", "error computing digest: Permission denied"],
   ] as const)("tells of %s that cannot be read in mkcomposefs's words", async (_, call, denied, message) => {
-    const { files, clock, mounts, programs } = linux;
+    const { files } = linux;
     const refuse = (path: ByteString) => {
       if (path === denied) throw systemCallError({ verb: "read", path }, "EACCES");
     };
@@ -242,7 +239,7 @@ describe("from a directory", () => {
       return (files[call] as (path: ByteString, ...rest: unknown[]) => unknown).call(files, path, ...rest);
     };
     const guarded = Object.assign(Object.create(files) as typeof files, { [call]: read });
-    const promise = createComposefs(systemOn({ files: guarded, clock, mounts, programs }), {
+    const promise = createComposefs(systemOn({ ...linux, files: guarded }), {
       source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
       version,
       output: undefined,

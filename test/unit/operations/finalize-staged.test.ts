@@ -148,8 +148,8 @@ describe("finalizeStaged: what fails", () => {
     const writeNewFile = () => {
       throw new OsdeployError("no-space", "Cannot write: the disk is full");
     };
-    const { files, clock, mounts, programs } = linux;
-    const failing = { clock, mounts, programs, files: Object.assign(Object.create(files), { writeNewFile }) };
+    const { files } = linux;
+    const failing = { ...linux, files: Object.assign(Object.create(files), { writeNewFile }) };
     removeTree(linux.files, fromText(`/boot/osdeploy/${stateOf(linux).staged?.origin.bootDigest}`));
     expect(await failureOf(finalizeStaged(systemOn(failing), { sysroot: physicalRoot }))).toMatchObject({
       message: expect.stringContaining("is no longer on the boot partition"),
@@ -158,11 +158,11 @@ describe("finalizeStaged: what fails", () => {
 
   test("a bug is no note", async () => {
     await switchRunning(linux, "v2");
-    const { files, clock, mounts, programs } = linux;
+    const { files } = linux;
     const lstat = () => {
       throw new TypeError("a bug");
     };
-    const failing = { clock, mounts, programs, files: { ...files, measureVerity: lstat } };
+    const failing = { ...linux, files: { ...files, measureVerity: lstat } };
     expect(await failureOf(finalizeStaged(systemOn(failing), { sysroot: physicalRoot }))).toBeInstanceOf(TypeError);
     expect(linux.files.lstatIfExists(fromText("/sysroot/state/osdeploy"))).toBeUndefined();
   });

@@ -13,10 +13,7 @@ describe("mountImage", () => {
     const { linux } = await storeOs({ verity });
     const asked: Parameters<LinuxMounts["mountComposefs"]>[0][] = [];
     const mounts = { ...linux.mounts, mountComposefs: (options: (typeof asked)[0]) => void asked.push(options) };
-    const result = await mountImage(
-      systemOn({ files: linux.files, clock: linux.clock, programs: linux.programs, mounts }),
-      request,
-    );
+    const result = await mountImage(systemOn({ ...linux, mounts }), request);
     expect(result).toEqual({ rootImage: expect.stringMatching(/^[0-9a-f]{128}$/), target: "/mnt", verity });
     expect(asked).toEqual([
       {

@@ -33,12 +33,12 @@ async function pullRoot(
 
 /** The machine, but something happens when a file of the directory is opened. */
 function whenOpened(linux: FakeLinux, path: string, happens: (files: LinuxFiles) => void): Linux {
-  const { files, mounts, clock, programs } = linux;
+  const { files } = linux;
   const open: LinuxFiles["open"] = (opened, mode, permissions) => {
     if (opened === `${root}/${path}`) happens(files);
     return files.open(opened, mode, permissions);
   };
-  return { mounts, clock, programs, files: { ...files, open } };
+  return { ...linux, files: { ...files, open } };
 }
 
 describe("pull of rootfs:DIR", () => {

@@ -193,8 +193,7 @@ describe("switchImage on a running system", () => {
     const run = () => {
       throw new TypeError("a bug");
     };
-    const { files, clock, mounts } = linux;
-    const failing = { files, clock, mounts, programs: { ...linux.programs, run } };
+    const failing = { ...linux, programs: { ...linux.programs, run } };
     expect(await failureOf(switchRunning(linux, "v2", { system: { linux: failing } }))).toBeInstanceOf(TypeError);
   });
 
@@ -210,11 +209,9 @@ describe("switchImage on a running system", () => {
   });
 
   test("errors name the sysroot as the user did, not the sight of it that osdeploy writes through", async () => {
-    const { files, clock, programs } = linux;
     const view = fromText("/./sysroot");
     const failing = {
-      ...{ clock, programs },
-      files: files,
+      ...linux,
       mounts: { ...linux.mounts, openWritable: () => ({ path: view, close: () => {} }) },
     };
     writeText(linux, "/sysroot/composefs/meta.json", "garbage");

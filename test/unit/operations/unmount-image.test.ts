@@ -5,9 +5,9 @@ import { systemOn } from "../../builders/operation-machine.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 test("unmountImage: takes away what is mounted on the directory", async () => {
-  const { files, clock, mounts, programs } = new FakeLinux();
+  const machine = new FakeLinux();
   const asked: string[] = [];
-  const linux = { files, clock, programs, mounts: { ...mounts, unmount: (path: string) => void asked.push(path) } };
+  const linux = { ...machine, mounts: { ...machine.mounts, unmount: (path: string) => void asked.push(path) } };
   expect(await unmountImage(systemOn(linux), { target: fromText("/mnt") })).toEqual({ target: "/mnt" });
   expect(asked).toEqual(["/mnt"]);
 });

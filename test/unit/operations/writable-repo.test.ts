@@ -18,8 +18,7 @@ function watched(linux: FakeLinux): { readonly linux: Linux; readonly opened: st
     opened.push(path);
     return { path: fromText(`/.${path}`), close: () => void opened.push(`closed ${path}`) };
   };
-  const { files, clock, programs } = linux;
-  return { opened, linux: { files, clock, programs, mounts: { ...linux.mounts, openWritable } } };
+  return { opened, linux: { ...linux, mounts: { ...linux.mounts, openWritable } } };
 }
 
 describe("withWritableRepo", () => {
