@@ -179,13 +179,13 @@ async function importImage(
     system.progress({ kind: "phase", phase: "merge" });
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
-    // The entries of all layers.
+    // What the import threads had, and the entries of all layers.
     system.linux.releaseMemory();
     system.progress({ kind: "phase", phase: "root-image" });
     const boot = request.bootable ? build.bootTree(raw) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
     if (!request.isSealed) naming = new ObjectNaming(system, repo, build.layerObjects());
-    const rootImages = addRootImages(system, build, { raw, boot });
+    const rootImages = { raw: build.addRootImage(raw), boot: boot && build.addRootImage(boot) };
     request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
     naming ??= new ObjectNaming(system, repo, build.layerObjects());
@@ -202,19 +202,6 @@ async function importImage(
     await naming?.close();
     if (layers.kind === "source") run.close();
   }
-}
-
-interface RootTrees {
-  readonly raw: FileTree;
-  readonly boot: FileTree | undefined;
-}
-
-function addRootImages(system: System, build: ImageBuild, { raw, boot }: RootTrees): RootImages {
-  const rawImage = build.addRootImage(raw);
-  if (boot === undefined) return { raw: rawImage, boot };
-  // The first image, as large as the second, and what it was made from.
-  system.linux.releaseMemory();
-  return { raw: rawImage, boot: build.addRootImage(boot) };
 }
 
 function addStaged(system: System, build: ImageBuild, layer: ImportedLayer): void {
