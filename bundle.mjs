@@ -19,22 +19,54 @@ const output = {
   comments: { legal: true, annotation: false, jsdoc: false },
 };
 
-/** The program: what most commands share is one file, what few of them need is in files of their own. */
-const program = {
-  input: { ...input, input: { main: "src/cli/main.ts" } },
-  output: {
-    ...output,
-    entryFileNames: "cli/[name].js",
-    chunkFileNames: "bundle/[name].js",
-    codeSplitting: {
-      groups: [
-        // `--version` loads nothing else.
-        { name: "version", test: /\/src\/cli\/version\.ts$/, priority: 2 },
-        { name: "shared", test: /\/src\/|\/node_modules\/(?!undici)/, minShareCount: 4, priority: 1 },
-      ],
-    },
-  },
+/** Commands by what they work with, each kind with what those before it have. Boots wait for some of the first. */
+const kinds = {
+  host: ["boot-complete", "finalize-staged", "gc", "images", "rollback", "status", "repo/info"],
+  trees: ["composefs/create", "composefs/ls", "image/digest", "image/ls", "image/mount", "repo/fsck"],
 };
+
+/** The program: what most commands of a kind share is one file, and what few commands need is in files of their own. */
+function program(modulesOf) {
+  return {
+    input: { ...input, input: { main: "src/cli/main.ts" } },
+    output: {
+      ...output,
+      entryFileNames: "cli/[name].js",
+      chunkFileNames: "bundle/[name].js",
+      codeSplitting: {
+        groups: [
+          // `--version` loads nothing else.
+          { name: "version", test: /\/src\/cli\/version\.ts$/, priority: 4 },
+          { name: "shared", test: (id) => modulesOf.host.has(id), minShareCount: 3, priority: 3 },
+          { name: "trees", test: (id) => modulesOf.trees.has(id), minShareCount: 3, priority: 2 },
+          { name: "fetch", test: /\/src\/|\/node_modules\/(?!undici)/, minShareCount: 4, priority: 1 },
+        ],
+      },
+    },
+  };
+}
+
+/** The modules that such commands load, with the command line itself. */
+async function modulesOfCommands(rolldown, names) {
+  const commands = names.map((name) => `src/cli/commands/${name}.ts`);
+  const build = await rolldown({ ...input, input: ["src/cli/process-io.ts", "src/linux/live-linux.ts", ...commands] });
+  const { output: chunks } = await build.generate({ format: "esm" });
+  await build.close();
+  const byName = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const reached = new Set();
+  const follow = (name) => {
+    const chunk = byName.get(name);
+    if (chunk === undefined || reached.has(chunk)) return;
+    reached.add(chunk);
+    chunk.imports.forEach(follow);
+  };
+  for (const { fileName, isEntry, facadeModuleId, dynamicImports } of chunks) {
+    if (isEntry) follow(fileName);
+    // A command loads its operation when it runs.
+    if (commands.some((name) => facadeModuleId?.endsWith(name))) dynamicImports.forEach(follow);
+  }
+  return new Set([...reached].flatMap(({ moduleIds }) => moduleIds));
+}
 
 /** The program of a thread: one file, beside those that start it. */
 function thread(name) {
@@ -47,7 +79,10 @@ function thread(name) {
 async function bundle() {
   const { rolldown } = await import("rolldown");
   rmSync(join(dir, "bundle"), { recursive: true, force: true });
-  for (const part of [thread("import-worker"), thread("content-worker"), thread("name-worker"), program]) {
+  const modulesOf = {};
+  for (const [kind, names] of Object.entries(kinds)) modulesOf[kind] = await modulesOfCommands(rolldown, names);
+  const threads = [thread("import-worker"), thread("content-worker"), thread("name-worker")];
+  for (const part of [...threads, program(modulesOf)]) {
     const build = await rolldown(part.input);
     await build.write(part.output);
     await build.close();

@@ -20,7 +20,7 @@ import { listDeadStaging } from "../repo/staging-leftovers.ts";
 import { beginCollection, endCollection, isCollecting, removeBootFailures } from "../sysroot/boot-records.ts";
 import { removeStateDirectories } from "../sysroot/state-directory.ts";
 import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
-import { deploymentTag } from "./switch.ts";
+import { deploymentTag } from "./deployment-tag.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 import { checkBootPartition, type WritableSystem, withWritableSystem } from "./writable-system.ts";

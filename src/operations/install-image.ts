@@ -11,9 +11,9 @@ import { readRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { stagingPath } from "../repo/repo-paths.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
+import { deploymentTag } from "./deployment-tag.ts";
 import { type ImageRequest, signersOf, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
-import { deploymentTag } from "./switch.ts";
 import type { System } from "./system.ts";
 
 /** An image in a repo, ready to become the first deployment of a machine. */

@@ -13,6 +13,7 @@ import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { type Deployed, deploy } from "./deploy.ts";
+import { deploymentTag } from "./deployment-tag.ts";
 import { followedText } from "./followed-image.ts";
 import { type ImageRequest, signersOf, type TrustedImage, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
@@ -192,16 +193,6 @@ export async function withRepo<T>(
   } finally {
     repo.close();
   }
-}
-
-/** The tag that keeps the image of a deployment; bootc's composefs backend gives it the same, so that its gc keeps it too. */
-export function deploymentTag(manifestDigest: string): string {
-  return `localhost/bootc-${manifestDigest}`;
-}
-
-/** Whether a tag is one that {@link deploymentTag} makes. */
-export function isDeploymentTag(tag: string): boolean {
-  return tag.startsWith("localhost/bootc-sha");
 }
 
 /**

@@ -3,8 +3,8 @@ import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { resolveTag, untagImage } from "../repo/references.ts";
 import type { WritableRepo } from "../repo/repo.ts";
+import { isDeploymentTag } from "./deployment-tag.ts";
 import { findTag } from "./find-image.ts";
-import { isDeploymentTag } from "./switch.ts";
 import type { System } from "./system.ts";
 import { withWritableRepo } from "./writable-repo.ts";
 

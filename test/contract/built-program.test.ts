@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -26,15 +26,17 @@ const directory = mkdtempSync(join(tmpdir(), "built-program-"));
 const dist = join(directory, "dist");
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-function run(words: readonly string[], environment: Readonly<Record<string, string>> = {}): string {
-  const env = { ...process.env, ...environment };
-  return execFileSync(process.execPath, [join(dist, "cli/main.js"), ...words], { encoding: "utf8", env });
+function run(words: readonly string[]): string {
+  return execFileSync(process.execPath, [join(dist, "cli/main.js"), ...words], { encoding: "utf8" });
 }
 
 /** The files that a command loads, below the build. */
-function loadedBy(words: readonly string[]): readonly string[] {
+function loadedBy(words: readonly string[], status = 0): readonly string[] {
   const coverage = mkdtempSync(join(directory, "coverage-"));
-  run(words, { NODE_V8_COVERAGE: coverage });
+  const ended = spawnSync(process.execPath, [join(dist, "cli/main.js"), ...words], {
+    env: { ...process.env, NODE_V8_COVERAGE: coverage },
+  });
+  expect(ended.status).toBe(status);
   const scripts = readdirSync(coverage).flatMap((name): readonly { readonly url: string }[] => {
     return JSON.parse(readFileSync(join(coverage, name), "utf8")).result;
   });
@@ -69,6 +71,20 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
 
   test("loads few files for a command", () => {
     expect(loadedBy(["composefs", "create", "--help"]).length).toBeLessThan(20);
+  });
+
+  // There is no sysroot: all that they load is loaded when they find out. Nothing is staged then, either.
+  test.each([
+    ["boot-complete", 3],
+    ["finalize-staged", 0],
+    ["gc", 3],
+    ["rollback", 3],
+    ["status", 3],
+  ])("%s, for which a boot or a person waits, loads nothing that fetches or makes root images", (command, status) => {
+    const loaded = loadedBy([command, "--sysroot", join(directory, "nowhere")], status);
+    expect(loaded).toContain("bundle/shared.js");
+    expect(loaded).not.toContain("bundle/fetch.js");
+    expect(loaded).not.toContain("bundle/trees.js");
   });
 
   test("imports layers in its threads, and the repo is whole", async () => {

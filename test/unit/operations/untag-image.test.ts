@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { deploymentTag } from "../../../src/operations/deployment-tag.ts";
 import { listImages } from "../../../src/operations/list-images.ts";
-import { deploymentTag } from "../../../src/operations/switch.ts";
 import { untagImages } from "../../../src/operations/untag-image.ts";
 import { tagImage } from "../../../src/repo/references.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
