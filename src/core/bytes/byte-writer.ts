@@ -47,12 +47,6 @@ export class ByteWriter {
     this.u32(Math.floor(value / 2 ** 32));
   }
 
-  /** The low 64 bits of `value`, signed or not. */
-  big64(value: bigint): void {
-    this.view.setBigInt64(this.offset, value, true);
-    this.offset += 8;
-  }
-
   string(string: ByteString): void {
     const end = this.offset + string.length;
     assert(end <= this.bytes.length, "the size was computed for all that is written");

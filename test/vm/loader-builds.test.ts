@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { loaderBuild, planLoaderUpdate } from "../../src/core/boot/loader-binary.ts";
-import { findTrixie } from "../vm/trixie.ts";
+import { findTrixie } from "./trixie.ts";
 
 const trixie = findTrixie();
 const needs = "(needs the packages of test/vm/setup.sh)";
