@@ -1,14 +1,14 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { assert } from "../errors.ts";
 import type { Directory, FileTree, Inode, Leaf } from "./inode.ts";
-import { sortedEntries } from "./tree-path.ts";
+import { areSorted, mapEntries, sortedEntries } from "./tree-path.ts";
 
 /**
  * The tree under `root` with its hard links as they are to be written: link counts say how many names a leaf has, and a
  * shared leaf's own name is its first in a depth-first walk in byte order. Entries come out in byte order.
  *
- * Only which leaves are the same object counts in `root`; its `nlink` and `links` are not looked at. `root` is left as it
- * is. O(names) time and memory.
+ * Which leaves are the same object is what counts in `root`; of its `nlink` only that a leaf of 1 has one name, of its
+ * `links` nothing. `root` is left as it is, and what is right already is shared with the result. O(names) time.
  */
 export function finishHardLinks(root: Directory): FileTree {
   const names = new Map<Leaf, number>();
@@ -16,11 +16,12 @@ export function finishHardLinks(root: Directory): FileTree {
   return { root: finishDirectory(root, { names, finished: new Map() }) };
 }
 
+/** Counts the names of leaves that may have several. */
 function countNames(directory: Directory, names: Map<Leaf, number>): void {
-  for (const inode of directory.entries.values()) {
+  directory.entries.forEach((inode) => {
     if (inode.kind === "directory") countNames(inode, names);
-    else names.set(inode, (names.get(inode) ?? 0) + 1);
-  }
+    else if (inode.nlink !== 1) names.set(inode, (names.get(inode) ?? 0) + 1);
+  });
 }
 
 interface Finishing {
@@ -30,24 +31,33 @@ interface Finishing {
 }
 
 function finishDirectory(directory: Directory, finishing: Finishing): Directory {
-  const entries = new Map<ByteString, Inode>();
   const links = new Set<ByteString>();
-  for (const [name, inode] of sortedEntries(directory)) {
-    if (inode.kind === "directory") {
-      entries.set(name, finishDirectory(inode, finishing));
-      continue;
-    }
+  const finish = (inode: Inode, name: ByteString): Inode => {
+    if (inode.kind === "directory") return finishDirectory(inode, finishing);
+    if (inode.nlink === 1) return inode;
     const known = finishing.finished.get(inode);
     if (known !== undefined) links.add(name);
-    entries.set(name, known ?? finishLeaf(inode, finishing));
-  }
-  return { ...directory, entries, links };
+    return known ?? finishLeaf(inode, finishing);
+  };
+  const entries = areSorted(directory) ? mapEntries(directory.entries, finish) : sortedMap(directory, finish);
+  const isSame = entries === directory.entries && isSameSet(links, directory.links);
+  return isSame ? directory : { ...directory, entries, links };
+}
+
+function sortedMap(directory: Directory, map: (inode: Inode, name: ByteString) => Inode): Directory["entries"] {
+  return new Map(sortedEntries(directory).map(([name, inode]) => [name, map(inode, name)]));
 }
 
 function finishLeaf(leaf: Leaf, { names, finished }: Finishing): Leaf {
   const nlink = names.get(leaf);
-  assert(nlink !== undefined, "the names of all leaves were counted");
+  assert(nlink !== undefined, "the names of leaves that may have several were counted");
   const finishedLeaf = leaf.nlink === nlink ? leaf : { ...leaf, nlink };
   if (nlink > 1) finished.set(leaf, finishedLeaf);
   return finishedLeaf;
+}
+
+function isSameSet(some: ReadonlySet<ByteString>, others: ReadonlySet<ByteString>): boolean {
+  if (some.size !== others.size) return false;
+  for (const name of some) if (!others.has(name)) return false;
+  return true;
 }

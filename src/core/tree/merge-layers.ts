@@ -11,14 +11,19 @@ interface GrowingDirectory {
   readonly kind: "directory";
   stat: Stat;
   xattrs: Xattrs;
-  readonly entries: Map<ByteString, GrowingDirectory | Leaf>;
+  readonly entries: Map<ByteString, GrowingDirectory | GrowingLeaf>;
   readonly links: ReadonlySet<ByteString>;
 }
+
+/** Its `nlink` is 1 as long as it has never had another name, and then 2. */
+type GrowingLeaf = Leaf & { nlink: number };
 
 interface GrowingTree {
   readonly root: GrowingDirectory;
   /** How many directories may still be made. */
   directoriesLeft: number;
+  /** The directory that entries were last put into, and the path that led to it: mostly that of the next entry, too. */
+  last: { readonly path: ByteString; readonly directory: GrowingDirectory } | undefined;
 }
 
 /** An image could imply a thousand directories with each short entry; no real one has a tenth of this. */
@@ -52,7 +57,8 @@ export function mergeLayers(
   options: { readonly maxDirectories?: number } = {},
 ): FileTree {
   const root = newDirectory();
-  const tree: GrowingTree = { root, directoriesLeft: options.maxDirectories ?? defaultMaxDirectories };
+  const directoriesLeft = options.maxDirectories ?? defaultMaxDirectories;
+  const tree: GrowingTree = { root, directoriesLeft, last: undefined };
   for (const layer of layers) {
     for (const entry of layer) applyEntry(tree, entry);
   }
@@ -67,13 +73,18 @@ function applyEntry(tree: GrowingTree, entry: LayerEntry): void {
   const { parent, name } = splitPath(entry.path);
   if (name.startsWith(whiteoutPrefix)) {
     removeNames(findDirectory(tree.root, parent, entry), name);
+    tree.last = undefined;
   } else if (entry.kind === "directory") {
     const directory = entry.path === "" ? tree.root : openDirectory(tree, makeDirectory(tree, parent, entry), name);
     directory.stat = entry.stat;
     directory.xattrs = entry.xattrs;
   } else {
     const leaf = entry.kind === "hard-link" ? findTarget(tree.root, entry) : newLeaf(entry);
-    makeDirectory(tree, parent, entry).entries.set(name, leaf);
+    const { entries } = makeDirectory(tree, parent, entry);
+    const { size } = entries;
+    entries.set(name, leaf);
+    // What it took the place of can have been a directory.
+    if (entries.size === size) tree.last = undefined;
   }
 }
 
@@ -90,10 +101,12 @@ function removeNames(directory: GrowingDirectory | undefined, whiteout: ByteStri
 
 /** The directory at `path`, made with all its parents where it is missing. */
 function makeDirectory(tree: GrowingTree, path: ByteString, entry: LayerEntry): GrowingDirectory {
+  if (tree.last?.path === path) return tree.last.directory;
   let directory = tree.root;
   for (const name of pathComponents(path)) {
     directory = nextDirectory(directory, name, entry) ?? openDirectory(tree, directory, name);
   }
+  tree.last = { path, directory };
   return directory;
 }
 
@@ -124,17 +137,18 @@ function openDirectory(tree: GrowingTree, parent: GrowingDirectory, name: ByteSt
   return directory;
 }
 
-function findTarget(root: GrowingDirectory, entry: Extract<LayerEntry, { kind: "hard-link" }>): Leaf {
+function findTarget(root: GrowingDirectory, entry: Extract<LayerEntry, { kind: "hard-link" }>): GrowingLeaf {
   const { parent, name } = splitPath(entry.target);
   const target = entry.target === "" ? root : findDirectory(root, parent, entry)?.entries.get(name);
   if (target === undefined) throw refuse(entry, `the hard link's target ${show(entry.target)} is not there`);
   if (target.kind === "directory") {
     throw refuse(entry, `the hard link's target ${show(entry.target)} is a directory`);
   }
+  target.nlink = 2;
   return target;
 }
 
-function newLeaf(entry: Exclude<LayerEntry, { kind: "directory" | "hard-link" }>): Leaf {
+function newLeaf(entry: Exclude<LayerEntry, { kind: "directory" | "hard-link" }>): GrowingLeaf {
   const { stat, xattrs } = entry;
   switch (entry.kind) {
     case "regular":

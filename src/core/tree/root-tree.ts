@@ -5,6 +5,7 @@ import { readPolicy } from "../selinux/selinux-policy.ts";
 import { finishHardLinks } from "./hard-links.ts";
 import type { Directory, FileContent, FileTree, Inode, Leaf, Stat, Xattrs } from "./inode.ts";
 import { kindNames } from "./kind-names.ts";
+import { mapEntries } from "./tree-path.ts";
 
 const names = {
   usr: fromText("usr"),
@@ -84,23 +85,22 @@ function emptied(directory: Directory, stat: Stat): Directory {
   return { ...directory, stat, entries: new Map(), links: new Set() };
 }
 
-/** `directory` and all below with only the attribute that stays. Shared leaves stay shared through `leaves`. */
+/**
+ * `directory` and all below with only the attribute that stays. Leaves that change and are shared stay shared through
+ * `leaves`.
+ */
 function keepCapabilities(directory: Directory, leaves: Map<Leaf, Leaf>): Directory {
-  const entries = new Map<ByteString, Inode>();
-  for (const [name, inode] of directory.entries) {
-    if (inode.kind === "directory") {
-      entries.set(name, keepCapabilities(inode, leaves));
-    } else {
-      const kept = leaves.get(inode) ?? withXattrs(inode, onlyCapability(inode.xattrs));
-      leaves.set(inode, kept);
-      entries.set(name, kept);
-    }
-  }
-  return { ...directory, xattrs: onlyCapability(directory.xattrs), entries };
-}
-
-function withXattrs(leaf: Leaf, xattrs: Xattrs): Leaf {
-  return xattrs === leaf.xattrs ? leaf : { ...leaf, xattrs };
+  const entries = mapEntries(directory.entries, (inode) => {
+    if (inode.kind === "directory") return keepCapabilities(inode, leaves);
+    const xattrs = onlyCapability(inode.xattrs);
+    if (xattrs === inode.xattrs) return inode;
+    const kept = leaves.get(inode) ?? { ...inode, xattrs };
+    if (inode.nlink !== 1) leaves.set(inode, kept);
+    return kept;
+  });
+  const xattrs = onlyCapability(directory.xattrs);
+  const isSame = entries === directory.entries && xattrs === directory.xattrs;
+  return isSame ? directory : { ...directory, xattrs, entries };
 }
 
 const noXattrs: Xattrs = new Map();

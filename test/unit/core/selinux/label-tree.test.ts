@@ -66,6 +66,15 @@ test("labelTree: without a policy, labels go and other attributes stay", () => {
   ]);
 });
 
+test("labelTree: without a policy, a labelled leaf stays shared between its names, and what has no label is as it was", () => {
+  const shared = { ...file("s", {}, new Map([[b("security.selinux"), b("old")]])), nlink: 2 };
+  const plain = directory({ f: file("") });
+  const root = labelTree(directory({ a: shared, b: shared, plain }), undefined);
+  expect(root.entries.get(b("a"))).toEqual({ ...shared, xattrs: new Map() });
+  expect(root.entries.get(b("b"))).toBe(root.entries.get(b("a")));
+  expect(root.entries.get(b("plain"))).toBe(plain);
+});
+
 test("labelTree: no label where the policy has none, in place of an old one", () => {
   const none: SelinuxPolicy = { label: () => undefined, alias: () => undefined };
   const root = labelTree(directory({ f: file("", {}, new Map([[b("security.selinux"), b("old")]])) }), none);
@@ -73,7 +82,7 @@ test("labelTree: no label where the policy has none, in place of an old one", ()
 });
 
 test("labelTree: a leaf stays shared between names with the same label, none is a label too", () => {
-  const shared = file("s");
+  const shared = { ...file("s"), nlink: 4 };
   const some: SelinuxPolicy = { label: (path) => (path.includes("x") ? b("X") : undefined), alias: () => undefined };
   const { entries } = labelTree(directory({ a: shared, b: shared, x1: shared, x2: shared }), some);
   const at = (name: string) => entries.get(b(name));

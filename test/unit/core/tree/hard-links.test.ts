@@ -29,3 +29,19 @@ test("finishHardLinks: leaves the given tree as it is, and keeps leaves that wer
   expect([...finished.entries.keys()]).toEqual(["a", "b"]);
   expect(finished.entries.get("b" as never)).toBe(leaf);
 });
+
+test("finishHardLinks: what is right already is the same in the new tree", () => {
+  const shared: Leaf = { ...file("s"), nlink: 2 };
+  const right = directory({ a: file("1"), b: directory({ c: file("2") }) });
+  const first = finishHardLinks(directory({ d: right, e: directory({ f: shared, g: shared }), z: file("3") })).root;
+  const again = finishHardLinks(first).root;
+  expect(first.entries.get("d" as never)).toBe(right);
+  expect(again).toBe(first);
+});
+
+test("finishHardLinks: names that are no links any more are told apart from those that are", () => {
+  const shared: Leaf = { ...file("s"), nlink: 2 };
+  const holder = { ...directory({ f: shared, g: shared }), links: new Set(["f" as never]) };
+  const { root } = finishHardLinks(directory({ e: holder }));
+  expect([...(root.entries.get("e" as never) as Directory).links]).toEqual(["g"]);
+});

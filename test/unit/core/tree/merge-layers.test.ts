@@ -97,6 +97,24 @@ test("mergeLayers: whiteouts act in order, also on their own layer", () => {
   ]);
 });
 
+test("mergeLayers: a directory that went between two of its files is made again, with nothing in it", () => {
+  expect(merge([fileEntry("d/e/a", ""), fileEntry(".wh.d", ""), fileEntry("d/e/b", "")])).toEqual([
+    "/",
+    "/d",
+    "/d/e",
+    "/d/e/b",
+  ]);
+  const replaced = [fileEntry("d/e/a", ""), fileEntry("d", ""), fileEntry("d/e/b", "")];
+  expect(() => merge(replaced)).toThrow('Cannot unpack "d/e/b": "d" on the way is a regular file, no directory');
+  expect(merge([fileEntry("d/a", ""), fileEntry("e", ""), fileEntry("e", ""), fileEntry("d/b", "")])).toEqual([
+    "/",
+    "/d",
+    "/d/a",
+    "/d/b",
+    "/e",
+  ]);
+});
+
 test("mergeLayers: an opaque whiteout empties its directory of all before it, not the directory beside it", () => {
   const layer = [fileEntry("d/a", ""), fileEntry("beside/b", "")];
   expect(merge(layer, [fileEntry("d/early", ""), fileEntry("d/.wh..wh..opq", ""), fileEntry("d/late", "")])).toEqual([

@@ -3,6 +3,7 @@ import { toBytes } from "../../../../src/core/bytes/byte-string.ts";
 import { finishHardLinks } from "../../../../src/core/tree/hard-links.ts";
 import type { FileContent, FileTree, Inode, Xattrs } from "../../../../src/core/tree/inode.ts";
 import { toBootTree, toRawTree } from "../../../../src/core/tree/root-tree.ts";
+import { findInode } from "../../../../src/core/tree/tree-path.ts";
 import { directory, file, symlink, tree } from "../../../builders/file-trees.ts";
 import { b } from "../../../builders/layers.ts";
 import { showNames, showTree } from "../../../builders/tree-text.ts";
@@ -62,7 +63,7 @@ test("toRawTree: of extended attributes only security.capability stays, everywhe
 });
 
 test("toRawTree: hard links stay, and what /run held no longer counts", () => {
-  const shared = file("s", {}, xattrs({ "user.a": "x" }));
+  const shared = { ...file("s", {}, xattrs({ "user.a": "x" })), nlink: 3 };
   const raw = toRawTree(tree({ a: directory({}), run: directory({ s: shared }), usr: usr({ s: shared, t: shared }) }));
   expect(showNames(raw, { content: true })).toEqual([
     "/",
@@ -72,6 +73,15 @@ test("toRawTree: hard links stay, and what /run held no longer counts", () => {
     '/usr/s "s" nlink 2',
     "/usr/t -> /usr/s",
   ]);
+});
+
+test("toRawTree, toBootTree: what stays as it was is not made anew", () => {
+  const merged = bootable({ usr: usr({ d: directory({ g: file("g") }), f: file("f") }) });
+  const raw = toRawTree(merged);
+  const boot = toBootTree(raw, readInline);
+  const [before, looked, booted] = [merged, raw, boot].map((tree) => findInode(tree, b("usr/d")));
+  expect(looked).toBe(before);
+  expect(booted).toBe(before);
 });
 
 test("toRawTree: is done when done once, and leaves its input as it is", () => {
@@ -137,7 +147,7 @@ test("toBootTree: labels come from the image's own policy; without one, old labe
 });
 
 test("toBootTree: names of one file that get different labels become files of their own", () => {
-  const shared = file("s");
+  const shared = { ...file("s"), nlink: 4 };
   const contexts = "/usr/a.* A\n/usr/b.* B\n";
   const merged = finishHardLinks(
     bootable({ etc: policy(contexts), usr: usr({ a1: shared, b1: shared, a2: shared, b2: shared }) }).root,
