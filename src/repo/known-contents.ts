@@ -31,7 +31,7 @@ export class KnownContents {
     const record = this.#table.findRecord(digest, sizeBytes);
     if (record === undefined) return undefined;
     const place = this.#table.placeOf(record);
-    return place.kind === "inline" || this.#staging.comparablePath(place.id) !== undefined ? record : undefined;
+    return place.kind === "inline" || this.#staging.has(place.id) ? record : undefined;
   }
 
   /** Where the content of a record that was found is read from. */

@@ -1,6 +1,6 @@
 import { type BlockHasher, VerityHasher } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { type ErrorCode, OsdeployError } from "../core/errors.ts";
 import { readPieces, withOpen } from "../linux/file-content.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { objectPath } from "./repo-paths.ts";
@@ -53,17 +53,20 @@ export function isVouchedFor(files: LinuxFiles, store: ObjectStore, id: ObjectId
   return unlessBroken(() => files.measureVerity(path, store.algorithm)) === id;
 }
 
-/** Opens an object; undefined where the disk cannot give it any more. */
+/** Errors by which an object is lost, and nothing else is wrong. */
+const lossCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["system", "not-found"]);
+
+/** Opens an object; undefined where there is none, or the disk cannot give it any more. */
 export function openUnlessBroken(files: LinuxFiles, path: Path): Fd | undefined {
   return unlessBroken(() => files.open(path, "read"));
 }
 
-/** EIO and the like: the object is lost, and the right bytes are at hand; so it is repaired, and no error. */
+/** No such file, EIO and the like: the object is lost, and the right bytes are at hand; so it is repaired, and no error. */
 function unlessBroken<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (error instanceof OsdeployError && error.code === "system") return undefined;
+    if (error instanceof OsdeployError && lossCodes.has(error.code)) return undefined;
     throw error;
   }
 }

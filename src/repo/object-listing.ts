@@ -35,6 +35,15 @@ export function listObjects(files: LinuxFiles, repoPath: Path, algorithm: Verity
   return { ids, strays };
 }
 
+/** Whether there is any object, or something that lies where objects lie. Ends at the first. */
+export function hasObjects(files: LinuxFiles, repoPath: Path): boolean {
+  const objects = objectsPath(repoPath);
+  return readDirectoryIfExists(files, objects).some((prefix) => {
+    const directory = childPath(objects, prefix);
+    return files.lstat(directory).kind !== "directory" || files.readDirectory(directory).length > 0;
+  });
+}
+
 /** The names in a directory; none where there is no directory. */
 export function readDirectoryIfExists(files: LinuxFiles, path: Path): readonly ByteString[] {
   try {

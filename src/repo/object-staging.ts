@@ -19,8 +19,8 @@ import { objectPath } from "./repo-paths.ts";
 export interface StagingOptions extends ObjectStore {
   /** A directory of this staging alone, on the repo's file system: {@link StagingRun.newDirectory}. */
   readonly directory: Path;
-  /** The objects that the repo has; read once for all workers: {@link listObjects}. */
-  readonly existing: ReadonlySet<ObjectId>;
+  /** Whether the repo had no object when the run began, so that none needs to be looked for: {@link hasObjects}. */
+  readonly isFresh: boolean;
 }
 
 /** Content that is complete and digested, but neither durable nor named. */
@@ -120,12 +120,20 @@ export class ObjectStaging {
   }
 
   /**
-   * Where an object lies that the repo had before this run, to compare bytes with; undefined when it had none of that
-   * name, or when the repo is secure and the kernel does not vouch for it.
+   * Where an object of the repo would lie, to compare bytes with if it is there; undefined when the repo is secure and the
+   * kernel does not vouch for it.
    */
   comparablePath(id: ObjectId): Path | undefined {
-    if (!this.#options.existing.has(id)) return undefined;
-    return isVouchedFor(this.#files, this.#options, id) ? objectPath(this.#options.repoPath, id) : undefined;
+    return isVouchedFor(this.#files, this.#options, id) ? this.pathOf(id) : undefined;
+  }
+
+  /** Whether the repo has an object of that name, for which the kernel vouches if the repo is secure. */
+  has(id: ObjectId): boolean {
+    const { isFresh, secure } = this.#options;
+    if (isFresh) return false;
+    return secure
+      ? isVouchedFor(this.#files, this.#options, id)
+      : this.#files.lstatIfExists(this.pathOf(id)) !== undefined;
   }
 
   /** Where an object of the repo lies, if it is there. */
@@ -174,7 +182,7 @@ export class ObjectStaging {
 
   #stateOf(id: ObjectId, content: RightContent): "settled" | "damaged" | "missing" {
     if (this.#settled.has(id)) return "settled";
-    if (!this.#options.existing.has(id)) return "missing";
+    if (this.#options.isFresh) return "missing";
     const state = judgeObject(this.#files, this.#options, { id, content, scratch: this.#scratch });
     if (state !== "sound") return state;
     this.#settled.add(id);

@@ -1,12 +1,11 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import type { ObjectId } from "../core/digest/object-id.ts";
 import type { LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { type KeptRanges, openKeptRanges } from "./kept-ranges.ts";
-import { ensureDirectory, listObjects } from "./object-listing.ts";
+import { ensureDirectory, hasObjects } from "./object-listing.ts";
 import type { StagingOptions } from "./object-staging.ts";
 import { openPartialLayer, type PartialLayer, partialLayerPath } from "./partial-layer.ts";
 import type { WritableRepo } from "./repo.ts";
@@ -21,14 +20,14 @@ export class StagingRun {
   readonly #repo: WritableRepo;
   readonly #path: Path;
   readonly #fd: Fd;
-  readonly #existing: ReadonlySet<ObjectId>;
+  readonly #isFresh: boolean;
   readonly #partialLayers = new Map<LayerDigest, PartialLayer>();
   readonly #keptRanges = new Map<LayerDigest, KeptRanges>();
   #count = 0;
 
   constructor(repo: WritableRepo) {
     this.#repo = repo;
-    this.#existing = listObjects(repo.files, repo.path, repo.algorithm).ids;
+    this.#isFresh = !hasObjects(repo.files, repo.path);
     ensureDirectory(repo.files, stagingPath(repo.path), 0o700);
     const { path, fd } = makeLockedDirectory(repo);
     this.#path = path;
@@ -44,7 +43,7 @@ export class StagingRun {
       algorithm: this.#repo.algorithm,
       secure: this.#repo.secure,
       directory,
-      existing: this.#existing,
+      isFresh: this.#isFresh,
     };
   }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { ensureDirectory, listObjects, readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
+import { ensureDirectory, hasObjects, listObjects, readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
 import { content, idOf, makeRepo, repoPath, stageAndPublish, withRepo } from "../../builders/repos.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -21,6 +21,19 @@ test("listObjects: names of objects, and everything else apart", () => {
   expect([...found].sort()).toEqual([...ids].sort());
   expect([...foundStrays].sort()).toEqual([...strays].sort());
   expect(listObjects(linux.files, repoPath, "sha256").ids.size).toBe(0);
+});
+
+test("hasObjects: a directory that is empty has none", () => {
+  const linux = new FakeLinux();
+  makeRepo(linux);
+  expect(hasObjects(linux.files, repoPath)).toBe(false);
+  linux.files.makeDirectory(fromText("/repo/objects/00"), 0o755);
+  expect(hasObjects(linux.files, repoPath)).toBe(false);
+  linux.files.writeNewFile(fromText("/repo/objects/00/1"), content(1), 0o644);
+  expect(hasObjects(linux.files, repoPath)).toBe(true);
+  linux.files.unlink(fromText("/repo/objects/00/1"));
+  linux.files.writeNewFile(fromText("/repo/objects/01"), content(1), 0o644);
+  expect(hasObjects(linux.files, repoPath)).toBe(true);
 });
 
 test("readDirectoryIfExists, ensureDirectory: only the expected error is no error", () => {

@@ -232,14 +232,27 @@ describe.each(modes)("ObjectStaging in a $mode repo", ({ secure }) => {
     });
   });
 
-  test("comparablePath: an object that the repo had, vouched for by the kernel where it has to be", () => {
+  test("has, comparablePath: an object for which the kernel vouches where it has to", () => {
     withStaging({ secure, present: [small] }, (staging, linux) => {
       const path = objectPath(repoPath, idOf(small));
-      expect(staging.comparablePath(idOf(large))).toBeUndefined();
+      expect(staging.has(idOf(large))).toBe(false);
+      expect(staging.has(idOf(small))).toBe(true);
       expect(staging.comparablePath(idOf(small))).toBe(path);
       linux.files.unlink(path);
       linux.files.writeNewFile(path, small, 0o644);
+      expect(staging.has(idOf(small))).toBe(!secure);
       expect(staging.comparablePath(idOf(small))).toBe(secure ? undefined : path);
+    });
+  });
+
+  test("has: a repo without any object is not asked for one", () => {
+    withStaging({ secure }, (_, linux, plain) => {
+      const asked = (): never => {
+        throw new Error("asked");
+      };
+      const staging = new ObjectStaging({ ...linux.files, lstatIfExists: asked, measureVerity: asked }, plain);
+      expect(staging.has(idOf(small))).toBe(false);
+      expect(staging.add(small)).toBe(idOf(small));
     });
   });
 });

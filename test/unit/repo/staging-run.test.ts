@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
 import { StagingRun } from "../../../src/repo/staging-run.ts";
-import { content, idOf, makeRepo, repoPath, stageAndPublish, withRepo } from "../../builders/repos.ts";
+import { content, makeRepo, repoPath, stageAndPublish, withRepo } from "../../builders/repos.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const staging = fromText("/repo/staging");
@@ -23,12 +23,22 @@ test("StagingRun: each worker gets a directory of its own, and options that can 
       algorithm: "sha512",
       secure: true,
       directory: expect.stringMatching(/^\/repo\/staging\/[0-9a-f]{16}\/0$/),
-      existing: new Set([idOf(content(100))]),
+      isFresh: false,
     });
     expect(second.directory).toBe(first.directory.replace(/0$/, "1"));
     linux.files.writeNewFile(fromText(`${second.directory}/0`), content(3), 0o644);
     run.close();
     expect(linux.files.readDirectory(staging)).toEqual([]);
+  });
+});
+
+test("StagingRun: a repo is fresh as long as it has no object", () => {
+  const linux = new FakeLinux();
+  makeRepo(linux);
+  withRepo(linux, "write", (repo) => {
+    const run = new StagingRun(repo);
+    expect(run.newStagingOptions().isFresh).toBe(true);
+    run.close();
   });
 });
 
