@@ -247,9 +247,6 @@ export interface Linux {
   readonly mounts: LinuxMounts;
   readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
-  /**
-   * Gives back the memory of what nothing in this process uses any more. For the few moments in which that is most of what it
-   * has come to hold; costs tens of milliseconds.
-   */
+  /** Gives back to the system what the C library keeps of threads that ended. Costs some milliseconds. */
   readonly releaseMemory: () => void;
 }

@@ -1,19 +1,11 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { findLibrary } from "./foreign.ts";
 
-let bound: readonly (() => void)[] | undefined;
+let trim: (() => void) | undefined;
 
-/** V8's memory, and then that of the C library, which keeps for itself what threads had that ended. */
+/** What the C library keeps for itself of the memory of threads that ended. */
 export function releaseMemory(): void {
-  bound ??= [findCollector(), findTrim()];
-  for (const release of bound) release();
-}
-
-/** V8 collects by itself when a heap has doubled. Node hands out its collector only to who asks for it this way. */
-function findCollector(): () => void {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
+  trim ??= findTrim();
+  trim();
 }
 
 /** musl has no such function, and keeps less. */

@@ -179,7 +179,7 @@ async function importImage(
     system.progress({ kind: "phase", phase: "merge" });
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
-    // What the import threads had, and the entries of all layers.
+    // What the import threads had.
     system.linux.releaseMemory();
     system.progress({ kind: "phase", phase: "root-image" });
     const boot = request.bootable ? build.bootTree(raw) : undefined;

@@ -55,7 +55,7 @@ test.each([
 });
 
 const os = await buildImage({ layers: [["usr", "boot", "sysroot"].map((path) => ({ path }))] });
-test("gives memory back where most of it has become garbage: after the merge", async () => {
+test("gives back the memory of the import threads, before the root images are made", async () => {
   const seen: string[] = [];
   const linux = Object.assign(await machineWithRepo({ os }), { releaseMemory: () => seen.push("-") });
   const progress = (event: ProgressEvent) => event.kind === "phase" && seen.push(event.phase);
