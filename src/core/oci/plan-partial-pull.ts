@@ -103,7 +103,9 @@ function planContent<Known>(
 }
 
 /** Less than this, in seconds, nobody notices, and no measurement of a link is that good. */
-const noiseSeconds = 0.1;
+const noiseSeconds = 0.15;
+/** How far off the time of an import may be, by the machine that it runs on. */
+const importNoise = 0.15;
 /** Beyond this part of the blob a stream of all of it is as good. To put frames together costs no more than to unpack it. */
 export const worthwhilePart = 0.985;
 
@@ -124,11 +126,24 @@ export function isWorthParts(
 ): boolean {
   if (parts.fetchBytes >= whole.fetchBytes * worthwhilePart) return false;
   if (link === undefined) return true;
-  const expected = { ...link, bytesPerSecond: link.bytesPerSecond || usualBytesPerSecond };
-  return expectedSeconds(parts, expected) <= expectedSeconds({ ...whole, requests: 1 }, expected) + noiseSeconds;
+  const { latencySeconds, requestsInFlight, bytesPerSecond } = link;
+  const secondsToFetch = (bytes: number) => bytes / (bytesPerSecond || usualBytesPerSecond);
+  // What is fetched is imported as it comes, so that the slower of the two counts.
+  const { fetchBytes } = parts;
+  const partsImport = fetchBytes / importSpeeds.frames + (whole.fetchBytes - fetchBytes) / importSpeeds.known;
+  const turns = Math.ceil(parts.requests / requestsInFlight);
+  const partsSeconds = turns * latencySeconds + Math.max(secondsToFetch(fetchBytes), partsImport);
+  const wholeImport = whole.fetchBytes / importSpeeds.whole;
+  const wholeSeconds = latencySeconds + Math.max(secondsToFetch(whole.fetchBytes), wholeImport);
+  return partsSeconds <= wholeSeconds + noiseSeconds + importNoise * wholeImport;
 }
 
-/** A thread unpacks and digests about so many bytes of a blob in a second: a link that carries more helps no further. */
+/**
+ * Bytes of a blob that a thread imports in a second: of one that comes whole, of frames that are put together with what is
+ * known, and, for what is known, of what it would be in the blob. It is read and digested all the same.
+ */
+const importSpeeds = { whole: 80e6, frames: 70e6, known: 150e6 } as const;
+/** Ranges that hold more bytes than needed are imported at this speed: a link that carries more helps no further. */
 const importedBytesPerSecond = 64e6;
 
 /** How long requests take that share a link. */

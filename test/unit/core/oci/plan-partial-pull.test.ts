@@ -162,6 +162,18 @@ describe("isWorthParts", () => {
     expect(isWorthParts({ requests: 1, fetchBytes: 4e5 }, { fetchBytes: 8e5 }, laggy)).toBe(true);
   });
 
+  test("takes the whole of a large layer where the link is so fast that only its latency counts", () => {
+    const fast = { latencySeconds: 0, bytesPerSecond: 1e9, requestsInFlight: 6 };
+    const parts = { requests: 24, fetchBytes: 45e6 };
+    const layer = { fetchBytes: 102e6 };
+    expect(isWorthParts(parts, layer, fast)).toBe(true);
+    // Nearly all of it, but fewer bytes: what unpacking frames takes longer than a stream is no reason.
+    expect(isWorthParts({ requests: 31, fetchBytes: 150e6 }, { fetchBytes: 153e6 }, fast)).toBe(true);
+    expect(isWorthParts(parts, layer, { ...fast, latencySeconds: 0.3 })).toBe(false);
+    expect(isWorthParts(parts, layer, { ...fast, latencySeconds: 0.3, bytesPerSecond: 20e6 })).toBe(true);
+    expect(isWorthParts({ requests: 1, fetchBytes: 1e6 }, layer, { ...fast, latencySeconds: 0.3 })).toBe(true);
+  });
+
   test("takes fewer bytes where the difference is noise", () => {
     const fast = { latencySeconds: 0.001, bytesPerSecond: 1e9, requestsInFlight: 6 };
     expect(isWorthParts({ requests: 96, fetchBytes: 50_000 }, { fetchBytes: 60_000 }, fast)).toBe(true);
