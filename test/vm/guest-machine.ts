@@ -8,7 +8,7 @@ import { monitorCommand } from "../../src/lab/monitor.ts";
 import { qemuWords } from "../../src/lab/qemu-command.ts";
 import type { PowerOn, VirtualDisk } from "../../src/lab/virtual-machine.ts";
 import { commandLine, findAnswer, readyPattern, type Step, shellCredentials } from "./guest-shell.ts";
-import type { Trixie } from "./trixie.ts";
+import { type Trixie, translatedProcessor } from "./trixie.ts";
 
 /** How long the slowest thing may take on a machine that has much else to do. */
 const limitMs = 600_000;
@@ -32,9 +32,6 @@ export interface GuestMake {
 export interface GuestSnapshot {
   readonly place: string;
 }
-
-/** All that QEMU has but wide vectors: those are translated number by number, and what sums bytes takes longer with them. */
-const translatedProcessor = "max,-avx,-avx2";
 
 /**
  * A virtual machine that runs an OS image of `images/` as it is, with a root shell on a serial port, so that tests can
@@ -96,7 +93,7 @@ export class Guest {
       monitor: fromText(this.#at("qmp.socket")),
       credentials: { ...shellCredentials, ...credentials },
     });
-    return words.with(words.indexOf("-cpu") + 1, translatedProcessor);
+    return words.map((word, at) => (words[at - 1] === "-cpu" ? translatedProcessor : word));
   }
 
   #at(name: string): string {

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Trixie } from "./trixie.ts";
+import { type Trixie, translatedProcessor } from "./trixie.ts";
 
 /** What a command in the guest did. */
 export interface Step {
@@ -53,7 +53,7 @@ async function runQemu({ trixie, rootDisk, dataDisk }: Machine, more: readonly s
   const [program, ...words] = trixie.command(
     "usr/bin/qemu-system-x86_64",
     ...["-L", trixie.path("usr/share/qemu"), "-L", trixie.path("usr/share/seabios")],
-    ...["-machine", "q35,smm=off,sata=off", "-accel", "tcg", "-cpu", "max,-avx,-avx2", "-smp", "1", "-m", "1024"],
+    ...["-machine", "q35,smm=off,sata=off", "-accel", "tcg", "-cpu", translatedProcessor, "-smp", "1", "-m", "1024"],
     ...["-nodefaults", "-display", "none", "-nic", "none", "-no-reboot", "-kernel", trixie.kernel],
     ...["-drive", `file=${rootDisk},format=raw,if=none,id=root,snapshot=on`, "-device", "nvme,drive=root,serial=root"],
     ...["-drive", `file=${dataDisk},format=raw,if=none,id=data,cache=unsafe`, "-device", "virtio-blk,drive=data"],

@@ -3,6 +3,9 @@ import { join, resolve } from "node:path";
 import { projectDir } from "../tools/find-tool.ts";
 import { type Ended, run } from "../tools/run-cli.ts";
 
+/** All that QEMU has but wide vectors: those are translated number by number, and what sums bytes takes longer with them. */
+export const translatedProcessor = "max,-avx,-avx2";
+
 const { OSDEPLOY_TOOLS = ".cache/tools" } = process.env;
 
 /** Packages of Debian 13, unpacked by `test/vm/setup.sh`: programs that run with their own loader and libraries. */

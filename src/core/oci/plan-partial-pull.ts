@@ -103,7 +103,7 @@ function planContent<Known>(
 }
 
 /** Less than this, in seconds, nobody notices, and no measurement of a link is that good. */
-const noiseSeconds = 0.15;
+const noiseSeconds = 0.1;
 /** How far off the time of an import may be, by the machine that it runs on. */
 const importNoise = 0.15;
 /** Beyond this part of the blob a stream of all of it is as good. To put frames together costs no more than to unpack it. */
@@ -126,33 +126,32 @@ export function isWorthParts(
 ): boolean {
   if (parts.fetchBytes >= whole.fetchBytes * worthwhilePart) return false;
   if (link === undefined) return true;
-  const { latencySeconds, requestsInFlight, bytesPerSecond } = link;
-  const secondsToFetch = (bytes: number) => bytes / (bytesPerSecond || usualBytesPerSecond);
-  // What is fetched is imported as it comes, so that the slower of the two counts.
-  const { fetchBytes } = parts;
-  const partsImport = fetchBytes / importSpeeds.frames + (whole.fetchBytes - fetchBytes) / importSpeeds.known;
-  const turns = Math.ceil(parts.requests / requestsInFlight);
-  const partsSeconds = turns * latencySeconds + Math.max(secondsToFetch(fetchBytes), partsImport);
+  const expected = { ...link, bytesPerSecond: link.bytesPerSecond || usualBytesPerSecond };
+  const known = (whole.fetchBytes - parts.fetchBytes) / importSpeeds.known;
+  const partsImport = parts.fetchBytes / importSpeeds.frames + known;
   const wholeImport = whole.fetchBytes / importSpeeds.whole;
-  const wholeSeconds = latencySeconds + Math.max(secondsToFetch(whole.fetchBytes), wholeImport);
-  return partsSeconds <= wholeSeconds + noiseSeconds + importNoise * wholeImport;
+  return (
+    expectedSeconds({ ...parts, importSeconds: partsImport }, expected) <=
+    expectedSeconds({ ...whole, requests: 1, importSeconds: wholeImport }, expected) +
+      noiseSeconds +
+      importNoise * wholeImport
+  );
 }
 
 /**
  * Bytes of a blob that a thread imports in a second: of one that comes whole, of frames that are put together with what is
- * known, and, for what is known, of what it would be in the blob. It is read and digested all the same.
+ * known, and, for what is known, of what it would be in the blob. It is read and digested all the same. `ranges` is what
+ * ranges are compared by that hold more or less between their frames. Where from: docs/decisions/0016-partial-pulls.md.
  */
-const importSpeeds = { whole: 80e6, frames: 70e6, known: 150e6 } as const;
-/** Ranges that hold more bytes than needed are imported at this speed: a link that carries more helps no further. */
-const importedBytesPerSecond = 64e6;
+const importSpeeds = { whole: 80e6, frames: 70e6, known: 150e6, ranges: 64e6 } as const;
 
-/** How long requests take that share a link. */
+/** How long requests take that share a link. What they bring is imported as it comes: the slower of the two counts. */
 function expectedSeconds(
-  work: { readonly requests: number; readonly fetchBytes: number },
+  work: { readonly requests: number; readonly fetchBytes: number; readonly importSeconds: number },
   { latencySeconds, bytesPerSecond, requestsInFlight }: ExpectedLink,
 ): number {
   const turns = Math.ceil(work.requests / requestsInFlight);
-  return turns * latencySeconds + work.fetchBytes / Math.min(bytesPerSecond, importedBytesPerSecond);
+  return turns * latencySeconds + Math.max(work.fetchBytes / bytesPerSecond, work.importSeconds);
 }
 
 /** Fewer requests are worth more bytes where they take no more than this part of the time. */
@@ -163,8 +162,11 @@ function chooseRanges(frames: readonly FramePlace[], costs: RangeCosts): readonl
   const { link } = costs;
   const asked = mergeFrames(frames, costs);
   if (link === undefined || link.bytesPerSecond === 0) return asked;
-  const secondsOf = (ranges: readonly FetchRange[]) =>
-    expectedSeconds({ requests: ranges.length, fetchBytes: sumLengths(ranges) }, link);
+  const secondsOf = (ranges: readonly FetchRange[]) => {
+    const fetchBytes = sumLengths(ranges);
+    const importSeconds = fetchBytes / importSpeeds.ranges;
+    return expectedSeconds({ requests: ranges.length, fetchBytes, importSeconds }, link);
+  };
   let best = asked;
   for (let requests = Math.floor(asked.length / 2); requests >= link.requestsInFlight; requests = requests >> 1) {
     const fewer = mergeFrames(frames, { ...costs, requests });

@@ -1,7 +1,7 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { assert } from "../errors.ts";
 import type { Directory, FileTree, Inode, Leaf } from "./inode.ts";
-import { areSorted, mapEntries, sortedEntries } from "./tree-path.ts";
+import { mapEntries, sortedEntries } from "./tree-path.ts";
 
 /**
  * The tree under `root` with its hard links as they are to be written: link counts say how many names a leaf has, and a
@@ -39,13 +39,9 @@ function finishDirectory(directory: Directory, finishing: Finishing): Directory 
     if (known !== undefined) links.add(name);
     return known ?? finishLeaf(inode, finishing);
   };
-  const entries = areSorted(directory) ? mapEntries(directory.entries, finish) : sortedMap(directory, finish);
+  const entries = mapEntries(sortedEntries(directory), finish);
   const isSame = entries === directory.entries && isSameSet(links, directory.links);
   return isSame ? directory : { ...directory, entries, links };
-}
-
-function sortedMap(directory: Directory, map: (inode: Inode, name: ByteString) => Inode): Directory["entries"] {
-  return new Map(sortedEntries(directory).map(([name, inode]) => [name, map(inode, name)]));
 }
 
 function finishLeaf(leaf: Leaf, { names, finished }: Finishing): Leaf {

@@ -59,22 +59,17 @@ export function findDirectory(tree: FileTree, path: ByteString): Directory | und
   return inode?.kind === "directory" ? inode : undefined;
 }
 
-/** Whether the names in `directory` come in byte order, as they do in most trees. */
-export function areSorted(directory: Directory): boolean {
+/** The names in `directory` in byte order, with their inodes: its own entries where they are in order, as most are. */
+export function sortedEntries({ entries }: Directory): Directory["entries"] {
   let last = "";
   let isSorted = true;
-  directory.entries.forEach((_, name) => {
+  entries.forEach((_, name) => {
     if (name < last) isSorted = false;
     last = name;
   });
-  return isSorted;
-}
-
-/** The names in `directory` in byte order, with their inodes. */
-export function sortedEntries(directory: Directory): readonly (readonly [ByteString, Inode])[] {
-  if (areSorted(directory)) return [...directory.entries];
+  if (isSorted) return entries;
   // To take the pairs apart in the parameters would cost more than the comparison.
-  return [...directory.entries].sort((a, b) => compareBytes(a[0], b[0]));
+  return new Map([...entries].sort((a, b) => compareBytes(a[0], b[0])));
 }
 
 /** The entries with what `map` makes of each, in the same order: the very same where it changes nothing. */

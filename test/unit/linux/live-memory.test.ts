@@ -11,7 +11,7 @@ function residentBytes(): number {
 }
 
 test("releaseMemory: gives back what was freed between what is in use, as often as it is called", () => {
-  const libc = findLibrary(["libc.so.6"], ["malloc"]);
+  const libc = findLibrary(["libc.so.6"], ["calloc", "memset", "free"]);
   const allocate = libc?.func("calloc", "uintptr_t", ["size_t", "size_t"]);
   const fill = libc?.func("memset", "uintptr_t", ["uintptr_t", "int", "size_t"]);
   const free = libc?.func("free", "void", ["uintptr_t"]);

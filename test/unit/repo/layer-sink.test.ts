@@ -151,6 +151,18 @@ describe.each(modes)("LayerSink with known files in a $mode repo", ({ secure }) 
     });
   });
 
+  test.each([
+    ["whole", old],
+    ["pieces", old],
+    ["whole", content(1000)],
+  ] as const)("LayerSink: an object that a hint names and that is not there is staged (%s)", (how, arriving) => {
+    const known: KnownFiles = new Map([[path, { id: idOf(arriving), sizeBytes: arriving.length }]]);
+    const damage = (linux: FakeLinux) => linux.files.unlink(objectPath(repoPath, idOf(old)));
+    const outcome = arrive({ secure, damage, known }, arriving, how);
+    expect(outcome).toMatchObject({ known: 0, staged: [{ id: idOf(arriving), replaces: false }] });
+    expect(outcome.named).toEqual([idOf(arriving)]);
+  });
+
   test("LayerSink: a hint of another size, or of an object that is not there, is passed over", () => {
     const wrongSize: KnownFiles = new Map([[path, { id: idOf(old), sizeBytes: 1 }]]);
     expect(arrive({ secure, known: wrongSize }, old, "whole")).toMatchObject({ known: 0, staged: [] });
