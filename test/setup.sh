@@ -89,7 +89,7 @@ W
 node_modules
 if is_debian; then
   debian_packages
-  if may_install; then accelerator; fi
+  if may_install; then accelerators; fi
   tools
   own_program docker-registry usr/bin/docker-registry
   own_program nginx usr/sbin/nginx

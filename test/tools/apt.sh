@@ -28,16 +28,22 @@ need() {
   # shellcheck disable=SC2086 # a list of words on purpose
   apt_install $_miss || { apt-get update -qq >&2 && apt_install $_miss; } || die "apt cannot install $_miss"
 }
-# accelerator: the library that hashes eight blocks at once, four times as fast. osdeploy works without it, so that it cannot
-# be had is no error: only amd64 has it, and Debian changes its name with each version.
-accelerator() {
+# accelerators: libraries that hash eight blocks at once, four times as fast, and read gzip in two thirds of the time.
+# osdeploy works without them, so that they cannot be had is no error: only amd64 has both.
+accelerators() {
   [ "$(dpkg --print-architecture)" = amd64 ] || return 0
-  for _p in libipsec-mb2 libipsec-mb1; do [ -n "$(missing $_p)" ] || return 0; done
+  # Debian changes the name of the first with each version.
+  one_of libipsec-mb2 libipsec-mb1
+  one_of libisal2
+}
+# one_of PKG...: installs the first of them that there is, if none is installed
+one_of() {
+  for _p in "$@"; do [ -n "$(missing "$_p")" ] || return 0; done
   have_lists || apt-get update -qq >&2
-  for _p in libipsec-mb2 libipsec-mb1; do
-    if apt-cache show $_p >/dev/null 2>&1; then
+  for _p in "$@"; do
+    if apt-cache show "$_p" >/dev/null 2>&1; then
       say "installing Debian packages: $_p"
-      apt_install $_p || say "apt cannot install $_p: pulls are slower"
+      apt_install "$_p" || { apt-get update -qq >&2 && apt_install "$_p"; } || say "apt cannot install $_p: pulls are slower"
       return 0
     fi
   done
