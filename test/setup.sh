@@ -4,7 +4,7 @@
 # As root on Debian it installs what is missing: Debian packages, and under .cache/tools the programs that judge our
 # images but are not in this Debian release (mkcomposefs, a new fsck.erofs), or should not be installed because their
 # package starts a service (docker-registry, nginx). Elsewhere it says what is missing; the tests that need it are skipped by name.
-# Node modules are installed where they are missing or older than package-lock.json.
+# Node modules are installed where they are missing or older than package-lock.json, and an old and a new Node under .cache/tools.
 #
 # Environment:
 #   OSDEPLOY_TOOLS=DIR          where the tools go (default: .cache/tools in this checkout)
@@ -22,6 +22,9 @@ SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}
 TOOLS=${OSDEPLOY_TOOLS:-.cache/tools}
 # what lies there is made anew when this line changes
 WANTED="$SUITE: $FOREIGN; 2"
+# what osdeploy is tried with beside the Node that runs the tests: the oldest that it promises to run on, and a new one
+OLDEST_NODE=20.12.2
+NEWEST_NODE=26.10.0
 
 node_modules() {
   # npm writes its hidden lock file last, so it is newer than a lock file that was followed
@@ -74,6 +77,27 @@ own_program() {
   fi
 }
 
+# another_node NAME VERSION: the program of the Node project, as npm has it. Debian's own is linked otherwise.
+another_node() {
+  [ "$(cat "$TOOLS/$1/.version" 2>/dev/null)" != "$2" ] || return 0
+  _there="$TOOLS/$1"
+  rm -rf "$_there"
+  if [ -n "${OSDEPLOY_OFFLINE:-}" ]; then
+    say "not there, so some tests are skipped: $1 (Node $2)"
+    return 0
+  fi
+  say "getting Node $2 into $TOOLS"
+  mkdir -p "$_there" "$TOOLS/bin"
+  if npm pack --silent --pack-destination "$_there" "node-linux-$(node -p process.arch)@$2" >/dev/null &&
+    tar -xzf "$_there"/*.tgz -C "$_there" --strip-components=1 package/bin/node; then
+    rm "$_there"/*.tgz
+    ln -sf "../$1/bin/node" "$TOOLS/bin/$1"
+    printf '%s\n' "$2" >"$_there/.version"
+  else
+    say "Node $2 cannot be had: the test with it is skipped"
+  fi
+}
+
 # foreign_program PROGRAM NAME: a wrapper that runs the program with the libraries and the loader of its own suite
 foreign_program() {
   cat >"$TOOLS/bin/$2" <<W
@@ -96,3 +120,5 @@ if is_debian; then
 else
   say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo, docker-registry or nginx run only where those are installed"
 fi
+another_node node-oldest "$OLDEST_NODE"
+another_node node-newest "$NEWEST_NODE"

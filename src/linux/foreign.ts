@@ -19,6 +19,9 @@ export function foreign(): Foreign {
 /**
  * The first of `names` that can be loaded and holds all of `symbols`; undefined when there is none. A null name stands
  * for Node's own binary and what it links.
+ *
+ * A library calls its own functions where Node exports some of the same name: Node 22.15 and newer have a zstd inside, and
+ * half of one version with half of another gives wrong answers.
  */
 export function findLibrary(
   names: readonly (string | null)[],
@@ -26,7 +29,7 @@ export function findLibrary(
 ): ForeignLibrary | undefined {
   for (const name of names) {
     try {
-      const library = foreign().load(name);
+      const library = foreign().load(name, { deep: true });
       for (const symbol of symbols) library.symbol(symbol);
       return library;
     } catch {
