@@ -27,7 +27,7 @@ import { buildImageWithKernel, buildInstallImage } from "../builders/install-ima
 import { linuxAmd64, SeenProgress, systemOn } from "../builders/operation-machine.ts";
 import { content, placeLayout } from "../builders/os-images.ts";
 import { findTool, isRoot } from "../tools/find-tool.ts";
-import { osdeployCommand, run } from "../tools/run-cli.ts";
+import { copyProgram, osdeployCommand, run } from "../tools/run-cli.ts";
 
 const mebibyte = 1024 * 1024;
 const tools = [
@@ -230,21 +230,16 @@ describe.skipIf(missing.length > 0)(
       () => {
         mkdirSync(place("user"), { mode: 0o777 });
         for (const path of [top, folder, place("user")]) run("chmod", ["0777", path]);
-        const words = osdeployCommand(
-          "install",
-          "to-disk",
-          "--source-imgref",
-          `oci:${join(top, "layout")}:os`,
-          "--size",
-          "300M",
-          "--boot-size",
-          "40M",
-        );
+        const words = [
+          ...["install", "to-disk", "--source-imgref", `oci:${join(top, "layout")}:os`],
+          ...["--size", "300M", "--boot-size", "40M"],
+        ];
+        const program = copyProgram(place("program"));
         const user = ["--reuid=65534", "--regid=65534", "--clear-groups", "env", `HOME=${place("user")}`];
-        const byUser = run("setpriv", [...user, ...words, join(place("user"), "disk")]);
+        const byUser = run("setpriv", [...user, ...program, ...words, join(place("user"), "disk")]);
         expect(byUser).toMatchObject({ status: 0 });
-        const [program, ...rest] = words;
-        expect(run(program, [...rest, place("disk")])).toMatchObject({ status: 0 });
+        const [node, ...rest] = osdeployCommand(...words);
+        expect(run(node, [...rest, place("disk")])).toMatchObject({ status: 0 });
         expect(digest("user/disk")).toBe(digest("disk"));
       },
     );

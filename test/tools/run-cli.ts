@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { projectDir } from "./find-tool.ts";
 
@@ -27,4 +28,14 @@ export function osdeploy(...args: readonly string[]): string {
   const { status, stdout, stderr } = run(program, words);
   if (status !== 0) throw new Error(`osdeploy ${args.join(" ")} ended with status ${status}: ${stderr}`);
   return stdout;
+}
+
+/** The words that run a copy of the program, and of Node, in `directory`: a user may not look into root's home. */
+export function copyProgram(directory: string): readonly string[] {
+  const { dependencies } = JSON.parse(readFileSync(join(projectDir, "package.json"), "utf8"));
+  const parts = ["dist", ...[...Object.keys(dependencies), "@koromix"].map((name) => join("node_modules", name))];
+  for (const part of parts) cpSync(join(projectDir, part), join(directory, part), { recursive: true });
+  cpSync(join(projectDir, "package.json"), join(directory, "package.json"));
+  cpSync(process.execPath, join(directory, "node"));
+  return [join(directory, "node"), join(directory, "dist/cli/main.js")];
 }
