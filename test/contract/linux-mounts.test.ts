@@ -1,5 +1,4 @@
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fromText, toBytes } from "../../src/core/bytes/byte-string.ts";
@@ -17,6 +16,7 @@ import {
 } from "../../src/linux/live-mounts.ts";
 import { attachMount, openPlace, withDescriptor } from "../../src/linux/mount-context.ts";
 import { FakeLinux } from "../fakes/fake-linux.ts";
+import { projectDir } from "../tools/find-tool.ts";
 
 const linux = openLinux();
 const fileSystems = readFileSync("/proc/filesystems", "utf8");
@@ -31,7 +31,10 @@ describe.skipIf(!canMount)(`live mounts (need root, and erofs and overlay in the
   let mount: ComposefsMount;
 
   beforeAll(() => {
-    scratch = realpathSync(mkdtempSync(join(tmpdir(), "osdeploy-mounts-")));
+    // Not in /tmp, which is a tmpfs on Debian 13: the kernel mounts no image from a file there, but by a loop device only.
+    const cache = join(projectDir, ".cache");
+    mkdirSync(cache, { recursive: true });
+    scratch = realpathSync(mkdtempSync(join(cache, "mounts-")));
     const bytes = toBytes(fromText(content));
     const id = verityDigest("sha256", bytes);
     const backing = `${id.slice(0, 2)}/${id.slice(2)}`;
