@@ -240,7 +240,10 @@ tidy() {
   for kernel in "$tree"/boot/vmlinuz-*; do
     [ -e "$kernel" ] || continue
     version=${kernel##*/vmlinuz-}
-    mv "$kernel" "$tree/usr/lib/modules/$version/vmlinuz"
+    place=$tree/usr/lib/modules/$version/vmlinuz
+    # newer packages have it there as well, as a hard link, which mv refuses to write over
+    rm -f "$place"
+    mv "$kernel" "$place"
   done
   (
     cd "$tree"
