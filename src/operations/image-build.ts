@@ -1,6 +1,7 @@
 import { toBytes } from "../core/bytes/byte-string.ts";
 import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
 import type { DiffId } from "../core/digest/oci-digest.ts";
+import { rewriteErofs } from "../core/erofs/rewrite.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
 import { assert } from "../core/errors.ts";
 import { readLayerEntries } from "../core/splitstream/layer-entries.ts";
@@ -96,9 +97,12 @@ export class ImageBuild {
     return toBootTree(raw, (content) => this.#readContent(content));
   }
 
-  /** Stages the root image of a tree. */
-  addRootImage(tree: FileTree): ObjectId {
-    return this.#staging.add(writeErofs(tree, { version: 1 }));
+  /** Stages the root image to look at, and the one that boots where there is such a tree. */
+  addRootImages(raw: FileTree, boot: FileTree | undefined): RootImages {
+    const image = writeErofs(raw, { version: 1 });
+    const looked = this.#staging.add(image);
+    const booted = boot && rewriteErofs(image, { before: raw, after: boot }, { version: 1 });
+    return { raw: looked, boot: booted && this.#staging.add(booted) };
   }
 
   /** The objects of the layers, which are to be named before the rest is published. */

@@ -1,4 +1,5 @@
 import { parseObjectId } from "../core/digest/object-id.ts";
+import { rewriteErofs } from "../core/erofs/rewrite.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
@@ -83,8 +84,8 @@ function rootImages(repo: Repo, raw: FileTree, bootable: boolean): readonly numb
   const rawImage = writeErofs(raw, { version: 1 });
   if (!bootable) return [rawImage.length];
   const boot = bootTree(repo, raw);
-  const bootImage = boot === undefined ? undefined : writeErofs(boot, { version: 1 });
-  if (bootImage === undefined) return [rawImage.length, rawImage.length];
+  if (boot === undefined) return [rawImage.length, rawImage.length];
+  const bootImage = rewriteErofs(rawImage.slice(), { before: raw, after: boot }, { version: 1 });
   return Buffer.compare(rawImage, bootImage) === 0 ? [rawImage.length] : [rawImage.length, bootImage.length];
 }
 

@@ -185,7 +185,7 @@ async function importImage(
     const boot = request.bootable ? build.bootTree(raw) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
     if (!request.isSealed) naming = new ObjectNaming(system, repo, build.layerObjects());
-    const rootImages = { raw: build.addRootImage(raw), boot: boot && build.addRootImage(boot) };
+    const rootImages = build.addRootImages(raw, boot);
     request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
     naming ??= new ObjectNaming(system, repo, build.layerObjects());

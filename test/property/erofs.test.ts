@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ByteString, toBytes } from "../../src/core/bytes/byte-string.ts";
 import { readErofs, readErofsImage } from "../../src/core/erofs/reader.ts";
+import { rewriteErofs } from "../../src/core/erofs/rewrite.ts";
 import { writeErofs } from "../../src/core/erofs/writer.ts";
 import { OsdeployError } from "../../src/core/errors.ts";
 import { parseDump } from "../../src/core/tree/dump-parser.ts";
@@ -73,6 +74,44 @@ test.each(sizes)("law: writeErofs(readErofs(image)) is image ($algorithm)", ({ d
     }),
     { numRuns: 30 },
   );
+});
+
+test("law: rewriteErofs(image of before) is writeErofs(after), whatever directories say of themselves", () => {
+  const change = fc.record({
+    permissions: fc.integer({ min: 0, max: 0o7777 }),
+    uid: fc.constantFrom(0, 70_000),
+    gid: fc.constantFrom(0, 1),
+    mtimeSeconds: fc.constantFrom(1_700_000_000n, 1_700_000_001n, -(2n ** 63n)),
+    mtimeNanoseconds: fc.constantFrom(0, 1),
+  });
+  const version = fc.constantFrom(0 as const, 1 as const);
+  let reused = 0;
+  fc.assert(
+    fc.property(
+      arbitraryTree(128),
+      fc.array(fc.option(change), { minLength: 1, maxLength: 5 }),
+      version,
+      (...given) => {
+        const [before, changes, version] = given;
+        let directories = 0;
+        const changed = (directory: Directory): Directory => {
+          const stat = changes[directories++ % changes.length] ?? directory.stat;
+          const entries = Array.from(directory.entries, ([name, inode]): [ByteString, Inode] => [
+            name,
+            inode.kind === "directory" ? changed(inode) : inode,
+          ]);
+          return { ...directory, stat, entries: new Map(entries) };
+        };
+        const after = { root: changed(before.root) };
+        const image = writeErofs(before, { version });
+        const rewritten = rewriteErofs(image, { before, after }, { version });
+        expect(rewritten).toEqual(writeErofs(after, { version }));
+        if (rewritten === image) reused++;
+      },
+    ),
+    { numRuns: 60 },
+  );
+  expect(reused).toBeGreaterThan(0);
 });
 
 test("law: readErofs reads or refuses an image with any bytes changed, and never fails otherwise", () => {

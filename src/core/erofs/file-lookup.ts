@@ -61,6 +61,16 @@ export class FileLookup {
     return backingPath === undefined ? undefined : { backingPath, sizeBytes: this.#size(inode) };
   }
 
+  /**
+   * Where the inode of the directory at `path` is, in bytes; undefined when there is none.
+   *
+   * @throws OsdeployError `bad-format` when the image points outside of itself.
+   */
+  directoryOffset(path: ByteString): number | undefined {
+    const inode = this.#directory(path);
+    return inode !== undefined && this.#type(inode) === fileType.directory ? inode : undefined;
+  }
+
   #directory(path: string): number | undefined {
     let inode: number | undefined = this.#root;
     for (const name of path.split("/")) {
