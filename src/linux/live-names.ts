@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { systemCallError } from "./errno.ts";
-import { atWorkingDirectory, lastErrno, libc, toCString } from "./libc.ts";
+import { asCString, atWorkingDirectory, lastErrno, libc } from "./libc.ts";
 import type { LinuxFiles, Path } from "./linux.ts";
 import { attempt, toNodePath } from "./live-call.ts";
 import { maskedBits } from "./umask.ts";
@@ -92,7 +92,7 @@ function renameToFreeName(from: Path, to: Path): void {
 
 /** False where it failed: the errno tells why. */
 function renameWith(flag: number, from: Path, to: Path): boolean {
-  const [source, target] = [toCString(from), toCString(to)];
+  const [source, target] = [asCString(from, 0), asCString(to, 1)];
   const number = renameat2Numbers[process.arch];
   if (number === undefined) throw systemCallError({ verb: "rename", path: from, to }, "ENOSYS");
   return libc().renameat2(number, atWorkingDirectory, source, atWorkingDirectory, target, flag) >= 0;

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { OsdeployError } from "../core/errors.ts";
 import { showPath, systemCallError } from "./errno.ts";
-import { checked, lastErrno, libc, toCString } from "./libc.ts";
+import { asCString, checked, lastErrno, libc } from "./libc.ts";
 import type { Fd, LinuxFiles, OpenMode, Path } from "./linux.ts";
 import { attempt, attemptOn, checkedOn, pathOf, toNodePath } from "./live-call.ts";
 import { maskedBits } from "./umask.ts";
@@ -94,7 +94,7 @@ function open(path: Path, mode: OpenMode, permissions = 0o644): Fd {
 function writeNewFile(path: Path, source: Uint8Array, permissions: number): void {
   const call = { verb: "write", path };
   const { open, write, close } = libc();
-  const fd = checked(open(toCString(path), openFlags.create | O_CLOEXEC, permissions), call);
+  const fd = checked(open(asCString(path), openFlags.create | O_CLOEXEC, permissions), call);
   try {
     let rest = source;
     while (rest.length > 0) {
@@ -116,7 +116,7 @@ function writeNewFile(path: Path, source: Uint8Array, permissions: number): void
 /** By koffi, for the same reason. A regular file gives all it has, or all that is wanted, at once. */
 function readStart(path: Path, target: Uint8Array, length: number): number {
   const { open, read, close } = libc();
-  const fd = checked(open(toCString(path), openFlags.read | O_CLOEXEC, 0), { verb: "open", path });
+  const fd = checked(open(asCString(path), openFlags.read | O_CLOEXEC, 0), { verb: "open", path });
   try {
     return checked(Number(read(fd, target, length)), { verb: "read", path });
   } finally {

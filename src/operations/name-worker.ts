@@ -6,7 +6,7 @@ import type { ObjectStore } from "../repo/object-check.ts";
 import { type StagedObjects, unpackStaged } from "../repo/staged-objects.ts";
 import { type ThreadFailure, threadFailure } from "./thread-failure.ts";
 
-/** What the thread is to name. */
+/** What the thread is to name when it is told to begin, by a message of any kind. */
 export interface NamingJob {
   readonly store: ObjectStore;
   readonly objects: readonly StagedObjects[];
@@ -15,17 +15,20 @@ export interface NamingJob {
 /** What it says when it is done. */
 export type NamingReply = { readonly kind: "named"; readonly report: NamingReport } | ThreadFailure;
 
-/** Runs in a worker thread: names the objects that it was made with, with the live Linux. */
-function serve({ store, objects }: NamingJob): NamingReply {
-  try {
-    const staged = objects.flatMap((some) => [...unpackStaged(some)]);
-    return { kind: "named", report: nameObjects(openLinux().files, store, staged) };
-  } catch (error) {
-    return threadFailure(error);
-  }
+/** Runs in a worker thread: makes all ready, waits for its message, names the objects with the live Linux, and ends. */
+function serve({ store, objects }: NamingJob): void {
+  const port = parentPort;
+  assert(port !== null, "a worker has a parent");
+  const { files } = openLinux();
+  const staged = objects.flatMap((some) => [...unpackStaged(some)]);
+  const reply = (): NamingReply => {
+    try {
+      return { kind: "named", report: nameObjects(files, store, staged) };
+    } catch (error) {
+      return threadFailure(error);
+    }
+  };
+  port.once("message", () => port.postMessage(reply()));
 }
 
-if (!isMainThread) {
-  assert(parentPort !== null, "a worker has a parent");
-  parentPort.postMessage(serve(workerData as NamingJob));
-}
+if (!isMainThread) serve(workerData as NamingJob);

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { assert } from "../core/errors.ts";
 import { type NamingReport, nameObjects } from "../repo/name-objects.ts";
 import { storeOf } from "../repo/publish.ts";
 import type { WritableRepo } from "../repo/repo.ts";
@@ -13,33 +14,46 @@ const threadObjects = 5000;
 const youngGenerationMegabytes = 2;
 
 /**
- * Objects of a good image that get their names while the main thread goes on. It may write meanwhile, but not link to
- * any of them before {@link done}. Close it in any case.
+ * Objects of an image that are to get their names while the main thread goes on. Made as soon as they are all staged, so
+ * that a thread can start and read what they are; none gets its name before {@link begin}. Close it in any case.
  */
 export class ObjectNaming {
+  readonly #repo: WritableRepo;
+  readonly #objects: readonly StagedObjects[];
   readonly #worker: Worker | undefined;
-  readonly #report: Promise<NamingReport>;
+  #report: Promise<NamingReport> | undefined;
 
-  /** Begins; few objects, and those of a system without threads, are named when it returns. */
   constructor(system: System, repo: WritableRepo, objects: readonly StagedObjects[]) {
+    this.#repo = repo;
+    this.#objects = objects;
     const count = objects.reduce((sum, some) => sum + countStaged(some), 0);
-    if (system.importThreads > 1 && count > threadObjects) {
-      const job: NamingJob = { store: storeOf(repo), objects };
-      this.#worker = new Worker(new URL("./name-worker.js", import.meta.url), {
-        workerData: job,
-        resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
-      });
-      this.#report = reportOf(this.#worker);
-    } else {
-      const staged = objects.flatMap((some) => [...unpackStaged(some)]);
-      this.#report = Promise.resolve(nameObjects(repo.files, storeOf(repo), staged));
-    }
+    if (system.importThreads <= 1 || count <= threadObjects) return;
+    const job: NamingJob = { store: storeOf(repo), objects };
+    this.#worker = new Worker(new URL("./name-worker.js", import.meta.url), {
+      workerData: job,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
+    });
+    this.#report = reportOf(this.#worker);
     // Whoever waits for it sees the failure; where something else failed before, nobody does.
     this.#report.catch(() => {});
   }
 
+  /**
+   * Of a good image: its objects get their names from now on. Few, and those of a system without threads, have them when
+   * it returns. The main thread may write meanwhile, but not link to any of them before {@link done}.
+   *
+   * @throws without a thread, what {@link nameObjects} throws.
+   */
+  begin(): void {
+    if (this.#worker === undefined) {
+      const staged = this.#objects.flatMap((some) => [...unpackStaged(some)]);
+      this.#report = Promise.resolve(nameObjects(this.#repo.files, storeOf(this.#repo), staged));
+    } else this.#worker.postMessage("begin");
+  }
+
   /** Settles when all of them have their names. @throws what {@link nameObjects} throws. */
   done(): Promise<NamingReport> {
+    assert(this.#report !== undefined, "naming was begun");
     return this.#report;
   }
 

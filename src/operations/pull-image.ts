@@ -177,6 +177,7 @@ async function importImage(
     isFetched = true;
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "merge" });
+    naming = new ObjectNaming(system, repo, build.layerObjects());
     const raw = build.mergeLayers();
     request.checkTree?.(raw);
     // What the import threads had.
@@ -184,11 +185,11 @@ async function importImage(
     system.progress({ kind: "phase", phase: "root-image" });
     const boot = request.bootable ? build.bootTree(raw) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
-    if (!request.isSealed) naming = new ObjectNaming(system, repo, build.layerObjects());
+    if (!request.isSealed) naming.begin();
     const rootImages = build.addRootImages(raw, boot);
     request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
-    naming ??= new ObjectNaming(system, repo, build.layerObjects());
+    if (request.isSealed) naming.begin();
     const report = sumReports([await naming.done(), publish(repo, build.publication(rootImages))]);
     run.dropPartialLayers();
     partial?.keepIndexes();

@@ -2,7 +2,7 @@ import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts"
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
-import { pathBelow } from "../linux/path.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
 
 /** The repo's file that says what it is; sealed with fs-verity when all its objects are. */
 export function metaPath(repo: Path): Path {
@@ -26,7 +26,8 @@ function objectName(id: ObjectId): string {
 
 /** Where the object `id` lies. */
 export function objectPath(repo: Path, id: ObjectId): Path {
-  return pathBelow(objectsPath(repo), objectName(id));
+  // Digits are the bytes that they are: nothing to encode, for any of ten thousands of objects.
+  return childPath(repo, `objects/${objectName(id)}` as ByteString);
 }
 
 /** What a link in `streams/` or `images/` says to reach the object `id`. */

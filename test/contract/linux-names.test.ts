@@ -167,6 +167,26 @@ describe.each(implementations)("$name Linux", ({ start }) => {
     expect(here.files.readDirectory(fromText(here.machine.root))).toEqual(["a", "b"]);
   });
 
+  test("paths: are taken up to 4095 bytes, whatever was named before", () => {
+    const padded = (name: string, length: number) =>
+      fromText(`${here.machine.root}${"/".repeat(length - here.machine.root.length - name.length)}${name}`);
+    const [longest, short] = [padded("a", 4095), at("b")];
+    here.files.writeNewFile(longest, new Uint8Array(3), 0o600);
+    here.files.rename(longest, short, { replace: false });
+    here.files.rename(short, padded("c", 4095), { replace: false });
+    expect(here.files.readStart(at("c"), new Uint8Array(9), 9)).toBe(3);
+    expect(here.files.readStart(padded("c", 4095), new Uint8Array(9), 9)).toBe(3);
+    expect(here.files.readDirectory(fromText(here.machine.root))).toEqual(["c"]);
+    for (const action of [
+      () => here.files.writeNewFile(padded("d", 4096), new Uint8Array(), 0o600),
+      () => here.files.readStart(padded("c", 4096), new Uint8Array(9), 9),
+      () => here.files.rename(padded("c", 4096), at("d"), { replace: false }),
+      () => here.files.rename(at("c"), padded("d", 4096), { replace: false }),
+    ]) {
+      expect(failure(action).errno).toBe("ENAMETOOLONG");
+    }
+  });
+
   test("paths: refuse NUL, overlong names and nothing at all", () => {
     const nul = fromText(`${here.machine.root}/a\0b`);
     for (const action of [

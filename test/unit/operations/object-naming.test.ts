@@ -19,7 +19,7 @@ const isBuilt = existsSync(built);
 const without = isBuilt ? "" : " (skipped: dist is not built)";
 
 test.each(modes)(
-  "ObjectNaming: without threads objects have their names at once, in a $mode repo",
+  "ObjectNaming: without threads objects have their names when it has begun, in a $mode repo",
   async ({ secure }) => {
     const linux = new FakeLinux();
     makeRepo(linux, { secure });
@@ -31,6 +31,8 @@ test.each(modes)(
       return [run, new ObjectNaming(systemOn(linux), repo, [packStaged(staging.take())])];
     });
     const path = objectPath(repoPath, idOf(content(100)));
+    expect(linux.files.lstatIfExists(path)).toBeUndefined();
+    naming.begin();
     expect(linux.files.readFile(path, 1000)).toEqual(content(100));
     expect(linux.files.measureVerity(path, "sha512")).toBe(secure ? idOf(content(100)) : undefined);
     expect(await naming.done()).toEqual({ addedObjects: 2, addedBytes: 5100, repaired: [] });
@@ -44,9 +46,8 @@ test("ObjectNaming: without threads a failure is thrown at once", () => {
   makeRepo(linux, { secure: false });
   const gone = { id: idOf(content(100)), path: fromText("/repo/staging/none"), sizeBytes: 1, replaces: false };
   withRepo(linux, "write", (repo) => {
-    expect(() => new ObjectNaming(systemOn(linux), repo, [packStaged([gone])])).toThrow(
-      expect.objectContaining({ code: "not-found" }),
-    );
+    const naming = new ObjectNaming(systemOn(linux), repo, [packStaged([gone])]);
+    expect(() => naming.begin()).toThrow(expect.objectContaining({ code: "not-found" }));
   });
 });
 
@@ -71,16 +72,22 @@ const staging = new ObjectStaging(linux.files, run.newStagingOptions());
 for (let i = 0; i < 6000; i++) staging.add(new TextEncoder().encode("content " + i));
 const objects = [packStaged(staging.take())];
 const system = { linux, progress() {}, signal: new AbortController().signal, importThreads: 2 };
+const { listObjects } = await load("../repo/object-listing.js");
+const count = () => listObjects(linux.files, path, "sha512").ids.size;
 const naming = new ObjectNaming(system, repo, objects);
+await new Promise((resolve) => setTimeout(resolve, 300));
+const before = count();
+naming.begin();
 const report = await naming.done();
 await naming.close();
-const again = await new ObjectNaming(system, repo, objects).done().catch(({ code }) => ({ code }));
+const next = new ObjectNaming(system, repo, objects);
+next.begin();
+const again = await next.done().catch(({ code }) => ({ code }));
 const stopped = new ObjectNaming(system, repo, objects);
 await stopped.close();
 const failure = await stopped.done().catch(({ message }) => message);
 run.close();
-const { listObjects } = await load("../repo/object-listing.js");
-console.log(JSON.stringify({ report, again, failure, ids: listObjects(linux.files, path, "sha512").ids.size }));
+console.log(JSON.stringify({ before, report, again, failure, ids: count() }));
 `;
 
 test.skipIf(!isBuilt)(
@@ -93,6 +100,7 @@ test.skipIf(!isBuilt)(
       const words = [program, built.href, join(directory, "repo")];
       const printed = execFileSync(process.execPath, words, { encoding: "utf8" });
       expect(JSON.parse(printed)).toEqual({
+        before: 0,
         report: { addedObjects: 6000, addedBytes: 70890, repaired: [] },
         again: { code: "not-found" },
         failure: expect.stringContaining("The thread that names objects ended"),
