@@ -14,6 +14,11 @@ const quote = 0x22;
 const backslash = 0x5c;
 const comma = 0x2c;
 const colon = 0x3a;
+const open = 0x7b;
+const close = 0x7d;
+
+/** Items of so many bytes are read together: fewer calls, and still little memory. */
+const batchBytes = 64 * 1024;
 
 /**
  * Reads a JSON object with one long array in it, whose items are handed out one after the other: the memory it takes does
@@ -24,15 +29,15 @@ const colon = 0x3a;
 export function readJsonMembers(bytes: Uint8Array, options: JsonMembersOptions): ReadonlyMap<string, unknown> {
   const reader = new Reader(bytes, options);
   const members = new Map<string, unknown>();
-  reader.expect(0x7b);
-  if (!reader.skip(0x7d)) {
+  reader.expect(open);
+  if (!reader.skip(close)) {
     do {
       const key = reader.value();
       if (typeof key !== "string" || members.has(key)) throw reader.bad("a key is no text, or stands twice");
       reader.expect(colon);
       members.set(key, key === options.list && reader.skip(0x5b) ? reader.items() : reader.value());
     } while (reader.skip(comma));
-    reader.expect(0x7d);
+    reader.expect(close);
   }
   if (!reader.atEnd) throw reader.bad("something follows its end");
   return members;
@@ -43,6 +48,8 @@ class Reader {
   readonly #options: JsonMembersOptions;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #at = 0;
+  /** Up to here items are read one by one: what looked like the end of one is none. */
+  #aloneTo = 0;
 
   constructor(bytes: Uint8Array, options: JsonMembersOptions) {
     this.#bytes = bytes;
@@ -69,9 +76,45 @@ class Reader {
   /** The items of an array whose bracket was passed. */
   items(): undefined {
     if (this.skip(0x5d)) return undefined;
-    do this.#options.onItem(this.value());
-    while (this.skip(comma));
+    do {
+      if (!this.#readBatch()) this.#options.onItem(this.value());
+    } while (this.skip(comma));
     this.expect(0x5d);
+  }
+
+  /**
+   * Reads items up to a place that looks like the end of one and the start of the next. Where all before it are values, it
+   * is that place: the text of a value has one end. False, and nothing is read, where there is no such place.
+   */
+  #readBatch(): boolean {
+    if (this.#at < this.#aloneTo) return false;
+    const end = this.#likelyEnd(this.#at + batchBytes);
+    const items = end - this.#at > this.#options.limitBytes ? undefined : this.#parseItems(end);
+    if (items === undefined) {
+      // One by one they will show what is wrong, or that nothing is. No byte is looked at here twice.
+      this.#aloneTo = end;
+      return false;
+    }
+    this.#at = end;
+    for (const item of items) this.#options.onItem(item);
+    return true;
+  }
+
+  /** Behind the first `}` at or after `from` that a comma and a `{` follow, as all writers make it; else the end of all. */
+  #likelyEnd(from: number): number {
+    const bytes = this.#bytes;
+    for (let at = bytes.indexOf(close, from); at >= 0; at = bytes.indexOf(close, at + 1)) {
+      if (bytes[at + 1] === comma && bytes[at + 2] === open) return at + 1;
+    }
+    return bytes.length;
+  }
+
+  #parseItems(end: number): readonly unknown[] | undefined {
+    try {
+      return JSON.parse(`[${this.#decoder.decode(this.#bytes.subarray(this.#at, end))}]`);
+    } catch {
+      return undefined;
+    }
   }
 
   /** One value, whatever it is. */
@@ -100,9 +143,9 @@ class Reader {
     for (; this.#at < this.#bytes.length; this.#at++) {
       const byte = this.#bytes[this.#at];
       if (byte === quote) this.#passText();
-      else if (byte === 0x7b || byte === 0x5b) depth++;
-      else if (depth === 0 && (byte === comma || byte === colon || byte === 0x7d || byte === 0x5d)) return;
-      else if ((byte === 0x7d || byte === 0x5d) && --depth === 0) {
+      else if (byte === open || byte === 0x5b) depth++;
+      else if (depth === 0 && (byte === comma || byte === colon || byte === close || byte === 0x5d)) return;
+      else if ((byte === close || byte === 0x5d) && --depth === 0) {
         this.#at++;
         return;
       }
