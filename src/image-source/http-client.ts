@@ -53,6 +53,9 @@ export interface HttpRequest {
 /** Redirects followed for one request; content networks use one or two. */
 const redirectLimit = 8;
 
+/** What is used of undici. The bundled program has no more of it, see `bundle.mjs`. */
+type Undici = Pick<typeof import("undici"), "Agent" | "EnvHttpProxyAgent">;
+
 /** The ways to connect: with client certificates and without, directly and through each proxy. */
 interface Ways {
   readonly direct: Dispatcher;
@@ -68,18 +71,16 @@ interface Ways {
  */
 export class HttpClient {
   readonly #options: HttpOptions;
-  readonly #request: typeof import("undici")["request"];
   readonly #own: Ways;
   readonly #others: Ways;
 
-  private constructor(undici: typeof import("undici"), options: HttpOptions) {
+  private constructor(undici: Undici, options: HttpOptions) {
     this.#options = options;
-    this.#request = undici.request;
     this.#others = openWays(undici, options, options.tls.others);
     this.#own = options.tls.own === options.tls.others ? this.#others : openWays(undici, options, options.tls.own);
   }
 
-  /** Loads undici, which takes a tenth of a second: only those who fetch pay for it. */
+  /** Loads undici, which takes as long as all else of a command: only those who fetch pay for it. */
   static async open(options: HttpOptions): Promise<HttpClient> {
     return new HttpClient(await import("undici"), options);
   }
@@ -115,9 +116,10 @@ export class HttpClient {
     const { timeouts, signal, host } = this.#options;
     const ways = url.host === normalHost(host) ? this.#own : this.#others;
     const proxied = isLoopback(url.hostname) ? undefined : ways.proxied.get(url.protocol);
-    const answer = await this.#request(url, {
+    const answer = await (proxied ?? ways.direct).request({
       method,
-      dispatcher: proxied ?? ways.direct,
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
       // Blobs are compressed already, and their digests are of the bytes as they are.
       headers: { "user-agent": "osdeploy", "accept-encoding": "identity", ...headers },
       headersTimeout: timeouts.headersMs,
@@ -141,7 +143,7 @@ function normalHost(host: string): string {
 }
 
 function openWays(
-  undici: typeof import("undici"),
+  undici: Undici,
   { tlsVerify, timeouts, proxies }: HttpOptions,
   secureContext: RegistryTls["own"],
 ): Ways {

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -9,13 +9,17 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { buildImage } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { content } from "../builders/os-images.ts";
+import { FakeRegistry } from "../fakes/fake-registry.ts";
 import { projectDir } from "../tools/find-tool.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -106,6 +110,42 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
     const pulled = JSON.parse(run(["pull", "--json", "--platform", "linux/amd64", "--repo", repo, `oci:${layout}`]));
     expect(pulled.layers).toHaveLength(2);
     expect(run(["repo", "fsck", "--repo", repo])).toMatch(/all is well/);
+  });
+
+  // Of undici the bundle has parts only: an entry of its own, see bundle.mjs.
+  test("pulls from a registry, directly and through a proxy of the environment", async () => {
+    const image = await buildImage({ layers: [[{ path: "usr" }, { path: "usr/file", content: content("y", 9999) }]] });
+    const registry = await FakeRegistry.start();
+    registry.add(image, "v1");
+    const port = Number(registry.host.split(":")[1]);
+    const tunnels: (string | undefined)[] = [];
+    const proxy = createServer().on("connect", (request, client: Socket) => {
+      tunnels.push(request.url);
+      const server = connect(port, "127.0.0.1", () => client.write("HTTP/1.1 200 OK\r\n\r\n"));
+      for (const socket of [client, server]) socket.on("error", () => {});
+      client.pipe(server).pipe(client);
+    });
+    await new Promise<void>((done) => proxy.listen(0, "127.0.0.1", done));
+    try {
+      const address = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+      const pullFrom = async (host: string) => {
+        const repo = join(directory, `repo-of-${host}`);
+        run(["repo", "init", "--insecure", "--repo", repo]);
+        const name = `${host}:${port}/os:v1`;
+        const words = ["pull", "--json", "--tls-verify=false", "--platform", "linux/amd64", "--repo", repo, name];
+        const env = { ...process.env, http_proxy: address, https_proxy: address, no_proxy: "" };
+        const { stdout } = await promisify(execFile)(process.execPath, [join(dist, "cli/main.js"), ...words], { env });
+        return JSON.parse(stdout).rawImage;
+      };
+      const direct = await pullFrom("localhost");
+      expect(tunnels).toEqual([]);
+      expect(direct).toMatch(/^[0-9a-f]{128}$/);
+      expect(await pullFrom("registry.test")).toBe(direct);
+      expect(new Set(tunnels)).toEqual(new Set([`registry.test:${port}`]));
+    } finally {
+      proxy.close();
+      await registry.stop();
+    }
   });
 
   test("stores a directory in its threads as without them", () => {
