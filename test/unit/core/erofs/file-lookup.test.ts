@@ -31,6 +31,17 @@ test("FileLookup: finds object and size of a file by any of its names, also wher
   expect(find(image, "labelled")).toEqual({ backingPath: backingPathOf("cd".repeat(32)), sizeBytes: 7 });
 });
 
+test("FileLookup: finds the inodes of directories, and of nothing else", () => {
+  const root = directory({ a: directory({ deep: directory({}, { uid: 77_777 }) }), leaf: file("x") });
+  const image = writeErofs({ root }, { version: 1 });
+  const lookup = new FileLookup(image);
+  const at = lookup.directoryOffset(fromText("a/deep"));
+  expect(at === undefined ? undefined : new DataView(image.buffer).getUint32(at + 24, true)).toBe(77_777);
+  for (const path of ["leaf", "a/none", "none/deep", "leaf/deep"]) {
+    expect(lookup.directoryOffset(fromText(path))).toBeUndefined();
+  }
+});
+
 test("FileLookup: finds nothing where there is no file, or one without bytes outside", () => {
   const root = directory({
     a: directory({ b: objectFile(7n, digest) }),
