@@ -5,7 +5,8 @@ import { OfflineDisk, objectPath } from "./disk-damage.ts";
 import type { Guest } from "./guest-machine.ts";
 import { GuestRegistry } from "./guest-registry.ts";
 import { findMachineRoom, needs, vmPlace } from "./os-disk.ts";
-import { bootedGuest, digestsByRole, newGuest, releaseOf, statusOf } from "./os-guest.ts";
+import { digestsByRole, newGuest, releaseOf, statusOf } from "./os-guest.ts";
+import { stagedGuest } from "./staged-guest.ts";
 
 const trixie = findMachineRoom();
 
@@ -24,9 +25,7 @@ describe.skipIf(trixie === undefined)(`a disk that is damaged while the machine 
     if (trixie === undefined) return;
     const registry = await GuestRegistry.start("v1");
     v1 = await registry.offer("v1");
-    await registry.offer("v2");
-    const maker = await bootedGuest(trixie, "damage-made", registry);
-    await maker.output("osdeploy upgrade");
+    const maker = await stagedGuest(trixie, "damage-made", registry);
     object = verityDigest("sha512", Buffer.from(await maker.output(`cat ${victim}`)));
     const { booted, staged } = await statusOf(maker);
     roots = { v1: booted ?? "", v2: staged?.rootImage ?? "" };

@@ -1,3 +1,4 @@
+import { buffer } from "node:stream/consumers";
 import { parsePlatform } from "../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
 import type { ImageSource } from "../../src/image-source/image-source.ts";
@@ -56,24 +57,38 @@ export class GuestRegistry {
   /** Offers an image with one more layer on top of one of the layout. Gives the digest of its manifest. */
   async offerWith(tag: string, files: readonly LayerFile[]): Promise<string> {
     await this.offer(tag);
-    const { manifest, config, layers } = await this.#source.resolve(platform);
-    const layer = await buildLayer(files);
-    const newConfig = json(withDiffId(parsed(config.bytes), layer.diffId));
-    const described = { mediaType: layer.mediaType, digest: layer.digest, size: layer.blob.length };
-    const old = parsed(manifest.bytes);
+    const { mediaType, diffId, digest, blob } = await buildLayer(files);
+    return await this.#offerTop({ mediaType, diffId, digest, ...inMemory(blob) });
+  }
+
+  /** Offers an image with the topmost layer of another one on top: what differs is that layer alone. */
+  async offerTopOf(tag: string, below: string): Promise<string> {
+    const other = openSource(tag);
+    try {
+      const top = (await other.resolve(platform)).layers.at(-1);
+      if (top === undefined) throw new Error(`${tag} has no layers`);
+      const bytes = await buffer(other.openBlob(top));
+      await this.offer(below);
+      return await this.#offerTop({ ...top, ...inMemory(bytes) });
+    } finally {
+      await other.close();
+    }
+  }
+
+  async #offerTop({ mediaType, diffId, digest, ...blob }: TopLayer): Promise<string> {
+    const image = await this.#source.resolve(platform);
+    const newConfig = json(withDiffId(parsed(image.config.bytes), diffId));
+    const old = parsed(image.manifest.bytes);
     const bytes = json({
       ...old,
       config: { ...old.config, digest: sha256(newConfig), size: newConfig.length },
-      layers: [...(old.layers ?? []), described],
+      layers: [...(old.layers ?? []), { mediaType, digest, size: blob.sizeBytes }],
     });
-    const below = servedImage(this.#source, { ...(await this.#source.resolve(platform)), layers });
-    const blobs = new Map([
-      ...below.blobs,
-      [sha256(newConfig), inMemory(newConfig)],
-      [layer.digest, inMemory(layer.blob)],
-    ] as const);
-    this.#server.offer({ manifest: { mediaType: manifest.mediaType, digest: sha256(bytes), bytes }, blobs });
-    return sha256(bytes);
+    const below = servedImage(this.#source, image);
+    const blobs = new Map([...below.blobs, [sha256(newConfig), inMemory(newConfig)], [digest, blob]] as const);
+    const manifest = { mediaType: image.manifest.mediaType, digest: sha256(bytes), bytes };
+    this.#server.offer({ manifest, blobs });
+    return manifest.digest;
   }
 
   async stop(): Promise<void> {
@@ -97,6 +112,13 @@ export class GuestRegistry {
       yield chunk;
     }
   }
+}
+
+/** A layer that is put on top of an image, and its bytes. */
+interface TopLayer extends ServedBlob {
+  readonly mediaType: string;
+  readonly diffId: string;
+  readonly digest: string;
 }
 
 /** The members of manifests and configs that a further layer changes. */

@@ -1,12 +1,13 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { OfflineDisk } from "./disk-damage.ts";
 import type { Guest } from "./guest-machine.ts";
 import { GuestRegistry } from "./guest-registry.ts";
-import { findMachineRoom, needs, onceARun, vmPlace } from "./os-disk.ts";
-import { bootedGuest, newGuest, releaseOf, statusOf, useRegistry } from "./os-guest.ts";
+import { findMachineRoom, needs, vmPlace } from "./os-disk.ts";
+import { bootedGuest, releaseOf, statusOf, useRegistry } from "./os-guest.ts";
+import { stagedGuest, upgradeSigns, upgradeTimes } from "./staged-guest.ts";
 import type { Trixie } from "./trixie.ts";
 
 const trixie = findMachineRoom();
@@ -48,48 +49,27 @@ const cuts = cutsOf(seed, Number(OSDEPLOY_POWER_CUTS)).map((cut, index) => {
   return [name, { ...cut, index }] as const;
 });
 
-/** The words on the console with which work begins. */
-const signs = {
-  pull: /Importing layers/,
-  stage: /Copying kernel and initramfs/,
-  finalized: /Stopped [^\n]*osdeploy-finalize-staged/,
-} as const;
+/** The word on the console that what was staged is the next deployment. */
+const finalized = /Stopped [^\n]*osdeploy-finalize-staged/;
 
 describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () => {
   let registry: GuestRegistry;
   /** How long each kind of work takes on this machine today, in milliseconds. */
   let lengths: Readonly<Record<Moment, number>>;
-  const lengthsFile = join(vmPlace, "cut-lengths.json");
-  const staged = { place: join(vmPlace, "cut-staged-snapshot") };
   const results: object[] = [];
 
   beforeAll(async () => {
     if (trixie === undefined) return;
     registry = await GuestRegistry.start("v2");
-    await onceARun("cut-staged", () => prepare(trixie));
-    lengths = JSON.parse(readFileSync(lengthsFile, "utf8")) as typeof lengths;
+    lengths = await measured(trixie);
   });
   afterAll(async () => await registry?.stop());
 
-  /** Saves a guest that has staged v2, and measures the work on the way. */
-  async function prepare(room: Trixie): Promise<void> {
-    const guest = await bootedGuest(room, "cut-staged", registry);
-    const ended = await guest.begin("osdeploy --progress plain upgrade 2>/dev/ttyS0");
-    const marks = [Date.now()];
-    for (const sign of [signs.pull, signs.stage]) {
-      await guest.consoleSays(sign);
-      marks.push(Date.now());
-    }
-    expect((await ended()).status).toBe(0);
-    marks.push(Date.now());
-    await guest.run("osdeploy --quiet gc --dry-run");
-    const [, pulling = 0, staging = 0, end = 0] = marks;
-    const gc = Date.now() - end;
-    await guest.save(staged);
+  async function measured(room: Trixie): Promise<Readonly<Record<Moment, number>>> {
+    const { pull, stage, gc } = await upgradeTimes(room);
     const finalize = await timeOfFinalizing(room);
     // Collecting also removes; and some cuts come after a deployment was finalized, on the way down.
-    const times = { pull: staging - pulling, stage: end - staging, finalize: 1.15 * finalize, gc: 1.5 * gc };
-    writeFileSync(lengthsFile, JSON.stringify(times));
+    return { pull, stage, finalize: 1.15 * finalize, gc: 1.5 * gc };
   }
 
   /** Milliseconds from the order to reboot until what was staged is the next deployment. */
@@ -98,7 +78,7 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
     try {
       await guest.begin("systemctl --no-block reboot");
       const begun = Date.now();
-      await guest.consoleSays(signs.finalized);
+      await guest.consoleSays(finalized);
       return Date.now() - begun;
     } finally {
       await guest.cutPower();
@@ -122,7 +102,7 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
     } else if (moment === "finalize") await guest.begin("systemctl --no-block reboot");
     else {
       await guest.begin("osdeploy --progress plain upgrade 2>/dev/ttyS0");
-      await guest.consoleSays(signs[moment], { from });
+      await guest.consoleSays(upgradeSigns[moment], { from });
     }
     const begun = Date.now();
     await pause(part * lengths[moment]);
@@ -133,11 +113,8 @@ describe.skipIf(trixie === undefined)(`power cuts, seed ${seed} ${needs}`, () =>
   }
 
   async function guestFor(room: Trixie, moment: Moment, name: string): Promise<Guest> {
-    if (moment === "pull" || moment === "stage") return await bootedGuest(room, name, registry);
-    const guest = newGuest(room, name, { base: join(vmPlace, "cut-staged/disk.qcow2") });
-    await guest.resume(staged);
-    await useRegistry(guest, registry);
-    return guest;
+    const untouched = moment === "pull" || moment === "stage";
+    return untouched ? await bootedGuest(room, name, registry) : await stagedGuest(room, name, registry);
   }
 
   /** Nothing that has its name is half written, as the kernel will find it. */
