@@ -5,6 +5,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // those on virtual machines: vitest.vm.config.ts
     exclude: [...configDefaults.exclude, "test/vm/**"],
+    // Vitest keeps one processor free, which is half of a small machine.
+    maxWorkers: "100%",
     testTimeout: 60_000,
     hookTimeout: 120_000,
     coverage: {
