@@ -110,7 +110,12 @@ export function hasRootImage(repo: Repo, id: ObjectId): boolean {
  * @throws OsdeployError `not-found`; `damaged` when its bytes are not its own; `bad-format` when it is no root image.
  */
 export function readRootImage(repo: Repo, id: ObjectId): FileTree {
-  return readErofs(readObject(repo, id, imageLimitBytes));
+  return readErofs(readRootImageBytes(repo, id));
+}
+
+/** The bytes of the root image `id`. @throws OsdeployError `not-found`; `damaged` when they are not its own. */
+export function readRootImageBytes(repo: Repo, id: ObjectId): Uint8Array {
+  return readObject(repo, id, imageLimitBytes);
 }
 
 /** The bytes of the root image `id` as the disk has them, which nobody checks: for hints. @throws OsdeployError `not-found`. */

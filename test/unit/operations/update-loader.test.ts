@@ -22,6 +22,14 @@ const images = {
     ...grubDirectories,
     { path: `${grubPlace}/grubx64.efi`, content: fakeGrub("2.12-9+deb13u2") },
   ]),
+  linked: await buildOsImage("v1", [
+    ...directories.slice(0, 2),
+    { path: place, symlink: "../../loaders" },
+    { path: "usr/lib/loaders" },
+    { path: "usr/lib/loaders/257.efi", content: fakeLoader("257.13") },
+    { path: "usr/lib/loaders/systemd-bootx64.efi", symlink: "257.efi" },
+  ]),
+  dangling: await buildOsImage("v1", [...directories.slice(0, 2), { path: place, symlink: "../../loaders" }]),
   none: await buildOsImage("v1"),
 };
 const ofFirmware = "EFI/BOOT/BOOTX64.EFI";
@@ -115,6 +123,15 @@ describe("bootComplete, of the boot loader", () => {
 
   test("an image without a loader leaves it as it is", async () => {
     await machine("none");
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    expect(await run()).toEqual({ loader: null, warnings: [] });
+  });
+
+  test("the image's is found behind links; where they lead nowhere there is none", async () => {
+    await machine("linked");
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    expect(await run()).toEqual({ loader: { from: "256", to: "257.13", older }, warnings: [] });
+    await machine("dangling");
     put(`/boot/${ofFirmware}`, fakeLoader("256"));
     expect(await run()).toEqual({ loader: null, warnings: [] });
   });
