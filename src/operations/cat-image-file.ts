@@ -24,7 +24,7 @@ export interface CatImageFileResult {
  */
 export async function catImageFile(system: System, request: CatImageFileRequest): Promise<CatImageFileResult> {
   return await withImage(system, request, async (repo, image) => {
-    const inode = followPath(readImageTree(repo, image, request), request.path);
+    const inode = followPath(readImageTree(repo, image, { ...request, onDemand: true }), request.path);
     if (inode === undefined) throw noSuchPath(request.image, request.path);
     if (inode.kind !== "regular") {
       throw new OsdeployError(

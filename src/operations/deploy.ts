@@ -15,7 +15,7 @@ import { placementOf } from "../core/deployment/plan-switch.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import { findDirectory, findInode } from "../core/tree/tree-path.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { BootFiles } from "./boot-files.ts";
@@ -131,7 +131,7 @@ function readOsRelease(repo: Repo, tree: FileTree): OsRelease {
 /** The kernel arguments of the deployment before, or those given for the first one, with this root image. */
 function bootOptions(request: DeployRequest): string {
   const { writable, repo, base, rootImage, tree, verity } = request;
-  const before = base === undefined ? [] : kernelArgumentsOfImage(request, readRootImage(repo, base.rootImage));
+  const before = base === undefined ? [] : kernelArgumentsOfImage(request, openRootImage(repo, base.rootImage));
   return deploymentOptions({
     inherited: inheritedOptions(writable.state, request),
     rootArgument: composefsArgument(rootImage, verity),

@@ -5,7 +5,7 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import type { Path } from "../linux/linux.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo } from "../repo/repo.ts";
 import { removeNote, writeNote } from "../sysroot/boot-records.ts";
 import { readStagedMarker, removeStagedMarker } from "../sysroot/staged-marker.ts";
@@ -108,7 +108,7 @@ function commitStaged(
   const repo = openRepo(system.linux, sysroot.paths.repo, { access: "read", wait: true });
   try {
     const { rootImage, origin } = staged;
-    const tree = readRootImage(repo, rootImage);
+    const tree = openRootImage(repo, rootImage);
     const deployment = { rootImage, tree, origin, base: bootedDeployment(state) };
     const etcConflicts = isDeployed(state, rootImage) ? [] : writeNewState(system, writable, repo, deployment);
     return { bootEntry: commit(system, writable, staged).fileName, etcConflicts };

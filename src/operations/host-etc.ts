@@ -11,7 +11,7 @@ import { findDirectory } from "../core/tree/tree-path.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { type SysrootPaths, stateDirectory } from "../sysroot/sysroot-paths.ts";
 import { findImageFile, readImageText } from "./image-content.ts";
@@ -41,7 +41,7 @@ export function mergeHostEtc(
     image,
   }: { readonly repo: Repo; readonly paths: SysrootPaths; readonly base: Deployment; readonly image: FileTree },
 ): NewEtc {
-  const booted = readRootImage(repo, base.rootImage);
+  const booted = openRootImage(repo, base.rootImage);
   const pristine = directoryAsTree(booted, "etc");
   const etc = pathBelow(stateDirectory(paths, base.rootImage), "etc");
   const isOverlay = configuredAsOverlay(repo, booted) ?? looksLikeOverlay(files, etc);

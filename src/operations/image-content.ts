@@ -1,13 +1,8 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
-import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
-import { FileLookup } from "../core/erofs/file-lookup.ts";
-import { readErofs } from "../core/erofs/reader.ts";
 import type { FileTree, RegularFile } from "../core/tree/inode.ts";
 import { findDirectory, followPath } from "../core/tree/tree-path.ts";
-import { readRootImageBytes } from "../repo/object-graph.ts";
-import { readObject } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
-import { contentLimitBytes, readContent } from "./read-content.ts";
+import { readContent } from "./read-content.ts";
 
 /** The first of these paths that is a file in the image; links are followed. */
 export function findImageFile(
@@ -19,36 +14,6 @@ export function findImageFile(
     if (inode?.kind === "regular") return { path, file: inode };
   }
   return undefined;
-}
-
-/** Files of a root image by path, for who needs few of them: it becomes a tree only where links have to be followed. */
-export class ImageFiles {
-  readonly #repo: Repo;
-  readonly #image: Uint8Array;
-  readonly #lookup: FileLookup;
-
-  /** @throws OsdeployError `not-found`; `damaged` when the image's bytes are not its own; `bad-format`. */
-  constructor(repo: Repo, id: ObjectId) {
-    this.#repo = repo;
-    this.#image = readRootImageBytes(repo, id);
-    this.#lookup = new FileLookup(this.#image);
-  }
-
-  /**
-   * The bytes of the first of these paths that is a file with an object; links are followed. Undefined when none is.
-   *
-   * @throws OsdeployError `not-found`, `damaged`, `bad-format`; `limit-exceeded` for more than 64 MiB.
-   */
-  read(paths: readonly string[]): Uint8Array | undefined {
-    if (paths.some((path) => this.#lookup.meetsLink(fromText(path)))) {
-      const found = findImageFile(readErofs(this.#image), paths);
-      return found && readContent(this.#repo, found.file.content);
-    }
-    const found = paths.map((path) => this.#lookup.find(fromText(path))).find((file) => file !== undefined);
-    if (found === undefined) return undefined;
-    const id = parseObjectId(found.backingPath.replace("/", ""), this.#repo.algorithm);
-    return readObject(this.#repo, id, contentLimitBytes);
-  }
 }
 
 /** The text of a file of the image; empty where there is none. */

@@ -7,7 +7,7 @@ import type { ImageReference } from "../core/oci/reference.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { ResolvedImage } from "../image-source/image-source.ts";
 import { childPath } from "../linux/path.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { stagingPath } from "../repo/repo-paths.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
@@ -53,7 +53,7 @@ export async function pullForInstall(
     const tag = deploymentTag(manifestDigest);
     const pulled = await pullImage(system, repo, { ...offered, tag, bootable: true, checkTree });
     assert(pulled.bootImage !== undefined, "a bootable pull makes a boot image");
-    const tree = readRootImage(repo, pulled.bootImage);
+    const tree = openRootImage(repo, pulled.bootImage);
     const { reference } = offered;
     const { bootImage: rootImage } = pulled;
     const found = { rootImage, tree, manifestDigest, reference, verifiedBy: signersOf(offered) };

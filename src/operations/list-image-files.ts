@@ -1,7 +1,7 @@
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree, Inode } from "../core/tree/inode.ts";
-import { findInode } from "../core/tree/tree-path.ts";
+import { findInode, sortedEntries } from "../core/tree/tree-path.ts";
 import { walkTree } from "../core/tree/walk-tree.ts";
 import { type ImageRequest, readImageTree, withImage } from "./image-tree.ts";
 import type { System } from "./system.ts";
@@ -26,7 +26,10 @@ export interface ImageFile {
  * @throws OsdeployError `not-found` when the image has no such path.
  */
 export async function listImageFiles(system: System, request: ListImageFilesRequest): Promise<readonly ImageFile[]> {
-  return await withImage(system, request, (repo, image) => listFiles(readImageTree(repo, image, request), request));
+  const onDemand = !request.recursive;
+  return await withImage(system, request, (repo, image) =>
+    listFiles(readImageTree(repo, image, { ...request, onDemand }), request),
+  );
 }
 
 function listFiles(tree: FileTree, { image, path, recursive }: ListImageFilesRequest): readonly ImageFile[] {
@@ -38,10 +41,9 @@ function listFiles(tree: FileTree, { image, path, recursive }: ListImageFilesReq
     .join("/")}` as ByteString;
   if (inode.kind !== "directory") return [{ path: top, inode }];
   const prefix = top === "/" ? fromText("") : top;
-  const below = [...walkTree({ root: inode })]
-    .slice(1)
-    .map((entry) => ({ path: `${prefix}${entry.path}` as ByteString, inode: entry.inode }));
-  return recursive ? below : below.filter((entry) => !entry.path.slice(prefix.length + 1).includes("/"));
+  const at = (path: ByteString, found: Inode): ImageFile => ({ path: `${prefix}${path}` as ByteString, inode: found });
+  if (recursive) return [...walkTree({ root: inode })].slice(1).map((entry) => at(entry.path, entry.inode));
+  return [...sortedEntries(inode)].map(([name, found]) => at(`/${name}` as ByteString, found));
 }
 
 /** The error for a path that an image does not have. */

@@ -7,7 +7,7 @@ import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/
 import { checkServed } from "../image-source/layout-source.ts";
 import type { ImportedLayer } from "../repo/layer-import.ts";
 import { type NamingReport, sumReports } from "../repo/name-objects.ts";
-import { hasRootImage, readRootImage } from "../repo/object-graph.ts";
+import { hasRootImage, openRootImage } from "../repo/object-graph.ts";
 import { publish } from "../repo/publish.ts";
 import { isSoundObject, unlessDamaged } from "../repo/read-object.ts";
 import { tagImage } from "../repo/references.ts";
@@ -84,7 +84,7 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   const check = (made: RootImages) => checkSeals(promises, { image, algorithm: repo.algorithm, made });
   if (stored !== undefined) {
     check(stored);
-    request.checkTree?.(readRootImage(repo, stored.raw));
+    request.checkTree?.(openRootImage(repo, stored.raw));
   }
   const { rootImages, report } =
     stored === undefined

@@ -7,7 +7,7 @@ import { formatImageReference, type ImageReference } from "../core/oci/reference
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import type { Path } from "../linux/linux.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
-import { readRootImage } from "../repo/object-graph.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo, type WritableRepo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
@@ -168,7 +168,7 @@ async function pullAndDeploy(
     repo,
     base,
     rootImage,
-    tree: readRootImage(repo, rootImage),
+    tree: openRootImage(repo, rootImage),
     origin: { ...followed, sealedBy: pulled.sealedBy },
     kernelArguments: request.kernelArguments,
     architecture: request.platform.architecture,

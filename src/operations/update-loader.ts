@@ -6,10 +6,13 @@ import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
+import type { FileTree } from "../core/tree/inode.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
-import { openRepo } from "../repo/repo.ts";
-import { ImageFiles } from "./image-content.ts";
+import { openRootImage } from "../repo/object-graph.ts";
+import { openRepo, type Repo } from "../repo/repo.ts";
+import { findImageFile } from "./image-content.ts";
+import { readContent } from "./read-content.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -45,7 +48,7 @@ export function updateLoader(system: System, writable: WritableSystem): UpdatedL
     if (esp === undefined || places.length === 0) return undefined;
     const repo = openRepo(system.linux, paths.repo, { access: "read", wait: true });
     try {
-      const work = { esp, image: new ImageFiles(repo, rootImage) };
+      const work = { esp, repo, tree: openRootImage(repo, rootImage) };
       // A disk is started by one architecture; what another one finds there is replaced as well.
       return places.map((place) => replaceOlder(system, files, { ...work, place })).find((each) => each !== undefined);
     } finally {
@@ -100,17 +103,22 @@ function placesOn(files: LinuxFiles, esp: Path, kind: "systemd-boot" | "grub"): 
 interface LoaderWork {
   readonly esp: Path;
   readonly place: LoaderPlace;
-  readonly image: ImageFiles;
+  readonly repo: Repo;
+  readonly tree: FileTree;
 }
 
 /** @see https://uefi.org/specs/UEFI/2.10/03_Boot_Manager.html#globally-defined-variables */
 const secureBootVariable = fromText("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c");
 
-function replaceOlder(system: System, files: LinuxFiles, { esp, place, image }: LoaderWork): UpdatedLoader | undefined {
+function replaceOlder(
+  system: System,
+  files: LinuxFiles,
+  { esp, place, repo, tree }: LoaderWork,
+): UpdatedLoader | undefined {
   const older = pathBelow(esp, place.loader.older);
   // What a stopped run left takes the room of what is to come.
   for (const path of [...place.copies, older]) removeUnfinished(files, path);
-  const offered = image.read(place.loader.inImage);
+  const offered = offeredLoader(repo, tree, place.loader);
   if (offered === undefined) return undefined;
   const secureBoot = isSecureBoot(readSmallFile(files, secureBootVariable));
   const replaced = place.copies.flatMap((path): readonly ReplacedCopy[] => {
@@ -138,6 +146,11 @@ interface ReplacedCopy {
   readonly path: Path;
   readonly there: Uint8Array;
   readonly plan: Exclude<LoaderUpdate, { readonly kind: "keep" }>;
+}
+
+function offeredLoader(repo: Repo, tree: FileTree, { inImage }: LoaderFiles): Uint8Array | undefined {
+  const found = findImageFile(tree, inImage);
+  return found === undefined ? undefined : readContent(repo, found.file.content);
 }
 
 /** The one before gets its name last, so only somebody else can have made them the same. */

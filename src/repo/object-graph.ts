@@ -1,4 +1,5 @@
 import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
+import { readErofsOnDemand } from "../core/erofs/demanded-tree.ts";
 import { readErofs } from "../core/erofs/reader.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Directory, FileTree, Inode } from "../core/tree/inode.ts";
@@ -113,8 +114,17 @@ export function readRootImage(repo: Repo, id: ObjectId): FileTree {
   return readErofs(readRootImageBytes(repo, id));
 }
 
-/** The bytes of the root image `id`. @throws OsdeployError `not-found`; `damaged` when they are not its own. */
-export function readRootImageBytes(repo: Repo, id: ObjectId): Uint8Array {
+/**
+ * The same for who looks at few directories: each is read when it is asked for its entries, which throws `bad-format` where
+ * they are damaged. All bytes are checked here.
+ *
+ * @throws OsdeployError what {@link readRootImage} throws.
+ */
+export function openRootImage(repo: Repo, id: ObjectId): FileTree {
+  return readErofsOnDemand(readRootImageBytes(repo, id));
+}
+
+function readRootImageBytes(repo: Repo, id: ObjectId): Uint8Array {
   return readObject(repo, id, imageLimitBytes);
 }
 

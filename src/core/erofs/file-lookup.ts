@@ -71,21 +71,6 @@ export class FileLookup {
     return inode !== undefined && this.#type(inode) === fileType.directory ? inode : undefined;
   }
 
-  /**
-   * Whether a symlink is on the way along `path`, or at its end: where that leads is not for {@link find} to say.
-   *
-   * @throws OsdeployError `bad-format` when the image points outside of itself.
-   */
-  meetsLink(path: ByteString): boolean {
-    let inode: number | undefined = this.#root;
-    for (const name of path.split("/")) {
-      inode = this.#child(inode, name);
-      if (inode === undefined) return false;
-      if (this.#type(inode) === fileType.symlink) return true;
-    }
-    return false;
-  }
-
   #directory(path: string): number | undefined {
     let inode: number | undefined = this.#root;
     for (const name of path.split("/")) {

@@ -42,17 +42,6 @@ test("FileLookup: finds the inodes of directories, and of nothing else", () => {
   }
 });
 
-test("FileLookup: tells where a symlink is on the way, or at the end, and where none is", () => {
-  const root = directory({ a: directory({ b: objectFile(7n, digest), end: symlink("b") }), link: symlink("a") });
-  const lookup = new FileLookup(writeErofs({ root }, { version: 1 }));
-  for (const path of ["link", "link/b", "link/none", "a/end", "a/end/x"]) {
-    expect(lookup.meetsLink(fromText(path)), path).toBe(true);
-  }
-  for (const path of ["a", "a/b", "a/b/link", "a/none", "none/link"]) {
-    expect(lookup.meetsLink(fromText(path)), path).toBe(false);
-  }
-});
-
 test("FileLookup: finds nothing where there is no file, or one without bytes outside", () => {
   const root = directory({
     a: directory({ b: objectFile(7n, digest) }),
