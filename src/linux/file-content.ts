@@ -31,7 +31,9 @@ export function withOpen<T>(files: LinuxFiles, path: Path, mode: OpenMode, use: 
 
 /** Reads from the file's position to its end. The pieces share one buffer: each is valid only during its call. */
 export function readPieces(files: LinuxFiles, fd: Fd, use: (piece: Uint8Array) => void): void {
-  const buffer = new Uint8Array(copyChunkBytes);
+  // A pipe says that it is empty. Most files are small, and room has to be made for each.
+  const { sizeBytes } = files.fstat(fd);
+  const buffer = new Uint8Array(sizeBytes === 0 ? copyChunkBytes : Math.min(sizeBytes, copyChunkBytes));
   for (;;) {
     const length = files.read(fd, buffer, { offset: 0, length: buffer.length });
     if (length === 0) return;

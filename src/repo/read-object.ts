@@ -30,9 +30,12 @@ export function readObject(repo: Repo, id: ObjectId, limitBytes: number): Uint8A
 export function soundObjectPath(repo: Repo, id: ObjectId): Path {
   const path = objectPath(repo.path, id);
   const { algorithm, files } = repo;
-  const scratch = new Uint8Array(scratchBytes);
   const hashBlocks = multiBufferHasher(algorithm);
-  const measured = tellingDamage(repo, id, () => digestFile(files, path, { algorithm, hashBlocks, scratch }).id);
+  const measured = tellingDamage(repo, id, () => {
+    // Most files are far smaller than what is read at once of others, and room has to be made for each.
+    const scratch = new Uint8Array(Math.min(Math.max(files.lstat(path).sizeBytes, 1), scratchBytes));
+    return digestFile(files, path, { algorithm, hashBlocks, scratch }).id;
+  });
   if (measured !== id) throw damaged(id, measured);
   return path;
 }
