@@ -2,7 +2,8 @@ import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
 import { readErofsOnDemand } from "../core/erofs/demanded-tree.ts";
 import { readErofs } from "../core/erofs/reader.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Directory, FileTree, Inode } from "../core/tree/inode.ts";
+import type { Directory, ExternalContent, FileTree, Inode } from "../core/tree/inode.ts";
+import { ObjectContent } from "../core/tree/object-content.ts";
 import { pathBelow } from "../linux/path.ts";
 import { readLinkIfExists } from "./name-link.ts";
 import { equalBytes } from "./object-check.ts";
@@ -143,13 +144,16 @@ export function imageObjects(repo: Repo, id: ObjectId): readonly ObjectId[] {
   const collect = (inode: Inode): void => {
     if (inode.kind === "directory") forEachInode(inode, collect);
     if (inode.kind !== "regular" || inode.content.kind !== "external") return;
-    const { digest, backingPath } = inode.content;
-    // overlayfs follows the path; the digest is what it must measure to. In a repo they say the same.
-    const name = backingPath?.replaceAll("/", "") ?? digest ?? "";
-    objects.add(parseObjectId(name, repo.algorithm));
+    objects.add(parseObjectId(objectName(inode.content), repo.algorithm));
   };
   forEachInode(readRootImage(repo, id).root, collect);
   return [...objects];
+}
+
+/** overlayfs follows the path; the digest is what it must measure to. In a repo they say the same. */
+function objectName(content: ExternalContent): string {
+  if (content instanceof ObjectContent) return content.digest;
+  return content.backingPath?.replaceAll("/", "") ?? content.digest ?? "";
 }
 
 function forEachInode(directory: Directory, visit: (inode: Inode) => void): void {

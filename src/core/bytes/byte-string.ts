@@ -26,12 +26,18 @@ const asciiThreshold = 32;
 const asciiDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** The bytes `start` to `end` of `bytes`, copied. O(length). */
 export function fromBytes(bytes: Uint8Array, start = 0, end = bytes.length): ByteString {
-  if (end - start > asciiThreshold) {
+  if (end - start > asciiThreshold && beginsLikeAscii(bytes, start)) {
     // What is no ASCII has fewer characters than bytes where it is UTF-8, and this sign in it where it is none.
     const text = asciiDecoder.decode(bytes.subarray(start, end));
     if (text.length === end - start && !text.includes("\ufffd")) return text as ByteString;
   }
   return fromAnyBytes(bytes, start, end);
+}
+
+/** Whether some of the first bytes look so; to find out with the rest that it is none takes as long as to copy them. */
+function beginsLikeAscii(bytes: Uint8Array, start: number): boolean {
+  for (let at = start; at < start + 16; at++) if ((bytes[at] as number) > 0x7f) return false;
+  return true;
 }
 
 function fromAnyBytes(bytes: Uint8Array, start: number, end: number): ByteString {

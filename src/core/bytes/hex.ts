@@ -1,4 +1,5 @@
 import { OsdeployError } from "../errors.ts";
+import type { ByteString } from "./byte-string.ts";
 
 /** Turns character codes to text; hex digits are the same in every encoding. */
 const decoder = new TextDecoder();
@@ -26,6 +27,17 @@ export function isHex(text: string, byteLength: number): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code < 0x30 || code > 0x66 || (code > 0x39 && code < 0x61)) return false;
+  }
+  return true;
+}
+
+/** Whether `text` is the lower-case hex of `bytes`. */
+export function isHexOf(text: string, bytes: ByteString): boolean {
+  if (text.length !== bytes.length * 2) return false;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes.charCodeAt(i);
+    if (text.charCodeAt(2 * i) !== digitCode(byte >> 4)) return false;
+    if (text.charCodeAt(2 * i + 1) !== digitCode(byte & 15)) return false;
   }
   return true;
 }

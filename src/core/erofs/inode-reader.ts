@@ -33,7 +33,7 @@ export class InodeReader {
   inode(nid: number, depth: number): RawDirectory | Leaf {
     const raw = this.#image.inode(nid);
     const type = raw.mode & typeMask;
-    const decoded = decodeXattrs([...this.#image.xattrs(raw)], {
+    const decoded = decodeXattrs(this.#image.xattrs(raw), {
       isRegular: type === fileType.regular,
       version: this.#image.superblock.composefsVersion,
       view: this.#view,
@@ -65,13 +65,17 @@ export class InodeReader {
   }
 
   #leaf(raw: RawInode, decoded: DecodedXattrs): Leaf {
-    const common = { stat: statOf(raw), xattrs: decoded.xattrs, nlink: raw.nlink };
+    const stat = statOf(raw);
+    const { xattrs } = decoded;
+    const { nlink } = raw;
+    const common = { stat, xattrs, nlink };
     switch (raw.mode & typeMask) {
+      // Nearly all; each field by its name takes a fraction of the time.
       case fileType.regular:
         if (decoded.isWhiteout) return this.#escapedWhiteout(common);
-        return { ...common, kind: "regular", content: this.#content(raw, decoded) };
+        return { kind: "regular", stat, xattrs, nlink, content: this.#content(raw, decoded) };
       case fileType.symlink:
-        return { ...common, kind: "symlink", target: this.#target(raw) };
+        return { kind: "symlink", stat, xattrs, nlink, target: this.#target(raw) };
       case fileType["character-device"]:
         return { ...common, kind: "character-device", rdev: raw.location, claimedSizeBytes: 0n };
       case fileType["block-device"]:

@@ -50,6 +50,8 @@ export class RawImage {
   readonly #reader: ByteReader;
   #bytesLeft: number;
   readonly #sharedXattrs = new Map<number, RawXattr>();
+  /** Each key is one string, however many inodes have it: by the number of its prefix, and the rest. */
+  readonly #keys = new Map<number, Map<ByteString, ByteString>>();
 
   constructor(reader: ByteReader) {
     this.superblock = readSuperblock(reader);
@@ -74,34 +76,41 @@ export class RawImage {
     const count = this.#reader.u16(at + 2);
     const xattrsSize = count === 0 ? 0 : xattrHeaderSize + 4 * (count - 1);
     this.#claim(at, size + xattrsSize);
-    const place = { layout, location: this.#reader.u32(at + 16), xattrsOffset: at + size, xattrsSize };
-    const mode = this.#reader.u16(at + 4);
-    return size === extendedInodeSize ? this.#extended(at, mode, place) : this.#compact(at, mode, place);
+    const place = { layout, xattrsOffset: at + size, xattrsSize };
+    return size === extendedInodeSize ? this.#extended(at, place) : this.#compact(at, place);
   }
 
-  #compact(at: number, mode: number, place: Place): RawInode {
+  // Every field by its name: to take over those of another object costs more than all else that is done here.
+
+  #compact(at: number, { layout, xattrsOffset, xattrsSize }: Place): RawInode {
     return {
-      ...place,
-      mode,
+      mode: this.#reader.u16(at + 4),
       nlink: this.#reader.u16(at + 6),
-      sizeBytes: BigInt(this.#reader.u32(at + 8)),
       uid: this.#reader.u16(at + 24),
       gid: this.#reader.u16(at + 26),
+      sizeBytes: BigInt(this.#reader.u32(at + 8)),
       mtimeSeconds: this.superblock.buildTimeSeconds,
       mtimeNanoseconds: this.superblock.buildTimeNanoseconds,
+      layout,
+      location: this.#reader.u32(at + 16),
+      xattrsOffset,
+      xattrsSize,
     };
   }
 
-  #extended(at: number, mode: number, place: Place): RawInode {
+  #extended(at: number, { layout, xattrsOffset, xattrsSize }: Place): RawInode {
     return {
-      ...place,
-      mode,
-      sizeBytes: this.#reader.u64(at + 8),
+      mode: this.#reader.u16(at + 4),
+      nlink: this.#reader.u32(at + 44),
       uid: this.#reader.u32(at + 24),
       gid: this.#reader.u32(at + 28),
+      sizeBytes: this.#reader.u64(at + 8),
       mtimeSeconds: this.#reader.i64(at + 32),
       mtimeNanoseconds: this.#reader.u32(at + 40),
-      nlink: this.#reader.u32(at + 44),
+      layout,
+      location: this.#reader.u32(at + 16),
+      xattrsOffset,
+      xattrsSize,
     };
   }
 
@@ -163,9 +172,9 @@ export class RawImage {
   }
 
   /** The xattrs of an inode as composefs-info sees them: those behind the inode, then those it shares. */
-  *xattrs(inode: RawInode): Generator<RawXattr> {
-    const { xattrsOffset, xattrsSize } = inode;
-    if (xattrsSize === 0) return;
+  xattrs({ xattrsOffset, xattrsSize }: RawInode): readonly RawXattr[] {
+    if (xattrsSize === 0) return noXattrs;
+    const xattrs: RawXattr[] = [];
     const sharedCount = this.#reader.u8(xattrsOffset + 4);
     const end = xattrsOffset + xattrsSize;
     const inlineStart = xattrsOffset + xattrHeaderSize + 4 * sharedCount;
@@ -173,12 +182,13 @@ export class RawImage {
     for (let at = inlineStart; at < end; ) {
       const size = this.#entrySize(at);
       if (at + size > end) throw unreadable("an xattr is outside its inode");
-      yield this.#entry(at);
+      xattrs.push(this.#entry(at));
       at += (size + 3) & ~3;
     }
     for (let i = 0; i < sharedCount; i++) {
-      yield this.#sharedXattr(this.#reader.u32(xattrsOffset + xattrHeaderSize + 4 * i));
+      xattrs.push(this.#sharedXattr(this.#reader.u32(xattrsOffset + xattrHeaderSize + 4 * i)));
     }
+    return xattrs;
   }
 
   #sharedXattr(index: number): RawXattr {
@@ -197,16 +207,25 @@ export class RawImage {
 
   #entry(at: number): RawXattr {
     const nameLength = this.#reader.u8(at);
-    const index = this.#reader.u8(at + 1);
+    const key = this.#key(this.#reader.u8(at + 1), this.#reader.string(at + xattrEntrySize, nameLength));
+    return [key, this.#reader.string(at + xattrEntrySize + nameLength, this.#reader.u16(at + 2))];
+  }
+
+  #key(index: number, name: ByteString): ByteString {
+    const known = this.#keys.get(index)?.get(name);
+    if (known !== undefined) return known;
     const prefix = index === 0 ? "" : xattrPrefixes.find((candidate) => candidate.index === index)?.prefix;
     if (prefix === undefined) throw unsupported(`an xattr has the prefix number ${index}`);
-    const name = this.#reader.string(at + xattrEntrySize, nameLength);
-    const value = this.#reader.string(at + xattrEntrySize + nameLength, this.#reader.u16(at + 2));
-    return [(prefix + name) as ByteString, value];
+    const key = (prefix + name) as ByteString;
+    const keys = this.#keys.get(index) ?? new Map<ByteString, ByteString>();
+    this.#keys.set(index, keys.set(name, key));
+    return key;
   }
 }
 
-type Place = Pick<RawInode, "layout" | "location" | "xattrsOffset" | "xattrsSize">;
+const noXattrs: readonly RawXattr[] = [];
+
+type Place = Pick<RawInode, "layout" | "xattrsOffset" | "xattrsSize">;
 
 function untilNul(name: ByteString): ByteString {
   const nul = name.indexOf("\0");

@@ -1,5 +1,5 @@
 import { type ByteString, compareBytes, toBytes } from "../bytes/byte-string.ts";
-import { toHex } from "../bytes/hex.ts";
+import { isHexOf, toHex } from "../bytes/hex.ts";
 import type { Xattrs } from "../tree/inode.ts";
 import { overlayKey } from "./format.ts";
 import type { RawXattr } from "./raw-image.ts";
@@ -42,10 +42,10 @@ export function decodeXattrs(
   const xattrs: [ByteString, ByteString][] = [];
   let isWhiteout = false;
   let backingPath: ByteString | undefined;
-  let digest: string | undefined;
+  let metacopy: ByteString | undefined;
   for (const [key, value] of stored) {
     if (how.isRegular && key === overlayKey.redirect) backingPath = withoutSlash(value);
-    else if (how.isRegular && key === overlayKey.metacopy) digest = digestOf(value);
+    else if (how.isRegular && key === overlayKey.metacopy) metacopy = value;
     else if (how.isRegular && escapesWhiteouts && key === overlayKey.whiteout) isWhiteout = true;
     else if (escapesWhiteouts && whiteoutMarks.has(key)) continue;
     else if (hidesOpaque && value === "x" && opaqueMarks.has(key)) continue;
@@ -53,6 +53,7 @@ export function decodeXattrs(
     else if (!key.startsWith(overlayKey.prefix)) xattrs.push([key, value]);
   }
   if (how.view === "tree") xattrs.sort(([a], [b]) => compareBytes(a, b));
+  const digest = metacopy === undefined ? undefined : digestOf(metacopy, backingPath);
   return { xattrs: xattrs.length === 0 ? noXattrs : new Map(xattrs), isWhiteout, backingPath, digest };
 }
 
@@ -67,8 +68,10 @@ function withoutSlash(redirect: ByteString): ByteString {
 }
 
 /** The digest in a metacopy value; undefined where there is none or it is of no known form. */
-function digestOf(metacopy: ByteString): string | undefined {
-  const isSha256 = metacopy.length === 36;
-  const isSha512 = metacopy.length === 68;
-  return isSha256 || isSha512 ? toHex(toBytes(metacopy.slice(4) as ByteString)) : undefined;
+function digestOf(metacopy: ByteString, backingPath: ByteString | undefined): string | undefined {
+  if (metacopy.length !== 36 && metacopy.length !== 68) return undefined;
+  const bytes = metacopy.slice(4) as ByteString;
+  // Nearly always it is in the path as well, which spares making its text anew.
+  const inPath = backingPath === undefined ? "" : backingPath.slice(0, 2) + backingPath.slice(3);
+  return isHexOf(inPath, bytes) ? inPath : toHex(toBytes(bytes));
 }
