@@ -78,7 +78,7 @@ export function measureContents(
     if (content.digest === undefined || seen.has(content.digest)) return [];
     seen.add(content.digest);
     const id = content.digest as ObjectId;
-    const digest = unlessDamaged(() => measureObject(files, id, { ...objects, scratch }));
+    const digest = unlessDamaged(() => measureObject(files, id, { scratch, ...objects }));
     const sizeBytes = Number(content.sizeBytes);
     return digest === undefined
       ? []

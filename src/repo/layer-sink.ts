@@ -172,7 +172,7 @@ export class LayerSink implements TarSink {
 
   #compareWith(path: ByteString | undefined, sizeBytes: number): KnownComparison | undefined {
     const object = this.#comparable(path, sizeBytes);
-    return object && KnownComparison.open(this.#files, { ...object, scratch: this.#scratch });
+    return object && KnownComparison.open(this.#files, { scratch: this.#scratch, ...object });
   }
 
   #endComparison(): void {

@@ -115,7 +115,7 @@ export class ObjectStaging {
       scratch: this.#scratch,
       onPiece,
     });
-    this.#admit({ ...digested, path });
+    this.#admit({ path, ...digested });
     return digested;
   }
 
@@ -193,7 +193,7 @@ export class ObjectStaging {
   #admit(file: { readonly id: ObjectId; readonly path: Path; readonly sizeBytes: number }): void {
     const state = this.#stateOf(file.id, { kind: "file", path: file.path });
     if (state === "settled") this.#files.unlink(file.path);
-    else this.#record({ ...file, replaces: state === "damaged" });
+    else this.#record({ replaces: state === "damaged", ...file });
   }
 
   #record(object: StagedObject): void {

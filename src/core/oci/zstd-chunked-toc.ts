@@ -115,7 +115,7 @@ class EntryList {
     if (typeof name !== "string") throw bad("an entry has no name");
     const sizeBytes = sizeOf(fields, "size");
     if (fields.type === "reg" && sizeBytes > 0) this.#open = openFile(fields, name, sizeBytes, this.#dataEndBytes);
-    else if (fields.type === "reg" || emptyKinds.has(fields.type)) this.#entries.push({ ...noContent, name });
+    else if (fields.type === "reg" || emptyKinds.has(fields.type)) this.#entries.push({ name, ...noContent });
     else throw bad(`an entry is of the type ${JSON.stringify(fields.type)?.slice(0, 40)}`);
   }
 
