@@ -21,6 +21,7 @@ import { beginCollection, endCollection, isCollecting, removeBootFailures } from
 import { removeStateDirectories } from "../sysroot/state-directory.ts";
 import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
 import { deploymentTag } from "./deployment-tag.ts";
+import { openRepoInTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 import { checkBootPartition, type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -67,12 +68,12 @@ export async function collectDeployments(
   request: CollectDeploymentsRequest,
 ): Promise<CollectDeploymentsResult> {
   if (request.dryRun) return planOnly(system, request);
-  return await withWritableSystem(system, { ...request, wait: true }, (writable) => {
+  return await withWritableSystem(system, { ...request, wait: true }, async (writable) => {
     system.progress({ kind: "phase", phase: "sweep" });
     const plan = planDeploymentGc(writable.state, request);
     const { files, paths } = writable.sysroot;
     // After the sysroot's lock, as everywhere: whoever holds both took them in this order.
-    const repo = openRepo(system.linux, paths.repo, { access: "exclusive", wait: true });
+    const repo = await openRepoInTurn(system, paths.repo, "exclusive");
     try {
       const tags = unneededTags(repo, plan);
       const kernels = unneededKernels(writable.sysroot, writable.state, plan);

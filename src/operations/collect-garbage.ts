@@ -27,7 +27,7 @@ export async function collectGarbage(system: System, request: CollectGarbageRequ
       repo.close();
     }
   }
-  return await withWritableRepo(system.linux, { path: request.repo, access: "exclusive" }, (repo) => ({
+  return await withWritableRepo(system, { path: request.repo, access: "exclusive" }, (repo) => ({
     ...collect(repo, { keepImages: deployedImages(repo.files, repo.path) }),
     dryRun: false,
   }));

@@ -76,7 +76,7 @@ function explainStored(system: System, request: ExplainImageRequest): ExplainIma
 async function explainOffered(system: System, request: ExplainImageRequest): Promise<ExplainImageResult> {
   const { offered: wanted } = request;
   if (wanted === undefined) throw new OsdeployError("usage", `Cannot fetch "${request.image}": it is no reference`);
-  return await withWritableRepo(system.linux, { path: request.repo, access: "write" }, (repo) =>
+  return await withWritableRepo(system, { path: request.repo, access: "write" }, (repo) =>
     withOfferedImage(system, repo, wanted, async ({ image, layers, reference }) => {
       if (layers.kind === "staged") {
         throw new OsdeployError(

@@ -27,7 +27,7 @@ export interface PullResult extends PulledImage {
 /** Brings an image into a repo. */
 export async function pull(system: System, request: PullRequest): Promise<PullResult> {
   system.progress({ kind: "start", task: "pull", subject: formatImageReference(request.image) });
-  const result = await withWritableRepo(system.linux, { path: request.repo, access: "write" }, (repo) =>
+  const result = await withWritableRepo(system, { path: request.repo, access: "write" }, (repo) =>
     withOfferedImage(system, repo, request, async (offered) => {
       const { bootable, repair = false } = request;
       const tag = (repair ? nameOf(repo, offered.image) : undefined) ?? tagOfReference(offered.reference);

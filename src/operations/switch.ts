@@ -8,13 +8,14 @@ import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import type { Path } from "../linux/linux.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRootImage } from "../repo/object-graph.ts";
-import { openRepo, type WritableRepo } from "../repo/repo.ts";
+import type { WritableRepo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { type Deployed, deploy } from "./deploy.ts";
 import { deploymentTag } from "./deployment-tag.ts";
 import { followedText } from "./followed-image.ts";
+import { openRepoInTurn } from "./in-turn.ts";
 import { type ImageRequest, signersOf, type TrustedImage, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
 import { isCommittedAtShutdown, notCommittedSentence } from "./shutdown-commit.ts";
@@ -187,7 +188,7 @@ export async function withRepo<T>(
   request: Pick<SwitchRequest, "sealedLater">,
   use: (repo: WritableRepo) => Promise<T>,
 ): Promise<T> {
-  const repo = openOrInitRepo(system, sysroot, request);
+  const repo = await openOrInitRepo(system, sysroot, request);
   try {
     return await use(repo);
   } finally {
@@ -199,19 +200,19 @@ export async function withRepo<T>(
  * Opens the repo of a sysroot, or makes it; a run that stopped while it made one left a directory that is no repo yet.
  * A new repo is secure where the file system has fs-verity, else it warns.
  */
-function openOrInitRepo(
+async function openOrInitRepo(
   system: System,
   { files, paths }: WritableSysroot,
   { sealedLater = false }: Pick<SwitchRequest, "sealedLater">,
-): WritableRepo {
-  const open = () => openRepo(system.linux, paths.repo, { access: "write", wait: true });
+): Promise<WritableRepo> {
+  const open = () => openRepoInTurn(system, paths.repo, "write");
   if (files.lstatIfExists(paths.repo) === undefined) makeRepo(system, paths.repo, sealedLater);
   try {
-    return open();
+    return await open();
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
     makeRepo(system, paths.repo, sealedLater);
-    return open();
+    return await open();
   }
 }
 

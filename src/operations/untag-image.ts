@@ -27,7 +27,7 @@ export interface UntaggedImage {
  * @throws OsdeployError `not-found` when the repo has no such tag; `usage` for the tag that keeps a deployment.
  */
 export async function untagImages(system: System, request: UntagImagesRequest): Promise<readonly UntaggedImage[]> {
-  return await withWritableRepo(system.linux, { path: request.repo, access: "write" }, (repo) => {
+  return await withWritableRepo(system, { path: request.repo, access: "write" }, (repo) => {
     const tags = new Set(request.images.map((words) => findTag(repo, words)));
     const found = [...tags].map((tag) => untaggable(repo, tag));
     for (const { tag } of found) untagImage(repo, tag);

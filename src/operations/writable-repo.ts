@@ -2,26 +2,29 @@ import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
-import { openRepo, type Repo } from "../repo/repo.ts";
+import type { Repo } from "../repo/repo.ts";
 import { findRunningSystem, physicalRoot } from "../sysroot/running-system.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
+import { openRepoInTurn } from "./in-turn.ts";
+import type { System } from "./system.ts";
 
 /**
  * Opens the repo at `path` to change it, for the time of `use`. That of the running system lies on a mount that is
  * read-only: it is changed through a sight of it that only this process has.
  *
- * @throws OsdeployError as `openRepo` does.
+ * @throws OsdeployError as {@link openRepoInTurn} does.
  */
 export async function withWritableRepo<Access extends "write" | "exclusive", T>(
-  linux: Linux,
+  system: System,
   options: { readonly path: Path; readonly access: Access },
   use: (repo: Repo<Access>) => Promise<T> | T,
 ): Promise<T> {
   const { path, access } = options;
-  if (!isOfRunningSystem(linux, path)) return await withRepoAt(linux, path, access, use);
+  const { linux } = system;
+  if (!isOfRunningSystem(linux, path)) return await withRepoAt(system, path, access, use);
   const view = linux.mounts.openWritable(physicalRoot);
   try {
-    return await withRepoAt(linux, sysrootPaths(view.path).repo, access, use);
+    return await withRepoAt(system, sysrootPaths(view.path).repo, access, use);
   } catch (error) {
     throw inUsersWords(error, view.path, physicalRoot);
   } finally {
@@ -37,12 +40,12 @@ function isOfRunningSystem({ files }: Linux, path: Path): boolean {
 }
 
 async function withRepoAt<Access extends "write" | "exclusive", T>(
-  linux: Linux,
+  system: System,
   path: Path,
   access: Access,
   use: (repo: Repo<Access>) => Promise<T> | T,
 ): Promise<T> {
-  const repo = openRepo(linux, path, { access, wait: true });
+  const repo = await openRepoInTurn(system, path, access);
   try {
     return await use(repo);
   } finally {

@@ -6,8 +6,9 @@ import type { SysrootState } from "../core/deployment/deployment.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { openWritableSysroot, type Sysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
+import { inTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
-import { checkInterrupted, type System } from "./system.ts";
+import type { System } from "./system.ts";
 import { inUsersWords } from "./writable-repo.ts";
 
 /** A sysroot with its boot menu, as one operation may change them; read once, when it was opened. */
@@ -51,19 +52,9 @@ export async function withWritableSystem<T>(
   }
 }
 
-const pollMs = 200;
-
 async function open(system: System, { sysroot, wait = false }: SystemRequest): Promise<WritableSysroot> {
-  for (let tries = 0; ; tries++) {
-    try {
-      return openWritableSysroot(system.linux, sysroot);
-    } catch (error) {
-      if (!(wait && error instanceof OsdeployError && error.code === "busy")) throw error;
-      if (tries === 0) system.progress({ kind: "warning", message: `${error.message}: waiting for it to end` });
-    }
-    checkInterrupted(system.signal);
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
-  }
+  const openOnce = () => openWritableSysroot(system.linux, sysroot);
+  return wait ? await inTurn(system, openOnce) : openOnce();
 }
 
 /**

@@ -152,14 +152,10 @@ export function lockRepo(
   options: { readonly path: Path; readonly kind: "shared" | "exclusive"; readonly wait: boolean },
 ): void {
   if (files.lock(fd, options.kind, { wait: options.wait })) return;
-  const holder = options.kind === "shared" ? "a garbage collection holds its lock" : "others are using it";
-  throw new OsdeployError(
-    "busy",
-    `Cannot open repo "${toText(options.path)}": ${holder}; wait for them to end, then try again`,
-    {
-      facts: { repo: toText(options.path), lock: options.kind },
-    },
-  );
+  const holder = options.kind === "shared" ? "a garbage collection holds its lock" : "another operation uses it";
+  throw new OsdeployError("busy", `Cannot open repo "${toText(options.path)}": ${holder}`, {
+    facts: { repo: toText(options.path), lock: options.kind },
+  });
 }
 
 function openOldFormat(

@@ -7,7 +7,7 @@ const shownLength = 120;
 
 /**
  * Who holds the exclusive flock on a file, as `osdeploy upgrade (process 123)`; undefined where the kernel does not tell, as
- * in a container.
+ * in a container. Without options: what they say may be a password, and errors get into the journal.
  */
 export function lockHolder(files: LinuxFiles, { identity }: Pick<FileStat, "identity">): string | undefined {
   const inode = identity.slice(identity.indexOf(":") + 1);
@@ -20,7 +20,8 @@ export function lockHolder(files: LinuxFiles, { identity }: Pick<FileStat, "iden
     .filter((word) => word !== "");
   const own = words.findIndex((word) => /(^|\/)(osdeploy|main\.js)$/.test(word));
   const shown = own < 0 ? words : ["osdeploy", ...words.slice(own + 1)];
-  const program = toText(fromText(shown.join(" "))).slice(0, shownLength);
+  const option = shown.findIndex((word) => word.startsWith("-"));
+  const program = toText(fromText(shown.slice(0, option < 0 ? undefined : option).join(" "))).slice(0, shownLength);
   return program === "" ? `process ${pid}` : `${program} (process ${pid})`;
 }
 

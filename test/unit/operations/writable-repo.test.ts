@@ -3,7 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import type { Linux, Path } from "../../../src/linux/linux.ts";
 import { inUsersWords, withWritableRepo } from "../../../src/operations/writable-repo.ts";
-import { failureOf, machineWithRepo, repoOfSysroot } from "../../builders/operation-machine.ts";
+import { failureOf, machineWithRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
 import { runningMachine } from "../../builders/running-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -29,7 +29,7 @@ describe("withWritableRepo", () => {
 
   test("the repo of the running system is changed through a sight of its own", async () => {
     const seen = watched(linux);
-    const path = await withWritableRepo(seen.linux, { path: repoPath, access: "write" }, (repo) => repo.path);
+    const path = await withWritableRepo(systemOn(seen.linux), { path: repoPath, access: "write" }, (repo) => repo.path);
     expect(path).toBe("/./sysroot/composefs");
     expect(seen.opened).toEqual(["/sysroot", "closed /sysroot"]);
     expect(linux.openPaths).toEqual([]);
@@ -39,17 +39,21 @@ describe("withWritableRepo", () => {
     linux.files.unlink(fromText("/sysroot/composefs/meta.json"));
     linux.files.writeNewFile(fromText("/sysroot/composefs/meta.json"), new Uint8Array(3), 0o644);
     const seen = watched(linux);
-    const failed = withWritableRepo(seen.linux, { path: repoPath, access: "exclusive" }, () => {});
+    const failed = withWritableRepo(systemOn(seen.linux), { path: repoPath, access: "exclusive" }, () => {});
     expect(await failureOf(failed)).toMatchObject({ code: "bad-format", message: expect.not.stringContaining("/./") });
     expect(seen.opened).toEqual(["/sysroot", "closed /sysroot"]);
   });
 
   test("any other repo is opened where it is", async () => {
     const other = watched(await machineWithRepo(images));
-    const path = await withWritableRepo(other.linux, { path: repoOfSysroot, access: "write" }, (repo) => repo.path);
+    const path = await withWritableRepo(
+      systemOn(other.linux),
+      { path: repoOfSysroot, access: "write" },
+      (repo) => repo.path,
+    );
     expect([path, other.opened]).toEqual([repoOfSysroot, []]);
     const none = watched(linux);
-    const failed = withWritableRepo(none.linux, { path: fromText("/none"), access: "write" }, () => {});
+    const failed = withWritableRepo(systemOn(none.linux), { path: fromText("/none"), access: "write" }, () => {});
     expect(await failureOf(failed)).toMatchObject({ code: "not-found" });
   });
 });

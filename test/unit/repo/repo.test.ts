@@ -46,7 +46,7 @@ describe("openRepo", () => {
     expect(() => open(linux, "exclusive")).toThrow(
       expect.objectContaining({
         code: "busy",
-        message: 'Cannot open repo "/repo": others are using it; wait for them to end, then try again',
+        message: 'Cannot open repo "/repo": another operation uses it',
       }),
     );
     reader.close();

@@ -18,7 +18,9 @@ const held =
 const file = { identity: "65024:42" };
 
 test.each([
-  ["/usr/bin/node\0/usr/bin/osdeploy\0upgrade\0--apply\0", "osdeploy upgrade --apply (process 77)"],
+  ["/usr/bin/node\0/usr/bin/osdeploy\0upgrade\0--apply\0", "osdeploy upgrade (process 77)"],
+  ["node\0/usr/bin/osdeploy\0switch\0os:1\0--creds\0admin:s3cr3t\0", "osdeploy switch os:1 (process 77)"],
+  ["/usr/bin/osdeploy\0--creds=admin:s3cr3t\0switch\0os:1\0", "osdeploy (process 77)"],
   ["node\0/usr/lib/osdeploy/dist/cli/main.js\0gc\0", "osdeploy gc (process 77)"],
   ["flock\0/sysroot/state\0", "flock /sysroot/state (process 77)"],
   ["", "process 77"],
