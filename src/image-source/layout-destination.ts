@@ -5,7 +5,7 @@ import type { Descriptor } from "../core/oci/descriptor.ts";
 import { documentLimitBytes } from "../core/oci/json.ts";
 import { formatImageReference, type LayoutReference } from "../core/oci/reference.ts";
 import { withOpen } from "../linux/file-content.ts";
-import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import type { WorkDirectory } from "../linux/work-directory.ts";
@@ -17,6 +17,9 @@ import { openScratchDirectory, parentOf } from "./scratch-directory.ts";
 /**
  * An OCI image layout in a directory. A new one is made beside its place and renamed; in one that is there, blobs are
  * added, and last a new `index.json` replaces the old one.
+ *
+ * Several may write to one that is there at the same time. Each has a shared lock on its directory, so that nobody takes a
+ * blob away again that another one counts on; and one after the other changes the index, under a lock on `oci-layout`.
  */
 export class LayoutDestination implements ImageDestination {
   readonly scratch: Path;
@@ -28,6 +31,8 @@ export class LayoutDestination implements ImageDestination {
   /** Where the layout is being made. */
   readonly #layout: Path;
   readonly #isNew: boolean;
+  /** A layout that is there, as it was; undefined for a new one. */
+  #existing: ExistingLayout | undefined;
   /** Blobs that were not there before. */
   #added: Path[] = [];
 
@@ -38,6 +43,12 @@ export class LayoutDestination implements ImageDestination {
     this.#tag = tagOfChoice(reference.choice, this.describe());
     this.#isNew = isFree(linux.files, reference.path);
     this.#work = openScratchDirectory(linux, this.#isNew ? parentOf(reference.path) : reference.path);
+    try {
+      this.#existing = this.#isNew ? undefined : openExisting(linux.files, reference.path);
+    } catch (error) {
+      this.#work.close();
+      throw error;
+    }
     this.scratch = this.#work.path;
     this.#layout = this.#isNew ? pathBelow(this.scratch, "layout") : reference.path;
   }
@@ -73,21 +84,42 @@ export class LayoutDestination implements ImageDestination {
     const { manifest } = image;
     const descriptor = { ...manifest, sizeBytes: manifest.bytes.length, annotations: new Map<string, string>() };
     if (!(await this.hasBlob(descriptor))) await this.putBlob(descriptor, () => once(manifest.bytes));
-    const index = pathBelow(this.#layout, "index.json");
-    const before = this.#isNew ? undefined : this.#files.readFile(index, documentLimitBytes);
-    const unfinished = pathBelow(this.scratch, "index.json");
-    this.#files.writeNewFile(unfinished, addToIndex(before, image, this.#tag), 0o644);
-    if (this.#isNew) {
-      this.#files.writeNewFile(pathBelow(this.#layout, "oci-layout"), new TextEncoder().encode(layoutFile), 0o644);
-      this.#files.rename(unfinished, index);
+    if (this.#isNew) this.#commitNew(image);
+    else this.#commitChange(image);
+    this.#added = [];
+  }
+
+  #commitNew(image: ImageToCommit): void {
+    const layout = this.#layout;
+    this.#files.writeNewFile(pathBelow(layout, "index.json"), addToIndex(undefined, image, this.#tag), 0o644);
+    this.#files.writeNewFile(pathBelow(layout, "oci-layout"), new TextEncoder().encode(layoutFile), 0o644);
+    try {
+      this.#renameDurably(layout, this.#reference.path);
+    } catch (cause) {
+      if (!(cause instanceof OsdeployError && cause.code === "already-exists")) throw cause;
+      throw inTheWay(this.#reference.path, "somebody else wrote there meanwhile", cause);
     }
-    const [from, to] = this.#isNew ? [this.#layout, this.#reference.path] : [unfinished, index];
+  }
+
+  #commitChange(image: ImageToCommit): void {
+    const [index, unfinished] = [this.#layout, this.scratch].map((path) => pathBelow(path, "index.json")) as [
+      Path,
+      Path,
+    ];
+    withOpen(this.#files, pathBelow(this.#layout, "oci-layout"), "read", (fd) => {
+      this.#files.lock(fd, "exclusive", { wait: true });
+      const before = readIndex(this.#files, this.#layout);
+      this.#files.writeNewFile(unfinished, addToIndex(before, image, this.#tag), 0o644);
+      this.#renameDurably(unfinished, index);
+    });
+  }
+
+  #renameDurably(from: Path, to: Path): void {
     withOpen(this.#files, this.scratch, "directory", (fd) => {
       this.#files.syncFileSystem(fd);
       this.#files.rename(from, to, { replace: true });
       this.#files.syncFileSystem(fd);
     });
-    this.#added = [];
   }
 
   registry(): undefined {
@@ -95,15 +127,44 @@ export class LayoutDestination implements ImageDestination {
   }
 
   async close(): Promise<void> {
-    // Of a layout that is there, blobs that nothing names are all that a failure can leave; these are new.
-    for (const path of this.#added.splice(0)) removeTree(this.#files, path);
+    const existing = this.#existing;
+    this.#existing = undefined;
+    if (existing !== undefined) {
+      this.#removeAdded(existing);
+      this.#files.close(existing.fd);
+    }
     this.#work.close();
+  }
+
+  /** Blobs that nothing names are all that a failure can leave. They stay where somebody else may count on them by now. */
+  #removeAdded({ fd, index }: ExistingLayout): void {
+    const added = this.#added.splice(0);
+    if (added.length === 0 || !this.#files.lock(fd, "exclusive", { wait: false })) return;
+    const isAsBefore = Buffer.compare(readIndex(this.#files, this.#layout), index) === 0;
+    if (isAsBefore) for (const path of added) removeTree(this.#files, path);
   }
 
   #blobPath(digest: BlobDigest): Path {
     const { algorithm, hex } = splitDigest(digest);
     return pathBelow(this.#layout, `blobs/${algorithm}/${hex}`);
   }
+}
+
+/** The directory of a layout, which is locked as long as it is open, and the layout's index when that began. */
+interface ExistingLayout {
+  readonly fd: Fd;
+  readonly index: Uint8Array;
+}
+
+function openExisting(files: LinuxFiles, path: Path): ExistingLayout {
+  const fd = files.open(path, "directory");
+  // Only who cleans up after a failure has it for himself, and that takes no time.
+  files.lock(fd, "shared", { wait: true });
+  return { fd, index: readIndex(files, path) };
+}
+
+function readIndex(files: LinuxFiles, layout: Path): Uint8Array {
+  return files.readFile(pathBelow(layout, "index.json"), documentLimitBytes);
 }
 
 /** Whether a new layout can be put at `path`: nothing or an empty directory is there. */
@@ -115,7 +176,11 @@ function isFree(files: LinuxFiles, path: Path): boolean {
     if (names.length === 0) return true;
     if (names.includes(fromText("index.json")) && names.includes(fromText("oci-layout"))) return false;
   }
-  throw new OsdeployError("already-exists", `Cannot write an image to "${toText(path)}": something else is there`);
+  throw inTheWay(path, "something else is there");
+}
+
+function inTheWay(path: Path, state: string, cause?: unknown): OsdeployError {
+  return new OsdeployError("already-exists", `Cannot write an image to "${toText(path)}": ${state}`, { cause });
 }
 
 function makeDirectories(files: LinuxFiles, layout: Path, below: readonly string[]): void {

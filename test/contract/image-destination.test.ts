@@ -172,6 +172,38 @@ describe("a layout that is there", () => {
     expect(manifests).toHaveLength(3);
   });
 
+  test("two write side by side: who fails takes nothing away that the other one counts on", async () => {
+    const layout = join(directory, "side-by-side");
+    const first = await open(`oci:${layout}:v0`);
+    await send(first, await buildImage({ layers: [[{ path: "e", content: "five" }]] }));
+    await first.close();
+    for (const closing of ["after the other's commit", "before it"]) {
+      const built = await buildImage({ layers: [[{ path: "f", content: closing }]] });
+      const [failing, other] = [await open(`oci:${layout}:a`), await open(`oci:${layout}:b`)];
+      for (const [blob, bytes] of blobsOf(built)) await failing.putBlob(blob, () => pieces(bytes));
+      for (const [blob] of blobsOf(built)) expect(await other.hasBlob(blob)).toBe(true);
+      if (closing === "before it") await failing.close();
+      await other.commit(commitOf(built));
+      await other.close();
+      await failing.close();
+      expect(await digestAt(`oci:${layout}:b`), closing).toBe(built.manifestDigest);
+    }
+  });
+
+  test("written at the same time, a new one is the first's; the second is told so", async () => {
+    const layout = join(directory, "both-new");
+    const [first, second] = [await open(`oci:${layout}:a`), await open(`oci:${layout}:b`)];
+    await send(first, image);
+    await first.close();
+    await expect(send(second, image)).rejects.toMatchObject({
+      code: "already-exists",
+      message: `Cannot write an image to "${layout}": somebody else wrote there meanwhile`,
+    });
+    await second.close();
+    expect(await digestAt(`oci:${layout}:a`)).toBe(image.manifestDigest);
+    expect(scratchNames()).toEqual([]);
+  });
+
   test("an empty directory is filled; one with something else is left alone", async () => {
     const empty = join(directory, "empty");
     mkdirSync(empty);
