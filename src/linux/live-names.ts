@@ -87,7 +87,16 @@ const renameExchange = 2;
 
 function renameToFreeName(from: Path, to: Path): void {
   if (renameWith(renameNoReplace, from, to)) return;
-  throw systemCallError({ verb: "rename", path: from, to }, lastErrno());
+  const errno = lastErrno();
+  if (errno === "EINVAL" || errno === "ENOSYS") linkAndUnlink(from, to);
+  else throw systemCallError({ verb: "rename", path: from, to }, errno);
+}
+
+/** For a file on a file system that does not rename like this; one that cannot link either says so. */
+function linkAndUnlink(from: Path, to: Path): void {
+  const [source, target] = [toNodePath(from), toNodePath(to)];
+  attempt({ verb: "rename", path: from, to }, () => linkSync(source, target));
+  attempt({ verb: "remove", path: from }, () => unlinkSync(source));
 }
 
 /** False where it failed: the errno tells why. */

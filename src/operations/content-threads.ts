@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { element } from "../core/bytes/element.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { ObjectContent } from "../core/tree/object-content.ts";
@@ -10,6 +10,7 @@ import {
   type ContentStageOptions,
   type FileToStore,
 } from "./content-worker.ts";
+import { startThread, threadError } from "./thread-failure.ts";
 
 /** Less than this is stored sooner than threads have started. */
 const leastFiles = 2000;
@@ -145,12 +146,12 @@ class Lane {
   readonly #reply: Promise<ContentReply>;
 
   constructor(options: ContentStageOptions) {
-    this.#worker = new Worker(new URL("./content-worker.js", import.meta.url), {
+    this.#worker = startThread(new URL("./content-worker.js", import.meta.url), {
       workerData: options,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
     });
     this.#reply = new Promise((resolve, reject) => {
-      this.#worker.on("message", resolve).on("error", reject);
+      this.#worker.on("message", resolve).on("error", (error) => reject(threadError(error)));
       this.#worker.on("exit", (status) => reject(new Error(`A thread that stores contents ended with ${status}`)));
     });
     // It is awaited in the end; until then, the walk may fail first.

@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { assert } from "../core/errors.ts";
 import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
@@ -7,7 +7,7 @@ import type { StagingOptions } from "../repo/object-staging.ts";
 import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
 import { type BroughtLayer, type LayerJob, LayerStage } from "./layer-stage.ts";
 import type { MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
-import { failureOf } from "./thread-failure.ts";
+import { failureOf, startThread, threadError } from "./thread-failure.ts";
 
 /** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
 const youngGenerationMegabytes = 2;
@@ -52,24 +52,30 @@ type Answer = Extract<WorkerReply, { readonly kind: "done" | "whole" | "measured
 
 /** A lane in a thread of its own. */
 export function openWorkerLane(staging: StagingOptions): Lane {
-  const worker = new Worker(new URL("./import-worker.js", import.meta.url), {
+  const worker = startThread(new URL("./import-worker.js", import.meta.url), {
     workerData: staging,
     resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
   });
+  // It can break before it is asked for anything, and an error that nobody listens to would end the program.
+  const ended: { error?: unknown } = {};
+  worker.on("error", (error) => {
+    ended.error ??= threadError(error);
+  });
+  const ask = (request: WorkerRequest, onRanges?: OnRanges) => askWorker(worker, ended, { request, onRanges });
   return {
     expect: (known) => send(worker, { kind: "expect", known }),
     importLayer: async (job) => {
-      const answer = await ask(worker, { kind: "import", job });
+      const answer = await ask({ kind: "import", job });
       assert(answer.kind === "done", "a layer that came whole is imported whole");
       return answer.result;
     },
     importPartial: async (job, fetch) => {
-      const answer = await ask(worker, { kind: "partial", job }, fetch);
+      const answer = await ask({ kind: "partial", job }, fetch);
       assert(answer.kind !== "measured", "a layer is imported or has to come whole");
       return answer.kind === "done" ? answer.result : answer.whole;
     },
     measure: async (job) => {
-      await ask(worker, { kind: "measure", job });
+      await ask({ kind: "measure", job });
     },
     close: async () => {
       await worker.terminate();
@@ -81,12 +87,18 @@ function send(worker: Worker, request: WorkerRequest): void {
   worker.postMessage(request);
 }
 
-function ask(
+type OnRanges = (ranges: readonly FetchRange[]) => void;
+
+function askWorker(
   worker: Worker,
-  request: WorkerRequest,
-  onRanges: (ranges: readonly FetchRange[]) => void = () => {},
+  ended: { readonly error?: unknown },
+  { request, onRanges = () => {} }: { readonly request: WorkerRequest; readonly onRanges?: OnRanges | undefined },
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
+    if (ended.error !== undefined) {
+      reject(ended.error);
+      return;
+    }
     const settle = (act: () => void) => {
       worker.off("message", onMessage).off("error", onError).off("exit", onExit);
       act();
@@ -96,7 +108,7 @@ function ask(
       else if (reply.kind === "failed" || reply.kind === "broken") settle(() => reject(failureOf(reply)));
       else settle(() => resolve(reply));
     };
-    const onError = (error: unknown) => settle(() => reject(error));
+    const onError = (error: unknown) => settle(() => reject(threadError(error)));
     const onExit = (status: number) => settle(() => reject(new Error(`An import thread ended with status ${status}`)));
     worker.on("message", onMessage).on("error", onError).on("exit", onExit);
     send(worker, request);

@@ -190,9 +190,15 @@ function toImport({ digest, sizeBytes, diffId, compression }: ResolvedLayer): La
 
 function openLanes(system: System, { run }: LayersToImport, layers: number): readonly Lane[] {
   const threads = Math.min(system.importThreads, layers);
-  return threads === 0
-    ? [openInlineLane(system.linux.files, run.newStagingOptions())]
-    : Array.from({ length: threads }, () => openWorkerLane(run.newStagingOptions()));
+  if (threads === 0) return [openInlineLane(system.linux.files, run.newStagingOptions())];
+  const lanes: Lane[] = [];
+  try {
+    while (lanes.length < threads) lanes.push(openWorkerLane(run.newStagingOptions()));
+  } catch (error) {
+    // Fewer do as well.
+    if (lanes.length === 0) throw error;
+  }
+  return lanes;
 }
 
 /** Hands the lanes the hint for layers that come whole. A layer in parts needs none, and the hint has its price. */

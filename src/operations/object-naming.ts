@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { assert } from "../core/errors.ts";
 import { type NamingReport, nameObjects } from "../repo/name-objects.ts";
 import { storeOf } from "../repo/publish.ts";
@@ -6,7 +6,7 @@ import type { WritableRepo } from "../repo/repo.ts";
 import { countStaged, type StagedObjects, unpackStaged } from "../repo/staged-objects.ts";
 import type { NamingJob, NamingReply } from "./name-worker.ts";
 import type { System } from "./system.ts";
-import { failureOf } from "./thread-failure.ts";
+import { failureOf, startThread, threadError } from "./thread-failure.ts";
 
 /** To start a thread takes as long as to name this many objects. */
 const threadObjects = 5000;
@@ -29,7 +29,7 @@ export class ObjectNaming {
     const count = objects.reduce((sum, some) => sum + countStaged(some), 0);
     if (system.importThreads <= 1 || count <= threadObjects) return;
     const job: NamingJob = { store: storeOf(repo), objects };
-    this.#worker = new Worker(new URL("./name-worker.js", import.meta.url), {
+    this.#worker = startThread(new URL("./name-worker.js", import.meta.url), {
       workerData: job,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
     });
@@ -69,7 +69,7 @@ function reportOf(worker: Worker): Promise<NamingReport> {
       .on("message", (reply: NamingReply) =>
         reply.kind === "named" ? resolve(reply.report) : reject(failureOf(reply)),
       )
-      .on("error", reject)
+      .on("error", (error) => reject(threadError(error)))
       .on("exit", (status) => reject(new Error(`The thread that names objects ended with status ${status}`)));
   });
 }

@@ -10,7 +10,7 @@ import { type NamingReport, sumReports } from "../repo/name-objects.ts";
 import { hasRootImage, openRootImage } from "../repo/object-graph.ts";
 import { publish } from "../repo/publish.ts";
 import { isSoundObject, unlessDamaged } from "../repo/read-object.ts";
-import { tagImage } from "../repo/references.ts";
+import { checkTag, tagImage } from "../repo/references.ts";
 import type { Repo, WritableRepo } from "../repo/repo.ts";
 import { StagingRun } from "../repo/staging-run.ts";
 import {
@@ -75,6 +75,7 @@ export interface PulledLayer {
  */
 export async function pullImage(system: System, repo: WritableRepo, request: ImageToPull): Promise<PulledImage> {
   const { image, tag } = request;
+  checkTag(tag);
   const missing = request.repair === true ? brokenLayers(system, repo, image) : missingLayers(repo, image);
   const layers = describeLayers(image, missing);
   const promises = await readPromises(image, request.layers);

@@ -107,7 +107,8 @@ function checkRoot(repo: Repo, at: { readonly root: Root; readonly check: NameCh
     problems.add({ kind, path, object: root.id, message: references.error.message });
   } else {
     for (const id of references.objects) {
-      if (check.existing.has(id)) continue;
+      // Not listed, and there all the same: a pull that runs beside the check has just brought it.
+      if (check.existing.has(id) || repo.files.lstatIfExists(objectPath(repo.path, id)) !== undefined) continue;
       const message = `the ${root.role} ${root.id} refers to it`;
       problems.add({ kind: "object-missing", path: objectPath(repo.path, id), object: id, message });
     }

@@ -24,7 +24,14 @@ export function setLink(
 
 /** What the symlink `path` says; undefined where there is nothing, or something else. */
 export function readLinkIfExists(files: LinuxFiles, path: Path): ByteString | undefined {
-  return files.lstatIfExists(path)?.kind === "symlink" ? files.readLink(path) : undefined;
+  if (files.lstatIfExists(path)?.kind !== "symlink") return undefined;
+  try {
+    return files.readLink(path);
+  } catch (error) {
+    // Somebody took it away in this moment.
+    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
+    throw error;
+  }
 }
 
 /** Removes a name. @returns whether it was there. */

@@ -45,6 +45,11 @@ export function tagImage(repo: WritableRepo, tag: string, digest: ManifestDigest
   repo.sync();
 }
 
+/** Refuses what is no possible name for a tag: to be asked before the work of which the tag is the end. @throws OsdeployError `usage`. */
+export function checkTag(tag: string): void {
+  tagFileName(tag);
+}
+
 /**
  * Takes a tag away; what only it kept is for the next gc. Durable when it returns.
  *
@@ -135,7 +140,10 @@ function referencesBelow(
   return readDirectoryIfExists(files, place.directory).flatMap((entry) => {
     const path = childPath(place.directory, entry);
     const name = `${prefix}${entry}` as ByteString;
-    if (files.lstat(path).kind === "directory" && depth < depthLimit) {
+    const stat = files.lstatIfExists(path);
+    // Renamed or untagged since the directory was read.
+    if (stat === undefined) return [];
+    if (stat.kind === "directory" && depth < depthLimit) {
       return referencesBelow(files, { kind: place.kind, directory: path }, `${name}/`, depth + 1);
     }
     return [{ kind: place.kind, name, path, target: firstLevelName(readLinkIfExists(files, path), depth) }];

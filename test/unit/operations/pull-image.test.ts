@@ -4,6 +4,7 @@ import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource } from "../../../src/image-source/open-image-source.ts";
 import type { ProgressEvent } from "../../../src/operations/progress.ts";
+import { pull } from "../../../src/operations/pull.ts";
 import { bringLayersAlone } from "../../../src/operations/pull-image.ts";
 import { readDirectoryIfExists } from "../../../src/repo/object-listing.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
@@ -11,7 +12,18 @@ import { buildChunkedImage, buildChunkedLayer, type ChunkedLayer, noise } from "
 import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { bareEnvironment } from "../../builders/oci-source.ts";
-import { linuxAmd64, machineWithRepo, pullTag, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
+import {
+  failureOf,
+  linuxAmd64,
+  machineWithRepo,
+  namesInRepo,
+  noLogin,
+  pullTag,
+  repoOfSysroot,
+  SeenProgress,
+  systemOn,
+} from "../../builders/operation-machine.ts";
+import { placeLayout } from "../../builders/os-images.ts";
 import { pullFrom, registryWith, stopRegistries, v1 } from "../../builders/partial-pull.ts";
 
 afterEach(stopRegistries);
@@ -61,4 +73,28 @@ test("gives back the memory of the import threads, before the root images are ma
   const progress = (event: ProgressEvent) => event.kind === "phase" && seen.push(event.phase);
   await pullTag(linux, "os", { system: { progress } });
   expect(seen.slice(seen.indexOf("merge"))).toEqual(["merge", "-", "root-image", "publish"]);
+});
+
+test("an image whose name can be no tag is refused before anything of it is fetched", async () => {
+  const linux = await machineWithRepo({});
+  const image = await buildImage({ layers: [[{ path: "usr" }]] });
+  const place = `/${"deep/".repeat(60)}layout`;
+  let made = "";
+  for (const name of place.split("/").slice(1)) {
+    made += `/${name}`;
+    if (name !== "layout") linux.files.makeDirectory(fromText(made), 0o755);
+  }
+  placeLayout(linux.files, fromText(place), { v1: image });
+  const before = namesInRepo(linux);
+  const seen = new SeenProgress();
+  const pulled = pull(systemOn(linux, { progress: seen.report }), {
+    image: parseImageReference(`oci:${place}:v1`),
+    repo: repoOfSysroot,
+    bootable: false,
+    platform: linuxAmd64,
+    source: noLogin,
+  });
+  expect(await failureOf(pulled)).toMatchObject({ code: "usage" });
+  expect(seen.events.map(({ kind }) => kind)).not.toContain("layers");
+  expect(namesInRepo(linux)).toEqual(before);
 });

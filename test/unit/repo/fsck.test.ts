@@ -65,6 +65,27 @@ describe.each(modes)("checkRepo of a $mode repo", ({ secure }) => {
     expect(linux.openPaths).toEqual([]);
   });
 
+  test("checkRepo: what a pull brings while it runs is not missing", () => {
+    const { linux } = withImage(secure);
+    let brought = false;
+    const report = check(linux, {
+      onObject: () => {
+        if (brought) return;
+        brought = true;
+        withRepo(linux, "write", (repo) => {
+          const images: StoredImage[] = [];
+          stageAndPublish(repo, (staging) => {
+            const image = stageImage(staging, "two", imageContents(7));
+            images.push(image);
+            return { streams: image.streams, rootImages: [image.rootImage] };
+          });
+          for (const { manifest } of images) tagImage(repo, "os/two", manifest);
+        });
+      },
+    });
+    expect(report).toMatchObject({ ok: true, images: 2, problems: [] });
+  });
+
   test("checkRepo: a damaged object is named, with everybody whom it hits", () => {
     const { linux, image } = withImage(secure);
     const [, file] = image.files;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { type ByteString, fromText } from "../../../src/core/bytes/byte-string.ts";
 import { type ManifestDigest, parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
 import {
   dropRootImageReference,
@@ -164,5 +164,32 @@ test("listReferences: finds links at every depth, and what is none", () => {
     ["image", "plain", undefined],
     ["image", "two", "cd"],
     ["image", "zero", undefined],
+  ]);
+});
+
+test("listReferences: a name that goes while it looks is no reference, and no error", () => {
+  const linux = withManifests();
+  withRepo(linux, "write", (repo) => {
+    for (const tag of ["kept", "renamed", "untagged"]) tagImage(repo, tag, first);
+  });
+  const goesWith = (name: string, path: ByteString) => path.endsWith(`/${name}`) && linux.files.unlink(path);
+  const machine = {
+    clock: linux.clock,
+    files: {
+      ...linux.files,
+      lstatIfExists: (path: ByteString) => {
+        goesWith("renamed", path);
+        return linux.files.lstatIfExists(path);
+      },
+      readLink: (path: ByteString) => {
+        goesWith("untagged", path);
+        return linux.files.readLink(path);
+      },
+    },
+  };
+  const found = withRepo(machine, "read", listReferences).map(({ name, target }) => [name, target]);
+  expect(found).toEqual([
+    ["oci/kept", `oci-manifest-${first}`],
+    ["oci/untagged", undefined],
   ]);
 });
