@@ -31,6 +31,8 @@ export interface QuestionedImage {
   readonly registry: ResolvedRegistry | undefined;
   /** Of the manifest of the platform. */
   readonly manifestDigest: ManifestDigest;
+  /** Whether it is one of all that the reference's index names, not the image that the reference stands for. */
+  readonly isPart?: boolean | undefined;
 }
 
 /** What decides whether an image is trusted. */
@@ -113,8 +115,14 @@ function subjectOf({ files }: Linux, reference: ImageReference): PolicySubject {
   }
 }
 
-function refusal({ reference }: QuestionedImage, reason: string, rejected: readonly string[]): OsdeployError {
-  const text = `Cannot use ${formatImageReference(reference)}: ${reason}`;
-  const facts = rejected.length === 0 ? {} : { signatures: rejected.slice(0, 5).join("; ") };
-  return new OsdeployError("untrusted", text, { facts });
+function refusal(
+  { reference, manifestDigest, isPart = false }: QuestionedImage,
+  reason: string,
+  rejected: readonly string[],
+): OsdeployError {
+  const part = isPart ? `${manifestDigest} of ` : "";
+  const text = `Cannot use ${part}${formatImageReference(reference)}: ${reason}`;
+  const signatures = rejected.length === 0 ? {} : { signatures: rejected.slice(0, 5).join("; ") };
+  const hint = isPart ? { hint: "All that the index names has to satisfy the policy; attestations, too" } : {};
+  return new OsdeployError("untrusted", text, { facts: { ...signatures, ...hint } });
 }

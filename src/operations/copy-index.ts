@@ -29,7 +29,8 @@ export interface CopiedIndex {
 
 /**
  * Copies an index with all that it names: every platform, attestations and the like, each byte as it is. The signature policy
- * is asked about each image before anything is sent.
+ * is asked about each of them before anything is sent: what is an attestation are only words of the index, and nobody vouches
+ * for it.
  */
 export async function copyIndex(
   system: System,
@@ -37,8 +38,9 @@ export async function copyIndex(
   { source, index }: { readonly source: ImageSource; readonly index: ResolvedIndex },
 ): Promise<CopiedIndex> {
   const whole = await readWholeIndex(index);
-  for (const { manifestDigest } of whole.images) {
-    await checkTrusted(system, source, { source: request.source, digest: manifestDigest });
+  const parts = whole.documents.slice(0, -1);
+  for (const { digest } of parts) {
+    await checkTrusted(system, source, { source: request.source, digest, isPart: true });
   }
   const options = { ...request.destinationOptions, signal: system.signal };
   const destination = await openImageDestination(request.destination, system.linux, options);
@@ -47,7 +49,7 @@ export async function copyIndex(
     const sentBytes = await sendBlobs(system, whole.blobs, { source, destination });
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "publish" });
-    for (const document of whole.documents.slice(0, -1)) await putDocument(destination, document);
+    for (const document of parts) await putDocument(destination, document);
     const sent = await companions();
     const { document: manifest } = index;
     await destination.commit({ manifest, platform: { os: "", architecture: "", variant: undefined } });

@@ -78,9 +78,10 @@ export async function resolveTrusted(
 export async function checkTrusted(
   { linux, signal }: Pick<System, "linux" | "signal">,
   source: ImageSource,
-  request: Pick<ImageRequest, "source"> & { readonly digest: ManifestDigest },
+  request: Pick<ImageRequest, "source"> & { readonly digest: ManifestDigest; readonly isPart?: boolean },
 ): Promise<TrustRecord> {
-  const found = { reference: source.reference(), registry: source.registry(), manifestDigest: request.digest };
+  const { digest: manifestDigest, isPart } = request;
+  const found = { reference: source.reference(), registry: source.registry(), manifestDigest, isPart };
   return checkTrust(linux, found, trustOptions(linux, { ...request.source, signal }));
 }
 

@@ -5,6 +5,7 @@ import type { Descriptor } from "../core/oci/descriptor.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
 import { type IndexEntry, parseIndex } from "../core/oci/image-index.ts";
 import { parseDocument } from "../core/oci/json.ts";
+import { documentKind } from "../core/oci/media-type.ts";
 import { formatPlatform } from "../core/oci/platform.ts";
 import type { ResolvedDocument, ResolvedIndex } from "../image-source/image-source.ts";
 import { blobsOf } from "./image-companions.ts";
@@ -22,7 +23,7 @@ export interface WholeIndex {
   readonly documents: readonly ResolvedDocument<ManifestDigest>[];
   /** Configs and layers, each once. */
   readonly blobs: readonly Descriptor[];
-  /** Attestations and the like are none; never empty. */
+  /** To be shown: what the index calls an attestation or the like is none. Never empty. */
   readonly images: readonly IndexedImage[];
 }
 
@@ -69,7 +70,14 @@ class IndexWalk {
   }
 
   async #add(entry: IndexEntry, depth: number): Promise<void> {
-    if (this.documents.has(entry.digest)) return;
+    const document = this.documents.get(entry.digest) ?? (await this.#read(entry, depth));
+    // What is listed once as an attestation and once as an image is an image.
+    if (documentKind(document.mediaType) === "index" || isAttachment(entry) || this.images.has(entry.digest)) return;
+    const platform = entry.platform === undefined ? undefined : formatPlatform(entry.platform);
+    this.images.set(entry.digest, { manifestDigest: entry.digest, platform });
+  }
+
+  async #read(entry: IndexEntry, depth: number): Promise<ResolvedDocument<ManifestDigest>> {
     this.#count++;
     this.#bytes += entry.sizeBytes;
     if (this.#count > documentLimit) throw this.#tooMuch(`it names more than ${documentLimit} manifests`);
@@ -80,14 +88,15 @@ class IndexWalk {
     const place = parseDocument(bytes, `manifest ${entry.digest}`);
     const { kind, mediaType } = checkDocumentType(place, entry.mediaType);
     const document = { mediaType, digest: entry.digest, bytes };
-    if (kind === "index") return this.addAll(document, depth + 1);
+    if (kind === "index") {
+      await this.addAll(document, depth + 1);
+      return document;
+    }
     const blobs = blobsOf(place);
     if (blobs === undefined) throw this.#unknown(entry);
     for (const blob of blobs) this.blobs.set(blob.digest, blob);
     this.documents.set(entry.digest, document);
-    if (isAttachment(entry)) return;
-    const platform = entry.platform === undefined ? undefined : formatPlatform(entry.platform);
-    this.images.set(entry.digest, { manifestDigest: entry.digest, platform });
+    return document;
   }
 
   #tooMuch(state: string): OsdeployError {

@@ -7,11 +7,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromText } from "../../src/core/bytes/byte-string.ts";
 import { parsePlatform } from "../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
+import type { Path } from "../../src/linux/linux.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
 import { bundleImage } from "../../src/operations/bundle.ts";
 import { type CopyImageResult, copyImage } from "../../src/operations/copy-image.ts";
 import type { LayerFormat } from "../../src/operations/layer-packing.ts";
-import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
+import { type BuiltImage, buildImage, buildIndex } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { SeenProgress, systemOn } from "../builders/operation-machine.ts";
 import { putReferrer } from "../builders/registry-referrer.ts";
@@ -78,16 +79,17 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
     name: string,
     format?: LayerFormat,
     what = "os:v1",
+    more: { readonly all?: boolean; readonly source?: { readonly signaturePolicy: Path } } = {},
   ): Promise<Pick<CopyImageResult, "companions"> & { warnings: readonly string[] }> {
     const environment = { variables: { HOME: directory, TMPDIR: directory }, userId: 0 };
     const seen = new SeenProgress();
     const copied = await copyImage(systemOn(openLinux(), { progress: seen.report }), {
       image: parseImageReference(`${from.host}/${what}`),
       platform: parsePlatform("linux/amd64"),
-      source: { environment },
+      source: { environment, ...more.source },
       destination: parseImageReference(`docker://${to.host}/${name}`),
       destinationOptions: { environment },
-      ...{ format, level: undefined, removeSignatures: false },
+      ...{ format, level: undefined, removeSignatures: false, all: more.all ?? false },
     });
     return { ...copied, warnings: seen.warnings };
   }
@@ -139,6 +141,31 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
       );
     await accept("gpg:v1");
     await expect(accept("os:v1")).rejects.toThrow();
+  });
+
+  test("all that an index names is put to the policy, as skopeo does it", async () => {
+    const arm64 = await buildImage({ layers: [[{ path: "usr/" }]], architecture: "arm64" });
+    const index = buildIndex([image, arm64]);
+    writeLayout(file("index"), [{ image: index, tag: "v1" }]);
+    await pushLayout(`${file("index")}:v1`, `${from.host}/all:v1`);
+    const keyed = { type: "sigstoreSigned", keyPath: file("old.pub"), signedIdentity: { type: "matchRepository" } };
+    writeFileSync(file("policy.json"), JSON.stringify({ default: [keyed] }));
+    const words = ["sign", "--yes", ...registryWords, "--tlog-upload=false", "--use-signing-config=false"];
+    const sign = (...more: readonly string[]) =>
+      run(tools.cosign, ...words, "--key", "old.key", "--new-bundle-format=false", ...more);
+    const byUs = () =>
+      copy("all:v1", undefined, "all:v1", { all: true, source: { signaturePolicy: fromText(file("policy.json")) } });
+    const reading = ["--policy", "policy.json", "copy", "--all", "--quiet", "--src-tls-verify=false"];
+    const bySkopeo = () =>
+      run(tools["new-skopeo"], ...reading, "--remove-signatures", `docker://${from.host}/all:v1`, "oci:all-by-skopeo");
+    for (const digest of [index.indexDigest, image.manifestDigest, arm64.manifestDigest]) {
+      await sign(`${from.host}/all@${digest}`);
+    }
+    await expect(byUs()).rejects.toMatchObject({ code: "untrusted" });
+    await expect(bySkopeo()).rejects.toThrow(/copying image 2.4.*Source image rejected/);
+    await sign("--recursive", `${from.host}/all@${index.indexDigest}`);
+    await expect(byUs()).resolves.toMatchObject({ companions: { leftBehind: 0 } });
+    await bySkopeo();
   });
 
   test("a bundle has none, and tells how many stay behind", async () => {

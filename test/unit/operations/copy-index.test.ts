@@ -13,6 +13,8 @@ import {
 } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { linuxAmd64, machineWith, noLogin, SeenProgress, systemOn } from "../../builders/operation-machine.ts";
+import { putSignature } from "../../builders/registry-signature.ts";
+import { makeKey } from "../../builders/signatures.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 import { FakeRegistry } from "../../fakes/fake-registry.ts";
 
@@ -32,6 +34,10 @@ async function registryWith(...images: readonly (BuiltImage | BuiltIndex)[]): Pr
   registries.push(registry);
   for (const image of images) registry.add(image, "v1");
   return registry;
+}
+
+function entriesOf(built: BuiltIndex): readonly { readonly digest: string; readonly annotations?: object }[] {
+  return JSON.parse(Buffer.from(built.index).toString()).manifests;
 }
 
 /** An index of indexes. */
@@ -161,6 +167,58 @@ describe("copyImage --all", () => {
     const copying = copy(`docker://${from.host}/os:v1`, "oci:/out", { linux, source });
     await expect(copying).rejects.toMatchObject({ code: "untrusted" });
     expect(from.requests.filter(({ path }) => path.includes("/blobs/"))).toEqual([]);
+  });
+
+  /** A machine whose policy wants signatures by a key, the registry with some, and the copy. */
+  async function copySigned(from: BuiltIndex, signed: readonly string[]) {
+    const registry = await registryWith(from);
+    const key = makeKey();
+    for (const digest of signed) putSignature(registry, key, { digest, reference: `${registry.host}/os` });
+    const linux = machineWith({});
+    const keyed = { type: "sigstoreSigned", keyData: Buffer.from(key.pem).toString("base64") };
+    const policy = { default: [{ ...keyed, signedIdentity: { type: "matchRepository" } }] };
+    linux.files.writeNewFile(fromText("/policy.json"), json(policy), 0o644);
+    for (const path of ["/etc", "/etc/containers", "/etc/containers/registries.d"]) {
+      if (linux.files.lstatIfExists(fromText(path)) === undefined) linux.files.makeDirectory(fromText(path), 0o755);
+    }
+    const attachments = Buffer.from("default-docker: {use-sigstore-attachments: true}");
+    linux.files.writeNewFile(fromText("/etc/containers/registries.d/a.yaml"), attachments, 0o644);
+    const source = { ...noLogin, signaturePolicy: fromText("/policy.json") };
+    return copy(`docker://${registry.host}/os:v1`, "oci:/out", { linux, source, removeSignatures: true });
+  }
+
+  /** The digest of the attestation that stands behind each image. */
+  const attestation = String(entriesOf(index).find(({ annotations }) => annotations !== undefined)?.digest);
+
+  test("all that an index names has to be signed, as in containers/image: attestations, and indexes in it", async () => {
+    const both = [amd64.manifestDigest, arm64.manifestDigest];
+    await expect(copySigned(index, [...both, index.indexDigest])).rejects.toMatchObject({
+      code: "untrusted",
+      message: expect.stringContaining(`Cannot use ${attestation} of docker://`),
+      facts: { hint: expect.stringContaining("attestations") },
+    });
+    const all = [...both, attestation];
+    expect(await copySigned(index, all)).toMatchObject({ copied: { images } });
+    const outer = indexOf(index);
+    await expect(copySigned(outer, all)).rejects.toMatchObject({ code: "untrusted" });
+    expect(await copySigned(outer, [...all, index.indexDigest])).toMatchObject({ copied: { images } });
+  });
+
+  test.each([
+    ["says of an image that it is an attestation", { annotations: { "vnd.docker.reference.type": "x" } }],
+    ["gives an image no platform", { platform: { os: "unknown", architecture: "unknown" } }],
+    ["says of an image that it is an artifact", { artifactType: "application/x" }],
+  ])("no word of an index lets an image pass the policy: one that %s before it names it", async (_name, words) => {
+    const [unsigned, signed] = [descriptorOf(arm64), { ...descriptorOf(amd64), platform: amd64.platform }];
+    for (const again of [[{ ...unsigned, platform: arm64.platform }], []]) {
+      const manifests = [signed, { ...unsigned, ...words }, ...again];
+      const bytes = json({ schemaVersion: 2, mediaType: indexType, manifests });
+      const blobs = new Map([...index.blobs, [sha256(bytes), bytes] as const]);
+      const smuggling = { index: bytes, indexDigest: sha256(bytes), indexType, blobs };
+      await expect(copySigned(smuggling, [amd64.manifestDigest])).rejects.toMatchObject({ code: "untrusted" });
+      const { copied } = await copySigned(smuggling, [amd64.manifestDigest, arm64.manifestDigest]);
+      expect(copied).toMatchObject({ images: again.length > 0 ? images : images.slice(0, 1) });
+    }
   });
 
   test("signatures of the index and of its images go along, and are told of where they cannot", async () => {

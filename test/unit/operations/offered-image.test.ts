@@ -5,7 +5,6 @@ import { pull } from "../../../src/operations/pull.ts";
 import { status } from "../../../src/operations/status.ts";
 import { switchImage } from "../../../src/operations/switch.ts";
 import { buildImage } from "../../builders/oci-image.ts";
-import { sha256 } from "../../builders/oci-layer.ts";
 import {
   failureOf,
   layoutReference,
@@ -19,7 +18,8 @@ import {
   systemOn,
 } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
-import { attachment, cosignPayload, makeKey } from "../../builders/signatures.ts";
+import { putSignature } from "../../builders/registry-signature.ts";
+import { makeKey } from "../../builders/signatures.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 import { FakeRegistry } from "../../fakes/fake-registry.ts";
 
@@ -57,23 +57,7 @@ describe("images under a signature policy", () => {
       source: { ...noLogin, ...source },
     });
 
-  /** Puts a signature beside the image, as cosign 2 does. */
-  function sign(reference: string): void {
-    const made = attachment(key, cosignPayload(v1.manifestDigest, reference));
-    if (made.kind !== "attachment") throw new Error("An attachment is one");
-    const layer = {
-      mediaType: "application/vnd.dev.cosign.simplesigning.v1+json",
-      digest: sha256(made.payload),
-      size: made.payload.length,
-      annotations: Object.fromEntries(made.annotations),
-    };
-    const type = "application/vnd.oci.image.manifest.v1+json";
-    const config = { mediaType: "application/vnd.oci.image.config.v1+json", digest: sha256(made.payload), size: 1 };
-    registry.addBytes(made.payload);
-    const manifest = { schemaVersion: 2, mediaType: type, config, layers: [layer] };
-    const tag = `${v1.manifestDigest.replace(":", "-")}.sig`;
-    registry.addBytes(Buffer.from(JSON.stringify(manifest)), { type, tag });
-  }
+  const sign = (reference: string) => putSignature(registry, key, { digest: v1.manifestDigest, reference });
 
   const wanting = (requirement: object) => JSON.stringify({ default: [requirement] });
   const keyed = { type: "sigstoreSigned", keyPath: "/key.pub", signedIdentity: { type: "matchRepository" } };

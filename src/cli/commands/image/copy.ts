@@ -26,8 +26,8 @@ export const define: DefineCommand = (command, frame) => {
       "Copies an image to a registry, an OCI layout or an archive, without a repo and without keeping it here. Every digest is checked " +
         "on the way, and the signature policy is asked first. As long as no compression is asked for, all bytes and digests stay; " +
         "otherwise only layers that are compressed in another way are compressed anew. Of an index the image of one platform is " +
-        "copied, or with --all everything that it names, as it is. Signatures, attestations and what else refers to the image go along between registries, as long as its digest " +
-        "stays; a layout or archive cannot hold them.",
+        "copied, or with --all everything that it names, as it is; then the policy is asked about each of its parts. Signatures, " +
+        "attestations and what else refers to the image go along between registries, as long as its digest stays; a layout or archive cannot hold them.",
     )
     .argument("<source>", imageHelp.replace(/; rootfs:.*/, ""))
     .argument("<destination>", destinationHelp);
