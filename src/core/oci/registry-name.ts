@@ -79,6 +79,12 @@ export function formatRegistryName(name: RegistryName): string {
   return `${name.host}/${formatShortName(name)}`;
 }
 
+/** Whether `text` is a host with or without a port, or begins a name as one in full: no tag, no digest, no slash at the end. */
+export function isNamePrefix(text: string): boolean {
+  const [host = "", ...components] = text.split("/");
+  return hostForm.test(host) && components.every((component) => componentForm.test(component));
+}
+
 /** The first component, when it is a host. */
 function hostOf(name: string): string | undefined {
   const first = name.slice(0, Math.max(name.indexOf("/"), 0));

@@ -1,5 +1,5 @@
 import { badPlace, type JsonPlace, member, textOf } from "../oci/json-place.ts";
-import { formatRegistryName, parseRegistryName, type RegistryName } from "../oci/registry-name.ts";
+import { formatRegistryName, isNamePrefix, parseRegistryName, type RegistryName } from "../oci/registry-name.ts";
 import { onlyKeys } from "./only-keys.ts";
 
 /** Which name the signature of an image has to carry. */
@@ -38,7 +38,7 @@ export function parseSignedIdentity(place: JsonPlace | undefined): SignedIdentit
       if (readName(first) === undefined) throw badPlace(place, "has a dockerRepository that is no name");
       return { kind: "exact-repository", repository: first };
     case "remapIdentity":
-      if (![first, second].every((prefix) => prefixForm.test(prefix))) throw badPlace(place, "has a wrong prefix");
+      if (![first, second].every(isNamePrefix)) throw badPlace(place, "has a wrong prefix");
       return { kind: "remap", prefix: first, signedPrefix: second };
     default:
       return { kind: "repository-digest-or-exact" };
@@ -53,9 +53,6 @@ const keysOfTypes: Readonly<Record<string, readonly string[]>> = {
   exactRepository: ["dockerRepository"],
   remapIdentity: ["prefix", "signedPrefix"],
 };
-
-/** A host with or without a port, or a part of a name: no tag, no digest, no slash at the end. */
-const prefixForm = /^[A-Za-z0-9.-]+(:[0-9]+)?(\/[a-z0-9._-]+)*$/;
 
 interface SignedName {
   /** Host and repository. */
@@ -106,7 +103,7 @@ export function matchesIdentity(identity: SignedIdentity, asked: RegistryName | 
     case "repository-digest-or-exact":
       return image !== undefined && matchesDefault(image, claim);
     case "remap": {
-      const renamed = image === undefined ? undefined : parseName(remap(identity, formatRegistryName(image)));
+      const renamed = image === undefined ? undefined : remap(identity, image);
       return renamed !== undefined && matchesDefault(renamed, claim);
     }
   }
@@ -117,10 +114,15 @@ function matchesDefault(image: RegistryName, claim: SignedName): boolean {
   return image.tag === undefined ? claim.repository === repositoryOf(image) : claim.whole === formatRegistryName(image);
 }
 
+/** Undefined where the new name is none in full, as `team/os:v1` without a host. */
 function remap(
   { prefix, signedPrefix }: { readonly prefix: string; readonly signedPrefix: string },
-  name: string,
-): string {
-  const rest = name.slice(prefix.length);
-  return name.startsWith(prefix) && /^($|[/:@])/.test(rest) ? signedPrefix + rest : name;
+  image: RegistryName,
+): RegistryName | undefined {
+  const repository = repositoryOf(image);
+  // Of `HOST:PORT` the host alone is no prefix: another port is another registry.
+  if (repository !== prefix && !repository.startsWith(`${prefix}/`)) return image;
+  const text = signedPrefix + formatRegistryName(image).slice(prefix.length);
+  const renamed = parseName(text);
+  return renamed !== undefined && formatRegistryName(renamed) === text ? renamed : undefined;
 }

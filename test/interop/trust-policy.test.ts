@@ -1,0 +1,129 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fromText } from "../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../src/core/errors.ts";
+import { parsePlatform } from "../../src/core/oci/platform.ts";
+import { parseImageReference } from "../../src/core/oci/reference.ts";
+import { openImageSource } from "../../src/image-source/open-image-source.ts";
+import { openLinux } from "../../src/linux/live-linux.ts";
+import { resolveTrusted } from "../../src/operations/offered-image.ts";
+import { buildImage } from "../builders/oci-image.ts";
+import { writeDockerArchive, writeLayout } from "../builders/oci-layout.ts";
+import { type DockerRegistry, startDockerRegistry } from "../tools/docker-registry.ts";
+import { findTool } from "../tools/find-tool.ts";
+
+const tools = {
+  "new-skopeo": findTool("new-skopeo"),
+  gpg: findTool("gpg"),
+  "docker-registry": findTool("docker-registry"),
+};
+const missing = Object.entries(tools).flatMap(([name, path]) => (path === undefined ? [name] : []));
+
+/** What a policy does: it lets an image pass, or not, or nobody can use it. */
+type Verdict = "accepted" | "refused" | "unusable";
+
+describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${missing.join(", ") || "none"})`, () => {
+  const directory = mkdtempSync(join(tmpdir(), "interop-trust-policy-"));
+  const file = (name: string) => join(directory, name);
+  const layout = file("layout");
+  let registry: DockerRegistry;
+  let port = "";
+
+  const run = async (program: string | undefined, ...words: readonly string[]) => {
+    const env = { ...process.env, HOME: directory, GNUPGHOME: file("gnupg"), LC_ALL: "C" };
+    return promisify(execFile)(String(program), words, { cwd: directory, env });
+  };
+
+  beforeAll(async () => {
+    for (const name of [".config/containers/registries.d", "gnupg", "lookaside"]) {
+      mkdirSync(file(name), { recursive: true, mode: 0o700 });
+    }
+    registry = await startDockerRegistry(file("registry"));
+    port = registry.host.replace(/.*:/, "");
+    writeFileSync(
+      file(".config/containers/registries.d/a.yaml"),
+      `default-docker: {lookaside: "file://${file("look")}"}`,
+    );
+    const image = await buildImage({ layers: [[{ path: "usr/" }]] });
+    writeLayout(layout, [{ image, tag: "v1" }]);
+    await writeDockerArchive(file("archive.tar"), [{ image, names: ["quay.io/os:v1"] }]);
+    await run(tools.gpg, "--batch", "--passphrase", "", "--quick-gen-key", "ann@example.com", "default", "sign");
+    writeFileSync(file("ann.asc"), (await run(tools.gpg, "--armor", "--export", "ann@example.com")).stdout);
+  });
+
+  afterAll(async () => {
+    await registry?.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  async function ourVerdict(image: string): Promise<Verdict> {
+    const environment = { variables: { HOME: directory, TMPDIR: directory }, userId: 0 };
+    const options = { environment, tlsVerify: false, signaturePolicy: fromText(file("policy.json")) };
+    const source = openImageSource(parseImageReference(image), openLinux(), options);
+    try {
+      const system = { linux: openLinux(), signal: new AbortController().signal };
+      await resolveTrusted(system, source, { platform: parsePlatform("linux/amd64"), source: options });
+      return "accepted";
+    } catch (error) {
+      if (!(error instanceof OsdeployError)) throw error;
+      expect(["untrusted", "bad-format"]).toContain(error.code);
+      return error.code === "untrusted" ? "refused" : "unusable";
+    } finally {
+      await source.close();
+    }
+  }
+
+  async function skopeosVerdict(image: string): Promise<Verdict> {
+    const words = ["--policy", "policy.json", "copy", "--quiet", "--src-tls-verify=false", "--remove-signatures"];
+    try {
+      await run(tools["new-skopeo"], ...words, image, `dir:${file("copied")}`);
+      return "accepted";
+    } catch (error) {
+      const text = String(error);
+      expect(text).toMatch(/Source image rejected|Error loading trust policy/);
+      return text.includes("Source image rejected") ? "refused" : "unusable";
+    }
+  }
+
+  /** What both say of an image under a policy. */
+  async function verdict(policy: string, image: string): Promise<Verdict> {
+    writeFileSync(file("policy.json"), policy);
+    const ours = await ourVerdict(image);
+    expect(`${ours}: ${policy}`).toBe(`${await skopeosVerdict(image)}: ${policy}`);
+    return ours;
+  }
+
+  test.each([
+    ["another port is another registry", "signed.io:PORT/os", "127.0.0.1", "signed.io", "refused"],
+    ["a prefix that does not fit changes nothing", "127.0.0.1:PORT/os", "127.0.0.1", "signed.io", "accepted"],
+    ["a host with its port", "signed.io/os", "127.0.0.1:PORT", "signed.io", "accepted"],
+    ["a repository", "signed.io/team/so", "127.0.0.1:PORT/os", "signed.io/team/so", "accepted"],
+    ["a part of a name is no prefix", "signed.io/os", "127.0.0.1:PORT/o", "signed.io/o", "refused"],
+    ["a name that Docker would complete", "docker.io/team/os", "127.0.0.1:PORT", "team", "refused"],
+    ["a prefix that can be none", "signed.io/os", "127.0.0.1:PORT", "signed..io", "unusable"],
+  ])("remapIdentity: %s", async (_name, signed, prefix, signedPrefix, expected) => {
+    const withPort = (text: string) => text.replace("PORT", port);
+    rmSync(file("look"), { recursive: true, force: true });
+    const signing = ["--dest-tls-verify=false", "--sign-by", "ann@example.com", "--preserve-digests"];
+    const identity = ["--sign-identity", `${withPort(signed)}:v1`];
+    const target = `docker://${registry.host}/os:v1`;
+    await run(
+      tools["new-skopeo"],
+      "--insecure-policy",
+      "copy",
+      "--quiet",
+      ...signing,
+      ...identity,
+      `oci:${layout}`,
+      target,
+    );
+    const names = { prefix: withPort(prefix), signedPrefix };
+    const keyed = { type: "signedBy", keyType: "GPGKeys", keyPath: file("ann.asc") };
+    const policy = { default: [{ ...keyed, signedIdentity: { type: "remapIdentity", ...names } }] };
+    expect(await verdict(JSON.stringify(policy), target)).toBe(expected);
+  });
+});
