@@ -126,4 +126,45 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
     const policy = { default: [{ ...keyed, signedIdentity: { type: "remapIdentity", ...names } }] };
     expect(await verdict(JSON.stringify(policy), target)).toBe(expected);
   });
+
+  const accept = [{ type: "insecureAcceptAnything" }];
+  const reject = [{ type: "reject" }];
+  test.each<readonly [string, object, string, Verdict]>([
+    ["a scope of docker-archive", { "docker-archive": { ARCHIVE: reject } }, "docker-archive:ARCHIVE", "unusable"],
+    ["all of docker-archive", { "docker-archive": { "": reject } }, "docker-archive:ARCHIVE", "refused"],
+    ["a scope of tarball", { tarball: { "/srv": reject } }, "oci:LAYOUT:v1", "unusable"],
+    ["a layout", { oci: { LAYOUT: reject } }, "oci:LAYOUT:v1", "refused"],
+    ["null in place of transports", { transports: null }, "oci:LAYOUT:v1", "unusable"],
+    ["null in place of a transport", { oci: null }, "oci:LAYOUT:v1", "unusable"],
+  ])("scopes: %s", async (_name, scopes, image, expected) => {
+    const withPaths = (text: string) => text.replaceAll("LAYOUT", layout).replaceAll("ARCHIVE", file("archive.tar"));
+    const transports = "transports" in scopes ? scopes : { transports: scopes };
+    expect(await verdict(withPaths(JSON.stringify({ default: accept, ...transports })), withPaths(image))).toBe(
+      expected,
+    );
+  });
+
+  test("scopes with a tag count here alone: skopeo does not look up layouts by tags", async () => {
+    for (const [image, expected] of [
+      [`oci:${layout}:v1`, "refused"],
+      [`oci:${layout}`, "refused"],
+    ] as const) {
+      writeFileSync(
+        file("policy.json"),
+        JSON.stringify({ default: accept, transports: { oci: { [`${layout}:v1`]: reject } } }),
+      );
+      expect(await ourVerdict(image)).toBe(expected);
+      expect(await skopeosVerdict(image)).toBe("accepted");
+    }
+  });
+
+  test.each<readonly [string, object]>([
+    ["keyData", { type: "signedBy", keyType: "GPGKeys", keyPath: "/k", keyData: null }],
+    ["signedIdentity", { type: "sigstoreSigned", keyPath: "/k", signedIdentity: null }],
+    ["fulcio", { type: "sigstoreSigned", keyPath: "/k", fulcio: null }],
+    ["rekorPublicKeyDatas", { type: "sigstoreSigned", keyPath: "/k", rekorPublicKeyDatas: null }],
+  ])("null in place of %s makes a policy unusable", async (_name, requirement) => {
+    const policy = { default: accept, transports: { docker: { "quay.io": [requirement] } } };
+    expect(await verdict(JSON.stringify(policy), `oci:${layout}:v1`)).toBe("unusable");
+  });
 });

@@ -1,7 +1,7 @@
 import { decodeBase64 } from "../bytes/base64.ts";
 import { parseDocument } from "../oci/json.ts";
 import { arrayOf, badPlace, entriesOf, type JsonPlace, member, optional, textOf } from "../oci/json-place.ts";
-import { onlyKeys } from "./only-keys.ts";
+import { onlyFilledKeys } from "./only-keys.ts";
 import { parseSignedIdentity, type SignedIdentity } from "./signed-identity.ts";
 
 /** Where keys or certificates are: a file that the policy names, or in the policy itself. */
@@ -52,7 +52,7 @@ const memberLimit = 10_000;
  */
 export function parsePolicy(bytes: Uint8Array, name: string): Policy {
   const document = parseDocument(bytes, `signature policy ${name}`);
-  onlyKeys(document, ["default", "transports"]);
+  onlyFilledKeys(document, ["default", "transports"]);
   const transports = optional(document, "transports");
   return {
     fallback: requirementsOf(member(document, "default")),
@@ -73,9 +73,16 @@ export function parsePolicy(bytes: Uint8Array, name: string): Policy {
 /** Transports whose scopes are paths, with a colon and a tag behind them in some. */
 const pathTransports = new Set(["dir", "oci", "oci-archive", "sif"]);
 
+/** Transports whose images a policy cannot tell apart; the last one is ours. */
+const scopelessTransports = new Set(["docker-archive", "tarball", "rootfs"]);
+
 /** A path that is written in another way than images are looked up by would never match, and leave it to the default. */
 function checkScope(transport: string, scope: string, place: JsonPlace): void {
-  if (scope === "" || !pathTransports.has(transport)) return;
+  if (scope === "") return;
+  if (scopelessTransports.has(transport)) {
+    throw badPlace(place, `is for a scope, and ${transport} has none: write it for "", all of its images`);
+  }
+  if (!pathTransports.has(transport)) return;
   const path = transport.startsWith("oci") ? scope.replace(/:.*$/s, "") : scope;
   if (!/^(?:\/(?!\.{1,2}(?:\/|$))[^/]+)+$/.test(path)) {
     throw badPlace(place, "is for a scope that is not an absolute path without needless slashes and dots");
@@ -94,7 +101,7 @@ const readers: Readonly<Record<string, (place: JsonPlace) => Requirement>> = {
   signedBy: readSignedBy,
   sigstoreSigned: readSigstoreSigned,
   signedBaseLayer: (place) => {
-    onlyKeys(place, ["type", "baseLayerIdentity"]);
+    onlyFilledKeys(place, ["type", "baseLayerIdentity"]);
     parseSignedIdentity(member(place, "baseLayerIdentity"));
     return { kind: "never", name: "signedBaseLayer" };
   },
@@ -109,12 +116,12 @@ function requirementOf(place: JsonPlace): Requirement {
 }
 
 function only(place: JsonPlace, requirement: Requirement): Requirement {
-  onlyKeys(place, ["type"]);
+  onlyFilledKeys(place, ["type"]);
   return requirement;
 }
 
 function readSignedBy(place: JsonPlace): Requirement {
-  onlyKeys(place, ["type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"]);
+  onlyFilledKeys(place, ["type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"]);
   const keyType = textOf(member(place, "keyType"));
   if (!openPgpKeyTypes.has(keyType)) throw badPlace(place, "has an unknown keyType");
   const keyrings = keysOf(place, { file: "keyPath", files: "keyPaths", data: "keyData" });
@@ -135,7 +142,7 @@ const logKeyWords = {
 };
 
 function readSigstoreSigned(place: JsonPlace): Requirement {
-  onlyKeys(place, ["type", "signedIdentity", ...sigstoreKeys, ...Object.values(logKeyWords)]);
+  onlyFilledKeys(place, ["type", "signedIdentity", ...sigstoreKeys, ...Object.values(logKeyWords)]);
   exactlyOne(place, sigstoreKeys);
   const logKeys = keysOf(place, logKeyWords);
   const identity = parseSignedIdentity(optional(place, "signedIdentity"));
@@ -157,7 +164,7 @@ function fulcioOf(place: JsonPlace): {
   readonly issuer: string;
   readonly email: string;
 } {
-  onlyKeys(place, ["caPath", "caData", "oidcIssuer", "subjectEmail"]);
+  onlyFilledKeys(place, ["caPath", "caData", "oidcIssuer", "subjectEmail"]);
   const [authority] = keysOf(place, { file: "caPath", data: "caData" });
   if (authority === undefined) throw badPlace(place, "needs one of caPath, caData");
   return {

@@ -1,6 +1,6 @@
 import { badPlace, type JsonPlace, member, textOf } from "../oci/json-place.ts";
 import { formatRegistryName, isNamePrefix, parseRegistryName, type RegistryName } from "../oci/registry-name.ts";
-import { onlyKeys } from "./only-keys.ts";
+import { onlyFilledKeys } from "./only-keys.ts";
 
 /** Which name the signature of an image has to carry. */
 export type SignedIdentity =
@@ -24,7 +24,7 @@ export function parseSignedIdentity(place: JsonPlace | undefined): SignedIdentit
   const name = textOf(type);
   const keys = Object.hasOwn(keysOfTypes, name) ? keysOfTypes[name] : undefined;
   if (keys === undefined) throw badPlace(type, `${JSON.stringify(name.slice(0, 80))} is not known`);
-  onlyKeys(place, ["type", ...keys]);
+  onlyFilledKeys(place, ["type", ...keys]);
   const [first = "", second = ""] = keys.map((key) => textOf(member(place, key)));
   switch (name) {
     case "matchExact":

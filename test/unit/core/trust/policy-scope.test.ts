@@ -55,6 +55,20 @@ describe("requirementsFor", () => {
     expect(requirementsFor(policy, subject).scope).toBe(scope);
   });
 
+  test("a path without a tag has to satisfy what stands there for tags as well", () => {
+    const policy = policyWith({ oci: ["/images/os:v1", "/images", "/images/os:v2", "/images/osx:v3"] });
+    const at = (path: string, tag: string) => requirementsFor(policy, { kind: "path", transport: "oci", path, tag });
+    expect(at("/images/os", "v1").requirements).toHaveLength(2);
+    expect(at("/images/os", "v7").requirements).toHaveLength(3);
+    expect(at("/images/os", "").requirements).toHaveLength(2 + 4 + 3);
+    expect(at("/images/os", "").scope).toBe("oci /images, and what it has for tags there");
+    expect(at("/images/x", "").requirements).toHaveLength(3);
+    const other = policyWith({ oci: ["/images/os:v1"] });
+    const found = requirementsFor(other, { kind: "path", transport: "oci", path: "/images/os", tag: "" });
+    expect(found).toMatchObject({ scope: "default, and what it has for tags there" });
+    expect(found.requirements).toHaveLength(3);
+  });
+
   test("inherits nothing from wider scopes", () => {
     const policy = policyWith({ docker: ["quay.io/os", "quay.io"] });
     expect(requirementsFor(policy, registry("quay.io/os:v1")).requirements).toHaveLength(2);

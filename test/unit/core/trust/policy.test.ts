@@ -27,6 +27,8 @@ describe("parsePolicy", () => {
     ["oci", ""],
     ["oci-archive", "/srv/.os.tar:a/b:c"],
     ["dir", "/srv/a:b"],
+    ["docker-archive", ""],
+    ["rootfs", ""],
     ["docker", "not/checked/"],
     ["future-kind", "relative"],
   ])("reads scope %s %j", (transport, scope) => {
@@ -53,6 +55,28 @@ describe("parsePolicy", () => {
     ).toThrow(
       expect.objectContaining({ code: "bad-format", message: expect.stringContaining("not an absolute path") }),
     );
+  });
+
+  test.each([
+    ["docker-archive", "/srv/os.tar"],
+    ["tarball", "/srv"],
+    ["rootfs", "/srv/tree"],
+  ])("refuses scope %s %j: the transport has none", (transport, scope) => {
+    expect(() =>
+      parse({ default: [{ type: "reject" }], transports: { [transport]: { [scope]: [{ type: "reject" }] } } }),
+    ).toThrow(
+      expect.objectContaining({ code: "bad-format", message: expect.stringContaining(`${transport} has none`) }),
+    );
+  });
+
+  test.each<readonly [string, unknown]>([
+    ["transports", { default: [{ type: "reject" }], transports: null }],
+    ["a key", { default: [{ type: "signedBy", keyType: "GPGKeys", keyPath: "/k", keyData: null }] }],
+    ["a log's key", { default: [{ type: "sigstoreSigned", keyPath: "/k", rekorPublicKeyDatas: null }] }],
+    ["an identity", { default: [{ type: "sigstoreSigned", keyPath: "/k", signedIdentity: null }] }],
+    ["an authority", { default: [{ type: "sigstoreSigned", keyPath: "/k", fulcio: null }] }],
+  ])("refuses null in place of %s", (_name, policy) => {
+    expect(() => parse(policy)).toThrow(/is null; leave it out/);
   });
 
   test("signedBy: takes keys from a file, several files, or the policy itself", () => {
