@@ -31,7 +31,8 @@ interface Sections {
 
 /**
  * Reads registries.d, the user's or else the machine's, and looks up where the signatures of `name` are: its name in the
- * registry that delivers it, which may be a mirror. Each key is taken from the most specific section that has it.
+ * registry that delivers it, which may be a mirror. Each key is taken from the most specific section that has it; the place
+ * for new ones is that for all where a section has no other.
  *
  * @throws OsdeployError `bad-format` for a file that cannot be read, or two that say the same scope.
  * @see https://github.com/containers/container-libs/blob/main/image/docs/containers-registries.d.5.md
@@ -51,7 +52,7 @@ export function signaturePlaces(files: LinuxFiles, name: RegistryName, environme
   const lookaside = first((section) => section.lookaside) ?? `file://${usual}`;
   return {
     lookaside,
-    lookasideToWrite: first(({ staging }) => staging) ?? lookaside,
+    lookasideToWrite: first((section) => section.staging ?? section.lookaside) ?? lookaside,
     attachments: first(({ attachments }) => attachments) ?? false,
   };
 }

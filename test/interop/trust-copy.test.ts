@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -49,8 +49,9 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
     const [here, there] = ["here", "there"].map((name) => `file://${file(name)}`);
     writeFileSync(
       file(".config/containers/registries.d/a.yaml"),
-      `default-docker:\n  use-sigstore-attachments: true\n  lookaside: ${here}\n` +
-        `docker:\n  ${to.host}:\n    lookaside: file:///nowhere\n    lookaside-staging: ${there}\n`,
+      `default-docker:\n  use-sigstore-attachments: true\n  lookaside: ${here}\n  lookaside-staging: ${here}\n` +
+        `docker:\n  ${to.host}:\n    lookaside: file:///nowhere\n    lookaside-staging: ${there}\n` +
+        `  ${to.host}/team:\n    lookaside: file://${file("team")}\n`,
     );
     mkdirSync(file("reading.d"));
     writeFileSync(file("reading.d/a.yaml"), `default-docker:\n  lookaside: ${there}\n`);
@@ -141,6 +142,14 @@ describe.skipIf(missing.length > 0)(`signatures that are copied (missing: ${miss
       );
     await accept("gpg:v1");
     await expect(accept("os:v1")).rejects.toThrow();
+    // Of a section with a lookaside alone that is the place, whatever a wider section has for new ones.
+    await copy("team/gpg:v1", undefined, "gpg:v1");
+    const left = (name: string) => readdirSync(file(name), { recursive: true }).length;
+    const ours = left("team");
+    rmSync(file("team"), { recursive: true });
+    const unsecured = ["--src-tls-verify=false", "--dest-tls-verify=false", "--preserve-digests"];
+    await run(tools.skopeo, ...words, ...unsecured, `docker://${from.host}/gpg:v1`, `docker://${to.host}/team/gpg:v1`);
+    expect([ours, left("team")]).toEqual([3, 3]);
   });
 
   test("all that an index names is put to the policy, as skopeo does it", async () => {

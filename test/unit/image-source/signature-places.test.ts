@@ -50,6 +50,18 @@ describe("signaturePlaces", () => {
     expect(places("example.com/os", files)).toMatchObject({ lookasideToWrite: "file:///new" });
   });
 
+  test("writes where the most specific section reads, if only a wider one names another place for new ones", () => {
+    const files = {
+      [`${machine}/a.yaml`]:
+        "default-docker: {lookaside: 'file:///all', lookaside-staging: 'file:///new'}\n" +
+        "docker:\n  quay.io: {lookaside-staging: 'file:///quay'}\n  quay.io/team: {lookaside: 'file:///team'}\n" +
+        "  quay.io/team/os: {use-sigstore-attachments: true}\n",
+    };
+    expect(places("quay.io/team/os", files)).toMatchObject({ lookasideToWrite: "file:///team" });
+    expect(places("quay.io/os", files)).toMatchObject({ lookaside: "file:///all", lookasideToWrite: "file:///quay" });
+    expect(places("example.com/os", files)).toMatchObject({ lookasideToWrite: "file:///new" });
+  });
+
   test("takes a user's directory instead of the machine's", () => {
     const files = {
       [`${machine}/a.yaml`]: "default-docker:\n  lookaside: https://machine\n",
