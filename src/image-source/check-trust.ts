@@ -2,7 +2,7 @@ import { toText } from "../core/bytes/byte-string.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
-import { type FoundSignature, judgeImage } from "../core/trust/judge-image.ts";
+import { judgeImage } from "../core/trust/judge-image.ts";
 import type { Requirement } from "../core/trust/policy.ts";
 import { type PolicySubject, requirementsFor } from "../core/trust/policy-scope.ts";
 import type { Linux, Path } from "../linux/linux.ts";
@@ -10,7 +10,8 @@ import type { Environment } from "./configuration-file.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
 import { findInLookaside, type ReadAddress } from "./lookaside.ts";
 import { judgingMeans } from "./opened-messages.ts";
-import { findAttachments } from "./signature-attachments.ts";
+import { isRefusedList } from "./referrers.ts";
+import { type FoundAttachments, findAttachments } from "./signature-attachments.ts";
 import { signaturePlaces } from "./signature-places.ts";
 import { readSignaturePolicy } from "./signature-policy-file.ts";
 
@@ -64,13 +65,17 @@ export async function checkTrust(linux: Linux, image: QuestionedImage, options: 
   const { scope, requirements } = requirementsFor(file.policy, subjectOf(linux, image.reference));
   const { registry, manifestDigest } = image;
   const isToSearch = registry !== undefined && requirements.some(wantsSignature);
-  const signatures = isToSearch ? await find(linux, registry, manifestDigest, options) : [];
+  const nothing: FoundAttachments = { signatures: [], untold: undefined };
+  const { signatures, untold } = isToSearch ? await find(linux, registry, manifestDigest, options) : nothing;
   const verdict = judgeImage(
     requirements,
     { name: registry?.logical, manifestDigest, signatures },
     await judgingMeans(linux, { requirements, signatures }, options.signal),
   );
-  if (!verdict.accepted) throw refusal(image, `${verdict.reason} (${file.path}, ${scope})`, verdict.rejected);
+  if (!verdict.accepted) {
+    const reason = `${verdict.reason} (${file.path}, ${scope})`;
+    throw untold === undefined ? refusal(image, reason, verdict.rejected) : unsure(image, reason, { verdict, untold });
+  }
   if (verdict.by.length > 0) return { kind: "verified", scope, by: verdict.by };
   if (options.enforce) throw refusal(image, `${file.path} accepts anything (${scope}), and a check is demanded`, []);
   return { kind: "anything-accepted", scope };
@@ -85,14 +90,16 @@ async function find(
   registry: ResolvedRegistry,
   digest: ManifestDigest,
   { environment, readAddress }: TrustOptions,
-): Promise<readonly FoundSignature[]> {
+): Promise<FoundAttachments> {
   const places = signaturePlaces(linux.files, registry.physical, environment);
   const simple = await findInLookaside(linux.files, places.lookaside, {
     name: registry.physical,
     digest,
     read: readAddress,
   });
-  return places.attachments ? [...simple, ...(await findAttachments(registry, digest))] : simple;
+  if (!places.attachments) return { signatures: simple, untold: undefined };
+  const { signatures, untold } = await findAttachments(registry, digest);
+  return { signatures: [...simple, ...signatures], untold };
 }
 
 /** Layouts and archives are known to policies by their paths; `tag` where one was named. */
@@ -113,6 +120,20 @@ function subjectOf({ files }: Linux, reference: ImageReference): PolicySubject {
     case "short-name":
       throw new OsdeployError("usage", `Cannot judge ${formatImageReference(reference)}: its registry is not known`);
   }
+}
+
+/** A refusal while there may be bundles that were not read. Where they can be read the next time, that is what has failed. */
+function unsure(
+  image: QuestionedImage,
+  reason: string,
+  { verdict, untold }: { readonly verdict: { readonly rejected: readonly string[] }; readonly untold: OsdeployError },
+): OsdeployError {
+  const { code, message, facts } = untold;
+  if (isRefusedList(untold)) {
+    return refusal(image, `${reason}, and its bundles cannot be read: ${message}`, verdict.rejected);
+  }
+  const text = `${message}; without that ${formatImageReference(image.reference)} is refused: ${reason}`;
+  return new OsdeployError(code, text, { facts, cause: untold });
 }
 
 function refusal(

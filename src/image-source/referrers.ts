@@ -136,8 +136,12 @@ const refusals: ReadonlySet<ErrorCode> = new Set(["unauthorized", "bad-format", 
 /** Too slow, and too often: the next time may be another. */
 const passing: ReadonlySet<number> = new Set([408, 425, 429]);
 
+/** Of the server's own failures the one that stays. */
+const notImplemented = 501;
+
 /** Registries that do not know the address answer with all sorts of statuses, of those that do not pass. */
 function isRefusal({ facts }: OsdeployError): boolean {
   const { status } = facts;
-  return typeof status === "number" && status >= 400 && status < 500 && !passing.has(status);
+  if (typeof status !== "number" || passing.has(status)) return false;
+  return (status >= 400 && status < 500) || status === notImplemented;
 }

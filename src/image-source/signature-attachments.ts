@@ -17,18 +17,31 @@ const allSignaturesLimitBytes = 64 * 1024 * 1024;
 const payloadMediaType = "application/vnd.dev.cosign.simplesigning.v1+json";
 const manifestMediaType = "application/vnd.oci.image.manifest.v1+json";
 
+/** Signatures beside an image. */
+export interface FoundAttachments {
+  readonly signatures: readonly FoundSignature[];
+  /** Why there may be bundles that were not read; undefined where all were. */
+  readonly untold: OsdeployError | undefined;
+}
+
 /**
  * The sigstore signatures that a registry holds beside an image: those under the tag that cosign 2, skopeo and podman use,
- * and the bundles that refer to it, as cosign 3 writes them. That there are none is no failure; not to know is one.
+ * and the bundles that refer to it, as cosign 3 writes them. That there are none is no failure; not to know is one for the
+ * tag. Many registries cannot tell what refers to an image: the other signatures stand, and one that is not known of lets
+ * nothing pass.
  *
  * @throws OsdeployError as an `ImageSource` does; `bad-format`, `limit-exceeded` for what the registry answers.
  */
-export async function findAttachments(
-  registry: ResolvedRegistry,
-  digest: ManifestDigest,
-): Promise<readonly FoundSignature[]> {
+export async function findAttachments(registry: ResolvedRegistry, digest: ManifestDigest): Promise<FoundAttachments> {
   const budget = new Budget(registry);
-  return [...(await taggedSignatures(budget, `${referrersTag(digest)}.sig`)), ...(await bundles(budget, digest))];
+  const signatures = [...(await taggedSignatures(budget, `${referrersTag(digest)}.sig`))];
+  try {
+    await addBundles(budget, digest, signatures);
+    return { signatures, untold: undefined };
+  } catch (error) {
+    if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
+    return { signatures, untold: error };
+  }
 }
 
 /** Counts what a registry makes us hold. */
@@ -76,14 +89,12 @@ function layersOf(manifest: JsonPlace): readonly Descriptor[] {
 }
 
 /** The kinds that descriptors tell are not looked at: cosign 3 writes that of the config there, so each manifest is asked itself. */
-async function bundles(budget: Budget, digest: ManifestDigest): Promise<readonly FoundSignature[]> {
+async function addBundles(budget: Budget, digest: ManifestDigest, found: FoundSignature[]): Promise<void> {
   const listed = await listReferrers(budget.registry, digest);
   if (listed.length > signatureLimit) throw tooMuch();
-  const found: FoundSignature[] = [];
   for (const descriptor of listed) {
     if (descriptor.mediaType === manifestMediaType) found.push(...(await bundlesOf(budget, descriptor, digest)));
   }
-  return found;
 }
 
 async function bundlesOf(

@@ -60,6 +60,7 @@ describe("listReferrers", () => {
     ["a login is asked for", failing("unauthorized")],
     ["the answer is a page for people", failing("bad-format")],
     ["the address is not known", failing("network", { status: 405 })],
+    ["there is no such thing in the registry", failing("network", { status: 501 })],
   ])("where %s, there is nothing for who only wants what is told", async (_name, refusing) => {
     expect(await listReferrersIfTold(refusing, digest)).toEqual([]);
     await expect(listReferrers(refusing, digest)).rejects.toThrow("Cannot read");

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
 import type { ResolvedRegistry } from "../../../src/image-source/image-source.ts";
 import { findAttachments } from "../../../src/image-source/signature-attachments.ts";
@@ -35,7 +36,7 @@ const subject = { digest };
 
 describe("findAttachments", () => {
   test("layers of the tag that are payloads, and bundles that refer to the image", async () => {
-    const found = await findAttachments(
+    const { signatures, untold } = await findAttachments(
       registry({
         [`${tag}.sig`]: { layers: [layer(payloadType, "payload"), layer("application/x", "other")] },
         [tag]: {
@@ -52,16 +53,16 @@ describe("findAttachments", () => {
       digest,
     );
     expect(
-      found.map((each) =>
+      signatures.map((each) =>
         each.kind === "attachment"
           ? `payload ${Buffer.from(each.payload)}`
           : each.kind === "bundle" && `${Buffer.from(each.bytes)}`,
       ),
     ).toEqual(["payload payload", "statement"]);
+    expect(untold).toBeUndefined();
   });
 
   test.each([
-    ["too many that refer to it", { [tag]: { manifests: Array.from({ length: 129 }, () => listed("bundle")) } }],
     [
       "too many in one",
       { [`${tag}.sig`]: { layers: Array.from({ length: 129 }, () => layer(payloadType, "payload")) } },
@@ -74,5 +75,29 @@ describe("findAttachments", () => {
     await expect(findAttachments(registry(documents), digest)).rejects.toMatchObject({
       code: expect.stringMatching(/limit-exceeded|bad-format/),
     });
+  });
+
+  const signed = { [`${tag}.sig`]: { layers: [layer(payloadType, "payload")] } };
+  const one = [expect.objectContaining({ kind: "attachment" })];
+
+  test("other signatures stand where bundles cannot be read, and it is told why", async () => {
+    const many = registry({ ...signed, [tag]: { manifests: Array.from({ length: 129 }, () => listed("bundle")) } });
+    const tooMany = { signatures: one, untold: { code: "limit-exceeded" } };
+    expect(await findAttachments(many, digest)).toMatchObject(tooMany);
+    const failure = new OsdeployError("network", "Cannot fetch the referrers", { facts: { status: 500 } });
+    const refusing = { ...registry(signed), readReferrers: () => Promise.reject(failure) };
+    expect(await findAttachments(refusing, digest)).toEqual({ signatures: one, untold: failure });
+    const bundle = { subject, layers: [layer(bundleType, "statement")] };
+    const listing = { ...signed, [tag]: { manifests: [listed("bundle"), listed("broken")] } };
+    const broken = registry({ ...listing, [digestOf("bundle")]: bundle, [digestOf("broken")]: { subject, layers: 1 } });
+    expect((await findAttachments(broken, digest)).signatures).toHaveLength(2);
+  });
+
+  test.each([
+    ["a signal", new OsdeployError("interrupted", "Cannot go on")],
+    ["a mistake of ours", new TypeError("x is not a function")],
+  ])("%s is no reason to go on without bundles", async (_name, error) => {
+    const failing = { ...registry(signed), readReferrers: () => Promise.reject(error) };
+    await expect(findAttachments(failing, digest)).rejects.toBe(error);
   });
 });

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { openImageSource } from "../../../src/image-source/open-image-source.ts";
+import { resolveTrusted } from "../../../src/operations/offered-image.ts";
 import { pull } from "../../../src/operations/pull.ts";
 import { status } from "../../../src/operations/status.ts";
 import { switchImage } from "../../../src/operations/switch.ts";
@@ -105,6 +107,44 @@ describe("images under a signature policy", () => {
     sign(`${registry.host}/os`);
     registry.faults.push({ path: /\.sig$/, status: 403 });
     expect(await failureOf(pullIt())).toMatchObject({ code: "unauthorized" });
+  });
+
+  test.each([400, 401, 403, 405, 406, 501])(
+    "a registry that refuses to list referrers (%i) refuses none",
+    async (status) => {
+      writeFile(linux, policyPath, wanting(keyed));
+      writeFile(linux, "/key.pub", key.pem);
+      registry.faults.push({ path: /\/referrers\//, status, times: 20 });
+      expect(await failureOf(pullIt())).toMatchObject({
+        code: "untrusted",
+        message: expect.stringMatching(
+          /no signature of the kind.*, and its bundles cannot be read: Cannot fetch the refer/,
+        ),
+      });
+      sign(`${registry.host}/os`);
+      expect(await pullIt()).toMatchObject({ manifestDigest: v1.manifestDigest });
+    },
+  );
+
+  test("a registry that fails to list referrers fails only where nothing else satisfies the policy", async () => {
+    writeFile(linux, policyPath, wanting(keyed));
+    writeFile(linux, "/key.pub", key.pem);
+    const image = `docker://${registry.host}/os:v1`;
+    const options = { ...noLogin, retry: { tries: 1, delayMs: 1 } };
+    const resolve = async () => {
+      const source = openImageSource(parseImageReference(image), linux, options);
+      const trusted = resolveTrusted(systemOn(linux), source, { platform: linuxAmd64, source: options });
+      return trusted.finally(() => source.close());
+    };
+    registry.faults.push({ path: /\/referrers\//, status: 503, times: 20 });
+    expect(await failureOf(resolve())).toMatchObject({
+      code: "network",
+      message: expect.stringMatching(
+        /fetch the referrers.*503.*; without that docker:.* is refused: it has no signature/,
+      ),
+    });
+    sign(`${registry.host}/os`);
+    expect(await resolve()).toMatchObject({ trust: { kind: "verified" } });
   });
 
   test("a check can be demanded, and another policy be named", async () => {
