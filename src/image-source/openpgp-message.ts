@@ -78,14 +78,21 @@ const badKeywords: ReadonlyMap<string, string> = new Map([
   ["KEYREVOKED", "its key was revoked"],
 ]);
 
+/**
+ * A key as text: lines with headers, of which each may be empty, an empty line, base64, and perhaps a checksum. Blanks at the
+ * end of a line count for nothing.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc4880#section-6.2
+ */
+const armorForm =
+  /-----BEGIN PGP PUBLIC KEY BLOCK-----[ \t]*\r?\n(?:[^\r\n:]+:[^\r\n]*\r?\n)*[ \t]*\r?\n([A-Za-z0-9+/=\s]+?)(?:\n=[A-Za-z0-9+/]{4}\s*)?\n-----END/g;
+
 /** gpgv wants keys in binary; administrators have them as text, too. */
 function withoutArmor(bytes: Uint8Array): Uint8Array {
   const text = new TextDecoder("latin1").decode(bytes);
-  const blocks = [
-    ...text.matchAll(
-      /-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:[^\r\n]+: [^\r\n]*\r?\n)*\r?\n([A-Za-z0-9+/=\r\n]+?)(?:\r?\n=[A-Za-z0-9+/]{4})?\r?\n-----END/g,
-    ),
-  ].flatMap(([, body = ""]) => decodeBase64(body.replaceAll(/[\r\n]/g, "")) ?? []);
+  const blocks = [...text.matchAll(armorForm)].flatMap(
+    ([, body = ""]) => decodeBase64(body.replaceAll(/\s/g, "")) ?? [],
+  );
   if (blocks.length === 0) return bytes;
   const joined = new Uint8Array(blocks.reduce((sum, block) => sum + block.length, 0));
   let at = 0;

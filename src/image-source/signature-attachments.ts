@@ -8,8 +8,9 @@ import { bundleMediaTypes } from "../core/trust/sigstore-bundle.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
 import { isAbout, listReferrers, referrersTag } from "./referrers.ts";
 
-/** What podman accepts of one image. */
+/** Of one image, as many as podman accepts from a lookaside store. Beside an image podman knows no limit; there has to be one. */
 const signatureLimit = 128;
+/** Of one, as podman has it. */
 const signatureLimitBytes = 4 * 1024 * 1024;
 /** Of one image together. Nobody signs an image with more, and all are held until they are judged. */
 const allSignaturesLimitBytes = 64 * 1024 * 1024;

@@ -1,4 +1,4 @@
-import { parseDocument, type YAMLError } from "yaml";
+import { parseAllDocuments, type YAMLError } from "yaml";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { RegistryName } from "../core/oci/registry-name.ts";
@@ -87,28 +87,57 @@ function parseSections(bytes: Uint8Array, path: Path): Sections {
   };
 }
 
+/** Aliases in a file that a person wrote; many of them in each other would grow without end. */
+const aliasLimit = 100;
+
+/** The first document of a file, as the tools read it that these files are written for. */
 function parseYaml(bytes: Uint8Array, path: Path): unknown {
-  const document = parseDocument(new TextDecoder().decode(bytes), { uniqueKeys: true });
+  const [document] = [...parseAllDocuments(new TextDecoder().decode(bytes), { uniqueKeys: true, merge: true })];
+  if (document === undefined) return undefined;
   const [error]: readonly YAMLError[] = document.errors;
   if (error !== undefined) throw wrong(path, `it is no YAML: ${error.message.split("\n")[0]}`);
   try {
-    return document.toJS({ maxAliasCount: 0 });
+    return document.toJS({ maxAliasCount: aliasLimit });
   } catch (cause) {
-    throw wrong(path, "it has aliases, which can grow without end", cause);
+    throw wrong(path, "its aliases cannot be followed, or grow without end", cause);
   }
 }
 
 function sectionOf(value: unknown, path: Path): Section {
   const fields = fieldsOf(value ?? {}, path);
-  const lookaside = fields["lookaside"] ?? fields["sigstore"];
-  const attachments = fields["use-sigstore-attachments"];
-  const staging = fields["lookaside-staging"] ?? fields["sigstore-staging"];
-  if (lookaside !== undefined && typeof lookaside !== "string") throw wrong(path, "a lookaside is no text");
-  if (staging !== undefined && typeof staging !== "string") throw wrong(path, "a lookaside-staging is no text");
-  if (attachments !== undefined && typeof attachments !== "boolean") {
-    throw wrong(path, "use-sigstore-attachments is neither true nor false");
+  return {
+    lookaside: textIn(fields, ["lookaside", "sigstore"], path),
+    staging: textIn(fields, ["lookaside-staging", "sigstore-staging"], path),
+    attachments: flagOf(fields["use-sigstore-attachments"], path),
+  };
+}
+
+/** The first of these that says something: an empty text does not. */
+function textIn(
+  fields: Readonly<Record<string, unknown>>,
+  [key, oldKey]: readonly [string, string],
+  path: Path,
+): string | undefined {
+  for (const value of [fields[key], fields[oldKey]]) {
+    if (value === undefined || value === null || value === "") continue;
+    if (typeof value !== "string") throw wrong(path, `a ${key} is no text`);
+    return value;
   }
-  return { lookaside, staging, attachments };
+  return undefined;
+}
+
+/** YAML 1.1 had more words for these two, and tools in Go still take them where a flag is wanted. */
+const flagWords: ReadonlyMap<unknown, boolean> = new Map(
+  [true, "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"]
+    .map((word): [unknown, boolean] => [word, true])
+    .concat([false, "n", "N", "no", "No", "NO", "off", "Off", "OFF"].map((word) => [word, false])),
+);
+
+function flagOf(value: unknown, path: Path): boolean | undefined {
+  if (value === undefined || value === null) return undefined;
+  const flag = flagWords.get(value);
+  if (flag === undefined) throw wrong(path, "use-sigstore-attachments is neither true nor false");
+  return flag;
 }
 
 function fieldsOf(value: unknown, path: Path): Readonly<Record<string, unknown>> {

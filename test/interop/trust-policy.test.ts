@@ -1,5 +1,5 @@
-import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -97,6 +97,16 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
     return ours;
   }
 
+  /** Puts the image into the registry, with one signature that is for `identity`. */
+  async function pushSigned(identity: string): Promise<string> {
+    rmSync(file("look"), { recursive: true, force: true });
+    const target = `docker://${registry.host}/os:v1`;
+    const words = ["--dest-tls-verify=false", "--sign-by", "ann@example.com", "--preserve-digests"];
+    const all = [...words, "--sign-identity", identity, `oci:${layout}`, target];
+    await run(tools["new-skopeo"], "--insecure-policy", "copy", "--quiet", ...all);
+    return target;
+  }
+
   test.each([
     ["another port is another registry", "signed.io:PORT/os", "127.0.0.1", "signed.io", "refused"],
     ["a prefix that does not fit changes nothing", "127.0.0.1:PORT/os", "127.0.0.1", "signed.io", "accepted"],
@@ -107,20 +117,7 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
     ["a prefix that can be none", "signed.io/os", "127.0.0.1:PORT", "signed..io", "unusable"],
   ])("remapIdentity: %s", async (_name, signed, prefix, signedPrefix, expected) => {
     const withPort = (text: string) => text.replace("PORT", port);
-    rmSync(file("look"), { recursive: true, force: true });
-    const signing = ["--dest-tls-verify=false", "--sign-by", "ann@example.com", "--preserve-digests"];
-    const identity = ["--sign-identity", `${withPort(signed)}:v1`];
-    const target = `docker://${registry.host}/os:v1`;
-    await run(
-      tools["new-skopeo"],
-      "--insecure-policy",
-      "copy",
-      "--quiet",
-      ...signing,
-      ...identity,
-      `oci:${layout}`,
-      target,
-    );
+    const target = await pushSigned(`${withPort(signed)}:v1`);
     const names = { prefix: withPort(prefix), signedPrefix };
     const keyed = { type: "signedBy", keyType: "GPGKeys", keyPath: file("ann.asc") };
     const policy = { default: [{ ...keyed, signedIdentity: { type: "remapIdentity", ...names } }] };
@@ -166,5 +163,28 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
   ])("null in place of %s makes a policy unusable", async (_name, requirement) => {
     const policy = { default: accept, transports: { docker: { "quay.io": [requirement] } } };
     expect(await verdict(JSON.stringify(policy), `oci:${layout}:v1`)).toBe("unusable");
+  });
+
+  test("keys are taken as people have them", async () => {
+    const target = await pushSigned(`${registry.host}/os:v1`);
+    const armored = readFileSync(file("ann.asc"), "latin1");
+    const [first = ""] = armored.split("\n");
+    const { stdout: binary } = spawnSync(String(tools.gpg), ["--export"], {
+      env: { ...process.env, GNUPGHOME: file("gnupg") },
+    });
+    const inLines = binary.toString("base64").replaceAll(/.{76}/g, "$&\n");
+    for (const key of [
+      armored.replace(first, `${first}  `),
+      armored.replace(first, `${first}\nVersion:`),
+      armored.replace("\n\n", "\n  \t\n"),
+      armored.replaceAll("\n", " \n"),
+      armored.replaceAll("\n", "\r\n"),
+    ]) {
+      writeFileSync(file("key.asc"), key);
+      const policy = { default: [{ type: "signedBy", keyType: "GPGKeys", keyPath: file("key.asc") }] };
+      expect(await verdict(JSON.stringify(policy), target)).toBe("accepted");
+    }
+    const inPolicy = { default: [{ type: "signedBy", keyType: "GPGKeys", keyData: `${inLines}\r\n` }] };
+    expect(await verdict(JSON.stringify(inPolicy), target)).toBe("accepted");
   });
 });

@@ -49,6 +49,16 @@ describe("openPgpMessage", () => {
     ]);
   });
 
+  test.each([
+    ["blanks behind lines", "-----BEGIN PGP PUBLIC KEY BLOCK-----  \n\nAQID \t\nBAUG \n=abcd \n-----END PGP"],
+    ["an empty header", "-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion:\nComment: a: b\n\nAQIDBAUG\n-----END PGP"],
+    ["a separator of blanks", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n \t \nAQIDBAUG\n=abcd\n-----END PGP"],
+    ["line ends of other systems", "-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n\r\nAQID\r\nBAUG\r\n=abcd\r\n-----END PGP"],
+    ["an empty line before the checksum", "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nAQIDBAUG\n\n=abcd\n\n-----END PGP"],
+  ])("takes keys out of text with %s", async (_name, text) => {
+    expect((await open(good, { keyrings: [Buffer.from(text)] })).files).toEqual(["010203040506"]);
+  });
+
   test.each<readonly [string, readonly string[], RegExp]>([
     ["no signature", [], /not one good signature/],
     ["two signatures", [...good, ...good], /not one good signature/],

@@ -18,7 +18,14 @@ function places(name: string, files: Readonly<Record<string, string>>, userId = 
   return signaturePlaces(linux.files, parseRegistryName(name), { variables: { HOME: "/ann" }, userId });
 }
 
+const only = (place: string) => ({ lookaside: place, lookasideToWrite: place });
 const machine = "/etc/containers/registries.d";
+
+const levels = [..."bcdefghij"].map((name, at) => {
+  const below = `*${"abcdefghi"[at]}`;
+  return `${name}: &${name} [${Array.from({ length: 9 }, () => below).join(",")}]\n`;
+});
+const laughs = `a: &a [1]\n${levels.join("")}`;
 
 describe("signaturePlaces", () => {
   test("has defaults of root and of users where nothing is said", () => {
@@ -73,17 +80,41 @@ describe("signaturePlaces", () => {
   test.each<readonly [string, string, RegExp]>([
     ["what is no YAML", "docker: [", /it is no YAML/],
     ["a key that stands twice", "docker: {}\ndocker: {}\n", /it is no YAML/],
-    ["aliases, which can grow without end", "docker: &a {}\ndefault-docker: *a\n", /it has aliases/],
+    ["an alias of nothing", "default-docker: *a\n", /its aliases/],
+    ["aliases that grow without end", laughs, /its aliases/],
     ["a list for a section", "default-docker: [1]\n", /a section is no mapping/],
     ["a place to write that is no text", "default-docker: {lookaside-staging: 1}\n", /a lookaside-staging is no text/],
     ["a lookaside that is no text", "default-docker: {lookaside: 1}\n", /a lookaside is no text/],
     [
       "attachments that are no boolean",
-      'default-docker: {use-sigstore-attachments: "yes"}\n',
+      'default-docker: {use-sigstore-attachments: "true"}\n',
       /neither true nor false/,
     ],
   ])("refuses %s", (_name, text, message) => {
     expect(() => places("quay.io/os", { [`${machine}/a.yaml`]: text })).toThrow(message);
+  });
+
+  test.each<readonly [string, string, object]>([
+    ["yes", "default-docker: {use-sigstore-attachments: yes}", { attachments: true }],
+    ["On in quotes", 'default-docker: {use-sigstore-attachments: "On"}', { attachments: true }],
+    [
+      "off for a repository",
+      "default-docker: {use-sigstore-attachments: on}\ndocker: {quay.io/os: {use-sigstore-attachments: off}}",
+      { attachments: false },
+    ],
+    ["null for a flag", "default-docker: {use-sigstore-attachments: }", { attachments: false }],
+    ["no text", "default-docker: {lookaside: ''}", { lookaside: "file:///var/lib/containers/sigstore" }],
+    ["an empty text beside the old word", "default-docker: {lookaside: '', sigstore: 'file:///x'}", only("file:///x")],
+    [
+      "no text in a section",
+      "default-docker: {lookaside: 'file:///x'}\ndocker: {quay.io: {lookaside: ''}}",
+      only("file:///x"),
+    ],
+    ["an alias", "docker: {example.com: &a {lookaside: 'file:///x'}}\ndefault-docker: *a", only("file:///x")],
+    ["a merged section", "a: &a {lookaside: 'file:///x'}\ndefault-docker: {<<: *a}", only("file:///x")],
+    ["a second document", "default-docker: {lookaside: 'file:///x'}\n---\ndefault-docker: [1]", only("file:///x")],
+  ])("reads %s as skopeo does", (_name, text, expected) => {
+    expect(places("quay.io/os", { [`${machine}/a.yaml`]: text })).toMatchObject(expected);
   });
 
   test("refuses two files that say the same", () => {
