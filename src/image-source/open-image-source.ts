@@ -1,4 +1,4 @@
-import { assert, OsdeployError } from "../core/errors.ts";
+import { OsdeployError } from "../core/errors.ts";
 import {
   formatImageReference,
   type ImageReference,
@@ -19,7 +19,7 @@ import { addressReader } from "./read-address.ts";
 import type { RegistriesConf } from "./registries-conf.ts";
 import { readRegistriesConf } from "./registries-files.ts";
 import { Registry, type RegistryOptions } from "./registry.ts";
-import { type Endpoint, endpointsOf } from "./registry-endpoints.ts";
+import { type Endpoint, endpointsOf, endpointToPush, refuseBlocked } from "./registry-endpoints.ts";
 import { RegistrySource } from "./registry-source.ts";
 import { registryTls } from "./registry-tls.ts";
 import type { RetryOptions } from "./retry.ts";
@@ -82,34 +82,40 @@ function openRegistrySource(
   return new RegistrySource(reference, {
     names: names.map(({ host, repository, tag, digest }) => ({ host, repository, tag, digest })),
     endpointsOf: (name) => endpointsOf(conf, name),
-    open: async (endpoint) =>
-      Registry.open(
-        endpoint,
-        await registryOptions(endpoint, linux, { ...options, conf, isNamed: endpoint.host === named }),
-      ),
+    open: (endpoint) => openRegistry(endpoint, linux, { ...options, conf, isNamed: endpoint.host === named }),
   });
 }
 
 /**
- * The registry that images called `name` are written to: as registries.conf has it, but never a mirror.
+ * The registry that images called `name` are written to: never a mirror, and not where registries.conf has it read from.
  *
  * @throws OsdeployError `permission-denied` when registries.conf blocks it.
  */
 export async function openRegistryToPush(name: RegistryName, linux: Linux, options: SourceOptions): Promise<Registry> {
   const conf = readRegistriesConf(linux.files, options.environment);
-  const endpoint = endpointsOf(conf, name).at(-1);
-  assert(endpoint !== undefined && !endpoint.isMirror, "the place itself comes last");
-  const isNamed = endpoint.host === name.host;
-  const settings = await registryOptions(endpoint, linux, { ...options, conf, isNamed });
-  return Registry.open(endpoint, { ...settings, actions: "pull,push" });
+  const endpoint = endpointToPush(conf, name);
+  return openRegistry(endpoint, linux, { ...options, conf, isNamed: true, actions: "pull,push" });
+}
+
+/**
+ * All that is opened by registries.conf is opened here.
+ *
+ * @throws OsdeployError `permission-denied` where that blocks the endpoint.
+ */
+async function openRegistry(
+  endpoint: Endpoint,
+  linux: Linux,
+  options: EndpointOptions & Pick<RegistryOptions, "actions">,
+): Promise<Registry> {
+  refuseBlocked(endpoint);
+  const { actions = "pull" } = options;
+  return Registry.open(endpoint, { ...(await registryOptions(endpoint, linux, options)), actions });
 }
 
 /** `isNamed` says that the user named the host, and so meant the credentials that he gave for it. */
-async function registryOptions(
-  endpoint: Endpoint,
-  linux: Linux,
-  options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
-): Promise<RegistryOptions> {
+type EndpointOptions = SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean };
+
+async function registryOptions(endpoint: Endpoint, linux: Linux, options: EndpointOptions): Promise<RegistryOptions> {
   const { environment, signal } = options;
   return {
     login: await loginFor(endpoint, linux, options),
@@ -122,11 +128,7 @@ async function registryOptions(
   };
 }
 
-async function loginFor(
-  endpoint: Endpoint,
-  linux: Linux,
-  options: SourceOptions & { readonly conf: RegistriesConf; readonly isNamed: boolean },
-): Promise<Login | undefined> {
+async function loginFor(endpoint: Endpoint, linux: Linux, options: EndpointOptions): Promise<Login | undefined> {
   const { credentials, environment, authFile, signal } = options;
   if (credentials !== undefined && options.isNamed) return { kind: "password", ...credentials };
   const helpers = options.conf.credentialHelpers;

@@ -289,18 +289,35 @@ describe("a registry", () => {
     expect(await digestAt(`docker://${registry.host}/os@${image.manifestDigest}`)).toBe(image.manifestDigest);
   });
 
-  test("registries.conf blocks writing, too", async () => {
+  /** An environment with this registries.conf. */
+  const configured = (text: string) => {
     const configuration = join(directory, "registries.conf");
-    writeFileSync(configuration, '[[registry]]\nlocation = "blocked.example"\nblocked = true\n');
+    writeFileSync(configuration, text);
     chmodSync(configuration, 0o644);
-    const blocked = {
-      ...environment,
-      variables: { ...environment.variables, CONTAINERS_REGISTRIES_CONF: configuration },
-    };
+    return { ...environment, variables: { ...environment.variables, CONTAINERS_REGISTRIES_CONF: configuration } };
+  };
+
+  test("registries.conf blocks writing, too", async () => {
+    const blocked = configured('[[registry]]\nlocation = "blocked.example"\nblocked = true\n');
     const reference = parseImageReference("docker://blocked.example/os:v1");
     await expect(openImageDestination(reference, openLinux(), { environment: blocked })).rejects.toMatchObject({
       code: "permission-denied",
     });
+  });
+
+  test("what is written goes to the registry that is named, not where registries.conf has it read from", async () => {
+    const [named, other] = [await start({}), await start({})];
+    const mirror = `[[registry.mirror]]\nlocation = "${other.host}"\n`;
+    const conf = `[[registry]]\nprefix = "${named.host}"\nlocation = "${other.host}"\n${mirror}`;
+    const reference = parseImageReference(`docker://${named.host}/os:v1`);
+    const destination = await openImageDestination(reference, openLinux(), {
+      ...options,
+      environment: configured(conf),
+    });
+    await send(destination, image);
+    await destination.close();
+    expect(await digestAt(`docker://${named.host}/os:v1`)).toBe(image.manifestDigest);
+    expect(other.requests).toEqual([]);
   });
 });
 

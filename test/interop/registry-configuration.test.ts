@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BlobHasher } from "../../src/core/digest/blob-hasher.ts";
+import { parseManifestDigest } from "../../src/core/digest/oci-digest.ts";
 import { parsePlatform } from "../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../src/core/oci/reference.ts";
 import type { ResolvedRegistry } from "../../src/image-source/image-source.ts";
+import { openImageDestination } from "../../src/image-source/open-image-destination.ts";
 import { openImageSource } from "../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
 import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
@@ -98,6 +100,16 @@ describe.skipIf(skopeo === undefined)("registries.conf as skopeo reads it (needs
     ["mirror-by-digest-only, a tag", `${main}mirror-by-digest-only = true\n${mirror()}`, "quay.internal/os:v1"],
     ["a mirror that lacks the tag", main + mirror(), "quay.internal/os:only"],
     ["blocked", `[[registry]]\nprefix = "quay.internal"\nlocation = "MAIN"\nblocked = true\n`, "quay.internal/os:v1"],
+    [
+      "a blocked mirror",
+      `${main}${mirror()}[[registry]]\nlocation = "MIRROR"\nblocked = true\n`,
+      "quay.internal/os:v1",
+    ],
+    [
+      "a blocked place behind a new location",
+      `${main}[[registry]]\nlocation = "MAIN/os"\nblocked = true\n`,
+      "quay.internal/os:v1",
+    ],
     ["a wildcard", `[[registry]]\nprefix = "*.internal"\nlocation = "MAIN"\ninsecure = true\n`, "quay.internal/os:v1"],
     [
       "the longest prefix",
@@ -135,6 +147,29 @@ describe.skipIf(skopeo === undefined)("registries.conf as skopeo reads it (needs
     expect([ours, delivered()]).toEqual([theirs, theirWay]);
     for (const each of [first, second]) await each.stop();
     await source.close();
+  });
+
+  test("what is written goes to the registry that is named: locations and mirrors are for reading", async () => {
+    const [named, other] = [await FakeRegistry.start(), await FakeRegistry.start()];
+    const conf = `[[registry]]\nprefix = "${named.host}"\nlocation = "${other.host}"\ninsecure = true\n${mirror().replace("MIRROR", other.host)}`;
+    const variables = home("write", { "registries.conf": conf });
+    const file = join(directory, "write/registries.conf");
+    const asked = () =>
+      [named, other].map(({ requests }) => requests.splice(0).some(({ method }) => method !== undefined));
+    // The fake takes no uploads in chunks: whom skopeo asks before it gives up tells enough.
+    const words = ["--registries-conf", file, "--insecure-policy", "copy", "--quiet", `oci:${directory}/layout:v1`];
+    const copy = promisify(execFile)(String(skopeo), [...words, `docker://${named.host}/os:v1`]);
+    await expect(copy).rejects.toThrow("uploading layer chunked");
+    expect(asked()).toEqual([true, false]);
+    const environment = { variables: { ...variables, CONTAINERS_REGISTRIES_CONF: file }, userId: 4_000_000 };
+    const reference = parseImageReference(`docker://${named.host}/os:v1`);
+    const destination = await openImageDestination(reference, openLinux(), { environment });
+    const { manifest: bytes, manifestType: mediaType, manifestDigest } = image;
+    const manifest = { bytes, mediaType, digest: parseManifestDigest(manifestDigest) };
+    await destination.commit({ manifest, platform: parsePlatform("amd64") });
+    await destination.close();
+    expect(asked()).toEqual([true, false]);
+    for (const each of [named, other]) await each.stop();
   });
 });
 

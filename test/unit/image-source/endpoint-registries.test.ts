@@ -211,6 +211,30 @@ describe("a blocked registry, short names", () => {
     expect(registry.requests).toEqual([]);
   });
 
+  test("a blocked mirror is not asked, also where only the rule of another name leads to it", async () => {
+    const [main, mirror] = [await open.registry(image), await open.registry(image)];
+    const conf = `${mirrored(main, mirror)}[[registry]]\nlocation = "${mirror.host}"\nblocked = true\n`;
+    const source = sourceWith(conf, "quay.internal/os:v1");
+    await readAll(source.openBlob(await layerOf(source)));
+    expect(source.registry()?.physical.host).toBe(main.host);
+    expect(mirror.requests).toEqual([]);
+    await expect(sourceWith(conf, "quay.internal/os:v9").resolve(amd64)).rejects.toMatchObject({
+      code: "not-found",
+      message: expect.stringMatching(/; before that: Cannot use docker:.*\/os: registries.conf blocks "127/),
+    });
+  });
+
+  test("a place that a rule renames to is blocked: refused before any access", async () => {
+    const registry = await open.registry(image);
+    const renamed = `[[registry]]\nprefix = "quay.internal"\nlocation = "${registry.host}"\n`;
+    const conf = `${renamed}[[registry]]\nlocation = "${registry.host}/os"\nblocked = true\n`;
+    await expect(sourceWith(conf, "quay.internal/os:v1").resolve(amd64)).rejects.toMatchObject({
+      code: "permission-denied",
+      message: `Cannot use docker://${registry.host}/os: registries.conf blocks "${registry.host}/os"`,
+    });
+    expect(registry.requests).toEqual([]);
+  });
+
   test("a short name is looked for in one search registry after the other, and remembered in full", async () => {
     const [first, second] = [await open.registry(image), await open.registry(image)];
     second.add(image, "v2");

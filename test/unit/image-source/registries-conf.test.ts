@@ -3,18 +3,21 @@ import { toText } from "../../../src/core/bytes/byte-string.ts";
 import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
 import { parseRegistriesConf, type RegistriesConf } from "../../../src/image-source/registries-conf.ts";
 import { readRegistriesConf, registriesConfPaths } from "../../../src/image-source/registries-files.ts";
-import { endpointsOf } from "../../../src/image-source/registry-endpoints.ts";
+import { type Endpoint, endpointsOf, endpointToPush } from "../../../src/image-source/registry-endpoints.ts";
 import { expandShortName } from "../../../src/image-source/short-names.ts";
 import { machineWithFiles } from "../../builders/configuration.ts";
 
 const parse = (text: string, allowsV1 = true): RegistriesConf => parseRegistriesConf(text, "r.conf", { allowsV1 });
 const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
 
-/** `host/repository`, with `!` when insecure and `~` for a mirror. */
+/** `host/repository`, with `!` when insecure, `~` for a mirror and `#` when blocked. */
 function places(text: string, name: string): readonly string[] {
-  return endpointsOf(parse(text), parseRegistryName(name)).map(
-    ({ host, repository, insecure, isMirror }) => `${isMirror ? "~" : ""}${host}/${repository}${insecure ? "!" : ""}`,
-  );
+  return endpointsOf(parse(text), parseRegistryName(name)).map(placeText);
+}
+
+function placeText({ host, repository, insecure, isMirror, blockedBy }: Endpoint): string {
+  const end = `${insecure ? "!" : ""}${blockedBy === undefined ? "" : `#${blockedBy}`}`;
+  return `${isMirror ? "~" : ""}${host}/${repository}${end}`;
 }
 
 describe("parseRegistriesConf", () => {
@@ -206,10 +209,47 @@ pull-from-mirror = "tag-only"
     );
   });
 
+  test("what is really asked is blocked by its own rule: a mirror, and a place that a rule renames to", () => {
+    const block = '[[registry]]\nprefix = "m.x/cache"\nlocation = "m.x/cache"\nblocked = true\n';
+    const mirror = `[[registry]]\nlocation = "quay.io"\n[[registry.mirror]]\nlocation = "m.x/cache"\n${block}`;
+    expect(places(mirror, "quay.io/os:v1")).toEqual(["~m.x/cache/os#m.x/cache", "quay.io/os"]);
+    const renamed = `[[registry]]\nprefix = "quay.io"\nlocation = "m.x"\n${block}`;
+    expect(places(renamed, "quay.io/cache/os:v1")).toEqual(["m.x/cache/os#m.x/cache"]);
+    expect(places(renamed, "quay.io/other/os:v1")).toEqual(["m.x/other/os"]);
+  });
+
   test("a rule that leads to no registry is an error", () => {
     expect(() => places('[[registry]]\nprefix = "quay.io"\nlocation = "mirror"', "quay.io/t/os")).toThrow(
       'for "quay.io" it leads to "mirror/t/os", which names no registry',
     );
+  });
+});
+
+describe("endpointToPush", () => {
+  const push = (text: string, name: string) => placeText(endpointToPush(parse(text), parseRegistryName(name)));
+  const renamed = '[[registry]]\nprefix = "quay.io"\nlocation = "local:5000"\n';
+
+  test.each([
+    ["no rule", "", "quay.io/os", "quay.io/os"],
+    [
+      "a location and mirrors are for reading",
+      `${renamed}[[registry.mirror]]\nlocation = "m.x"`,
+      "quay.io/os",
+      "quay.io/os",
+    ],
+    ["insecure counts", `${renamed}insecure = true`, "quay.io/os", "quay.io/os!"],
+    [
+      "a location that leads to no registry",
+      '[[registry]]\nprefix = "quay.io"\nlocation = "x"',
+      "quay.io/os",
+      "quay.io/os",
+    ],
+  ])("%s", (_, text, name, expected) => {
+    expect(push(text, name)).toBe(expected);
+  });
+
+  test("blocked: refused", () => {
+    expect(() => push(`${renamed}blocked = true`, "quay.io/os")).toThrow('registries.conf blocks "quay.io"');
   });
 });
 
