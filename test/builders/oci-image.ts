@@ -64,13 +64,16 @@ export async function buildImage(options: ImageOptions): Promise<BuiltImage> {
 }
 
 /** An index of these images, with an attestation after each, as BuildKit writes them. */
-export function buildIndex(images: readonly BuiltImage[]): BuiltIndex {
+export function buildIndex(
+  images: readonly BuiltImage[],
+  annotationsOf: (image: BuiltImage) => Readonly<Record<string, string>> | undefined = () => undefined,
+): BuiltIndex {
   const attestation = buildAttestation();
   const index = json({
     schemaVersion: 2,
     mediaType: ociTypes.index,
     manifests: images.flatMap((image) => [
-      { ...descriptorOf(image), platform: image.platform },
+      { ...descriptorOf(image), platform: image.platform, annotations: annotationsOf(image) },
       {
         ...{ mediaType: ociTypes.manifest, digest: sha256(attestation.manifest), size: attestation.manifest.length },
         platform: { os: "unknown", architecture: "unknown" },

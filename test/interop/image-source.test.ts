@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -90,6 +90,23 @@ describe.skipIf(skopeo === undefined)("what skopeo writes (needs skopeo)", () =>
     );
   });
 });
+
+const newSkopeo = findTool("new-skopeo");
+
+test.skipIf(newSkopeo === undefined)(
+  "of gzip and zstd for one platform, skopeo's choice (needs new-skopeo)",
+  async () => {
+    const layers = [[{ path: "usr/" }, { path: "usr/a", content: "a" }]];
+    const [gzip, zstd] = [await buildImage({ layers }), await buildImage({ layers, compression: "zstd" })];
+    const annotations = { "io.github.containers.compression.zstd": "true" };
+    const both = buildIndex([gzip, zstd], (each) => (each === zstd ? annotations : undefined));
+    writeLayout(join(directory, "both"), [{ image: both }]);
+    const target = join(directory, "chosen");
+    await run(String(newSkopeo), ["--insecure-policy", "copy", "--quiet", `oci:${directory}/both`, `dir:${target}`]);
+    expect(readFileSync(join(target, "manifest.json"))).toEqual(Buffer.from(zstd.manifest));
+    expect((await readImage(`oci:${directory}/both`)).manifest.digest).toBe(zstd.manifestDigest);
+  },
+);
 
 describe.skipIf(skopeo === undefined)("skopeo as the judge of our fake registry (needs skopeo)", () => {
   test.each([

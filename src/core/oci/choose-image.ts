@@ -7,6 +7,9 @@ import type { ImageChoice } from "./reference.ts";
 /** The annotation that gives an image in a layout its tag. */
 const refNameKey = "org.opencontainers.image.ref.name";
 
+/** What says of an entry that its layers are zstd; podman writes it besides an image with gzip for the same platform. */
+const zstdKey = "io.github.containers.compression.zstd";
+
 /** How many tags or platforms an error message lists. */
 const listLimit = 20;
 
@@ -43,7 +46,8 @@ export function chooseInLayout(index: ImageIndex, choice: ImageChoice, layout: s
 }
 
 /**
- * Where to go on from an index, best first: one manifest, or further indexes to be searched in order, or nothing.
+ * Where to go on from an index, best first: one manifest, or further indexes to be searched in order, or nothing. Of one
+ * image in two compressions zstd is taken: it is smaller, and parts of it can be fetched.
  *
  * Attestations and other things that builders attach are no images. An entry without a platform is taken when it is the
  * only such one and nothing else is there.
@@ -105,13 +109,19 @@ function found(
   throw new OsdeployError("not-found", `Cannot find ${what} in ${from.layout}${there}`);
 }
 
+/** The best platform; of equal ones zstd before gzip, as in containers/image, and then the first. */
 function bestOf(manifests: readonly IndexEntry[], wanted: Platform): IndexEntry | undefined {
   let best: { readonly entry: IndexEntry; readonly rank: number } | undefined;
   for (const entry of manifests) {
-    const rank = entry.platform === undefined ? undefined : platformRank(entry.platform, wanted);
+    const platform = entry.platform === undefined ? undefined : platformRank(entry.platform, wanted);
+    const rank = platform === undefined ? undefined : 2 * platform + (isZstd(entry) ? 0 : 1);
     if (rank !== undefined && (best === undefined || rank < best.rank)) best = { entry, rank };
   }
   return best?.entry;
+}
+
+function isZstd(entry: IndexEntry): boolean {
+  return entry.annotations.get(zstdKey) === "true";
 }
 
 function tagOf(entry: IndexEntry): string | undefined {

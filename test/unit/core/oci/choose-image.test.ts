@@ -23,6 +23,7 @@ const on = (architecture: string, variant?: string) => ({ platform: { os: "linux
 const tagged = (tag: string) => ({ annotations: { "org.opencontainers.image.ref.name": tag } });
 const letters = (entries: readonly { readonly digest: string }[]) => entries.map((entry) => entry.digest[7]).join("");
 const unknown = { platform: { os: "unknown", architecture: "unknown" } };
+const zstd = (value = "true") => ({ annotations: { "io.github.containers.compression.zstd": value } });
 const attestation = { annotations: { "vnd.docker.reference.type": "attestation-manifest" } };
 const referrer = { artifactType: "application/x-signature" };
 
@@ -32,6 +33,9 @@ describe("chooseForPlatform", () => {
   test.each([
     ["the one for the platform", [on("arm64"), on("amd64"), on("s390x")], "b"],
     ["the first of equals", [on("amd64"), on("amd64")], "a"],
+    ["zstd before gzip", [on("amd64"), { ...on("amd64"), ...zstd() }, { ...on("amd64"), ...zstd() }], "b"],
+    ["zstd only where the annotation says true", [on("amd64"), { ...on("amd64"), ...zstd("false") }], "a"],
+    ["the better platform before zstd", [{ ...on("amd64", "v3"), ...zstd() }, on("amd64")], "b"],
     ["the plain one before a variant", [on("amd64", "v3"), on("amd64")], "b"],
     ["a variant, where there is nothing else", [on("arm64"), on("amd64", "v4")], "b"],
     ["a manifest before an index", [{ mediaType: indexType }, on("amd64")], "b"],
