@@ -9,6 +9,7 @@ import {
   optionalText,
   textOf,
 } from "../core/oci/json-place.ts";
+import { isRegistryHost, parseRegistryName, parseShortName } from "../core/oci/registry-name.ts";
 
 /** What containers-registries.conf(5) can say, of one file or of all of them together. */
 export interface RegistriesConf {
@@ -106,10 +107,12 @@ function parseV2(place: JsonPlace): RegistriesConf {
   const rules = tables === undefined ? [] : arrayOf(tables, listLimit).map((table) => parseRule(table));
   checkAgreement(rules, place);
   return {
-    searchRegistries: textsOf(place, "unqualified-search-registries")?.map(withoutSlashes),
+    searchRegistries: searchRegistriesOf(place, "unqualified-search-registries"),
     credentialHelpers: textsOf(place, "credential-helpers"),
     shortNameMode: oneOf(place, "short-name-mode", ["disabled", "permissive", "enforcing"]),
-    aliases: new Map(aliases === undefined ? [] : entriesOf(aliases).map(([name, full]) => [name, textOf(full)])),
+    aliases: new Map(
+      aliases === undefined ? [] : entriesOf(aliases).map(([name, full]) => [name, aliasOf(name, full)]),
+    ),
     // The first of two tables with one prefix counts.
     registries: new Map([...rules].reverse().map((rule) => [rule.prefix, rule])),
   };
@@ -119,8 +122,9 @@ function parseRule(table: JsonPlace): RegistryRule {
   const location = locationOf(table);
   const prefix = withoutSlashes(optionalText(table, "prefix") ?? location ?? "");
   checkPrefix(prefix, location, table);
-  if (optional(table, "pull-from-mirror") !== undefined)
+  if (optionalText(table, "pull-from-mirror") !== undefined) {
     throw badPlace(table, "sets pull-from-mirror outside a mirror");
+  }
   const digestOnly = flagOf(table, "mirror-by-digest-only");
   const mirrors = optional(table, "mirror");
   return {
@@ -146,8 +150,36 @@ function checkPrefix(prefix: string, location: string | undefined, table: JsonPl
   if (prefix === "") throw badPlace(table, "has neither a prefix nor a location");
   if (prefix.startsWith("*.")) {
     if (/[/@:]/.test(prefix)) throw badPlace(table, `has the prefix "${prefix}", which names more than a domain`);
-  } else if (prefix.includes("*")) throw badPlace(table, `has the prefix "${prefix}"; a * can only stand before a dot`);
-  else if (location === undefined) throw badPlace(table, `has no location for the prefix "${prefix}"`);
+  } else if (location === undefined) throw badPlace(table, `has no location for the prefix "${prefix}"`);
+}
+
+/** The registries of a list to search; each has to be a host. */
+function searchRegistriesOf(place: JsonPlace, key: string): readonly string[] | undefined {
+  return textsOf(place, key)?.map((text) => {
+    const host = withoutSlashes(text);
+    if (isRegistryHost(host)) return host;
+    throw badPlace(place, `has ${JSON.stringify(text.slice(0, 200))} in ${key}, which is not a host`);
+  });
+}
+
+/** The name that the short name `short` stands for: `REGISTRY/REPOSITORY`, or nothing. */
+function aliasOf(short: string, place: JsonPlace): string {
+  const full = textOf(place);
+  if (kindOfName(short) !== "short") throw badPlace(place, "is for what is no short name without a tag");
+  if (full === "" || kindOfName(full) === "full") return full;
+  throw badPlace(place, `is ${JSON.stringify(full.slice(0, 200))}, which is not of the form REGISTRY/REPOSITORY`);
+}
+
+/** Undefined for what is no name, or has a tag or a digest. */
+function kindOfName(text: string): "short" | "full" | undefined {
+  if (/@|:[^/]*$/.test(text)) return undefined;
+  try {
+    if (parseShortName(text) !== undefined) return "short";
+    parseRegistryName(text);
+    return "full";
+  } catch {
+    return undefined;
+  }
 }
 
 function locationOf(table: JsonPlace): string | undefined {
@@ -175,6 +207,7 @@ function parseV1(place: JsonPlace): RegistriesConf {
     const table = optional(place, key);
     return (table === undefined ? undefined : textsOf(table, "registries"))?.map(withoutSlashes) ?? [];
   };
+  const search = optional(place, "search");
   const insecure = new Set(list("insecure"));
   const blocked = new Set(list("block"));
   const prefixes = [...new Set([...insecure, ...blocked])];
@@ -184,7 +217,7 @@ function parseV1(place: JsonPlace): RegistriesConf {
   });
   return {
     ...emptyRegistriesConf,
-    searchRegistries: list("search"),
+    searchRegistries: search === undefined ? [] : (searchRegistriesOf(search, "registries") ?? []),
     registries: new Map(prefixes.map((prefix) => [prefix, rule(prefix)])),
   };
 }

@@ -65,10 +65,14 @@ function blocked(name: string, prefix: string): OsdeployError {
   );
 }
 
-/** The rule with the longest prefix. Tag and digest have no part in it, as in containers/image. */
+/**
+ * The rule with the longest prefix, counted in letters; of equal ones the first by its text, wherever it stands in the
+ * files: `*.a.com` comes before `b.a.com`. That is how containers/image sorts them. Tag and digest have no part in it.
+ */
 function findRule(conf: RegistriesConf, name: PlaceInRegistry): RegistryRule | undefined {
   const matching = [...conf.registries.values()].filter((rule) => matchedLength(rule.prefix, name) > 0);
-  return matching.sort((a, b) => b.prefix.length - a.prefix.length)[0];
+  const [first] = matching.sort((a, b) => b.prefix.length - a.prefix.length || (a.prefix < b.prefix ? -1 : 1));
+  return first;
 }
 
 /** How much of `HOST/REPOSITORY` the prefix stands for; 0 when it does not match. */

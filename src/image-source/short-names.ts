@@ -1,11 +1,5 @@
 import { OsdeployError } from "../core/errors.ts";
-import {
-  formatShortName,
-  parseRegistryName,
-  parseShortName,
-  type RegistryName,
-  type ShortName,
-} from "../core/oci/registry-name.ts";
+import { formatShortName, parseRegistryName, type RegistryName, type ShortName } from "../core/oci/registry-name.ts";
 import type { RegistriesConf } from "./registries-conf.ts";
 
 /**
@@ -17,7 +11,7 @@ import type { RegistriesConf } from "./registries-conf.ts";
 export function expandShortName(conf: RegistriesConf, name: ShortName): readonly RegistryName[] {
   const { tag, digest } = name;
   const alias = conf.aliases.get(name.repository);
-  if (alias !== undefined) return [{ ...parseAlias(name.repository, alias), tag, digest }];
+  if (alias !== undefined) return [{ ...parseRegistryName(alias), tag, digest }];
   const registries = conf.searchRegistries ?? [];
   if (registries.length === 0) {
     throw unclear(name, "it does not say its registry, and registries.conf has no alias and no search registry");
@@ -26,15 +20,6 @@ export function expandShortName(conf: RegistriesConf, name: ShortName): readonly
     throw unclear(name, `it could be in ${registries.join(", ")}, and registries.conf wants to be sure`);
   }
   return registries.map((registry) => ({ ...parseRegistryName(`${registry}/${name.repository}`), tag, digest }));
-}
-
-function parseAlias(short: string, alias: string): RegistryName {
-  // The alias itself must say its registry, and no more than the name.
-  if (!/[@]|:[^/]*$/.test(alias) && parseShortName(alias) === undefined) return parseRegistryName(alias);
-  throw new OsdeployError(
-    "bad-format",
-    `Cannot use the alias "${short}": "${alias}" is not of the form REGISTRY/REPOSITORY`,
-  );
 }
 
 function unclear(name: ShortName, state: string): OsdeployError {

@@ -89,6 +89,13 @@ const skopeo = findTool("skopeo");
 
 describe.skipIf(skopeo === undefined)("registries.conf as skopeo reads it (needs skopeo)", () => {
   const main = `[[registry]]\nprefix = "quay.internal"\nlocation = "MAIN"\ninsecure = true\n`;
+  const tied = (...prefixes: readonly string[]) =>
+    prefixes
+      .map(
+        (prefix) =>
+          `[[registry]]\nprefix = "${prefix}"\nlocation = "${prefix[0] === "*" ? "MAIN" : "MIRROR"}"\ninsecure = true\n`,
+      )
+      .join("");
   const mirror = (more = "") => `[[registry.mirror]]\nlocation = "MIRROR"\ninsecure = true\n${more}`;
 
   test.each([
@@ -111,6 +118,10 @@ describe.skipIf(skopeo === undefined)("registries.conf as skopeo reads it (needs
       "quay.internal/os:v1",
     ],
     ["a wildcard", `[[registry]]\nprefix = "*.internal"\nlocation = "MAIN"\ninsecure = true\n`, "quay.internal/os:v1"],
+    ["equally long prefixes", tied("*.internal", "q.internal"), "q.internal/os:v1"],
+    ["equally long prefixes in another order", tied("q.internal", "*.internal"), "q.internal/os:v1"],
+    ["no host to search", `unqualified-search-registries = ["a.b/n"]\n${main}`, "quay.internal/os:v1"],
+    ["an alias for no full name", `${main}[aliases]\nos = "team/os"\n`, "quay.internal/os:v1"],
     [
       "the longest prefix",
       `${main}[[registry]]\nprefix = "quay.internal/os"\nlocation = "MIRROR/os"\ninsecure = true\n`,
@@ -139,14 +150,16 @@ describe.skipIf(skopeo === undefined)("registries.conf as skopeo reads it (needs
     );
     const theirWay = delivered();
     const environment = { variables: { ...variables, CONTAINERS_REGISTRIES_CONF: file }, userId: 4_000_000 };
-    const source = openImageSource(parseImageReference(reference), openLinux(), { environment });
-    const ours = await source.resolve(parsePlatform("amd64")).then(
+    const resolve = async () => {
+      const source = openImageSource(parseImageReference(reference), openLinux(), { environment });
+      await source.resolve(parsePlatform("amd64")).finally(() => source.close());
+    };
+    const ours = await resolve().then(
       () => "found",
       () => "refused",
     );
     expect([ours, delivered()]).toEqual([theirs, theirWay]);
     for (const each of [first, second]) await each.stop();
-    await source.close();
   });
 
   test("what is written goes to the registry that is named: locations and mirrors are for reading", async () => {

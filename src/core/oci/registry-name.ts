@@ -29,6 +29,7 @@ const repositoryLimit = 255;
  * @see https://github.com/distribution/reference/blob/main/reference.go
  */
 export function parseRegistryName(text: string): RegistryName {
+  checkBareName(text);
   const { tag, digest, rest } = splitName(text);
   const { host, repository } = expand(rest);
   checkHost(host, text);
@@ -63,6 +64,7 @@ export type ShortName = Omit<RegistryName, "host">;
 export function parseShortName(text: string): ShortName | undefined {
   const { tag, digest, rest } = splitName(text);
   if (hostOf(rest) !== undefined) return undefined;
+  checkBareName(text);
   checkRepository(rest, text);
   return { repository: rest, ...defaultTag(tag, digest) };
 }
@@ -104,15 +106,23 @@ function inDockerHub(repository: string): string {
   return repository.includes("/") ? repository : `library/${repository}`;
 }
 
+/** Whether `text` is a `HOST[:PORT]` that an image can be asked for at. */
+export function isRegistryHost(text: string): boolean {
+  const port = /:([0-9]+)$/.exec(text)?.[1];
+  return hostForm.test(text) && Number(port ?? 1) <= 65535;
+}
+
 function checkHost(host: string, text: string): void {
-  const port = /:([0-9]+)$/.exec(host)?.[1];
-  if (!hostForm.test(host) || Number(port ?? 1) > 65535) throw wrong(text, `${quote(host)} is not a host`);
+  if (!isRegistryHost(host)) throw wrong(text, `${quote(host)} is not a host`);
+}
+
+/** Alone, 64 hex digits are the id of an image to other tools; with anything more they are a name. */
+function checkBareName(text: string): void {
+  if (!/^[0-9a-f]{64}$/.test(text)) return;
+  throw wrong(text, "64 hex digits are no name; a digest is written NAME@sha256:DIGITS");
 }
 
 function checkRepository(repository: string, text: string): void {
-  if (/^(library\/)?[0-9a-f]{64}$/.test(repository)) {
-    throw wrong(text, "64 hex digits are no name; a digest is written NAME@sha256:DIGITS");
-  }
   if (repository.length > repositoryLimit) throw wrong(text, `the name is longer than ${repositoryLimit} characters`);
   if (repository.split("/").every((component) => componentForm.test(component))) return;
   if (/[A-Z]/.test(repository)) throw wrong(text, "names in registries are lower case");

@@ -32,6 +32,8 @@ describe("parseImageReference: a name in a registry", () => {
     ["localhost/os", "docker://localhost/os:latest"],
     ["localhost:5000/os:x", "docker://localhost:5000/os:x"],
     ["127.0.0.1:5000/os", "docker://127.0.0.1:5000/os:latest"],
+    [`quay.io/${hex}`, `docker://quay.io/${hex}:latest`],
+    [`docker://library/${hex}`, `docker://docker.io/library/${hex}:latest`],
     ["[::1]:5000/os", "docker://[::1]:5000/os:latest"],
     ["Host/os", "docker://Host/os:latest"],
     [`quay.io/os@sha256:${hex}`, `docker://quay.io/os@sha256:${hex}`],
