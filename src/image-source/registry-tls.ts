@@ -23,7 +23,14 @@ export interface RegistryTls {
 /** What certs.d says about one host, as PEM. */
 interface CertsDirectory {
   readonly authorities: readonly string[];
-  readonly clients: readonly { readonly certificate: string; readonly key: string }[];
+  readonly clients: readonly ClientCertificate[];
+}
+
+interface ClientCertificate {
+  /** The files, without `.cert` and `.key`. */
+  readonly path: Path;
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** Where Linux distributions keep the authorities that they trust, as Go's crypto/x509 looks for them. */
@@ -47,15 +54,47 @@ export function registryTls(files: LinuxFiles, host: string, environment: Enviro
   // Without either, Node's own list serves, which it has read already.
   if (found === undefined && pool === undefined) return { own: undefined, others: undefined };
   const ca = [...(pool === undefined ? rootCertificates : [pool]), ...(found?.authorities ?? [])];
-  try {
-    const others = createSecureContext({ ca });
-    const clients = found?.clients ?? [];
-    if (clients.length === 0) return { own: others, others };
-    const cert = clients.map(({ certificate }) => certificate);
-    return { own: createSecureContext({ ca, cert, key: clients.map(({ key }) => key) }), others };
-  } catch (cause) {
-    throw new OsdeployError("bad-format", `Cannot use the certificates for ${host}: one of them is damaged`, { cause });
+  const others = contextOf(ca, []);
+  if (others === undefined) {
+    throw new OsdeployError("bad-format", `Cannot use the authorities for ${host}: one of them is damaged`);
   }
+  return { own: withClients(ca, found?.clients ?? []) ?? others, others };
+}
+
+/**
+ * With the first client certificate of each kind of key (RSA, EC, …): OpenSSL holds no more, and takes the one whose kind
+ * the registry asks for. Undefined without any.
+ *
+ * @throws OsdeployError `bad-format` for one that is of no use.
+ */
+function withClients(ca: readonly string[], clients: readonly ClientCertificate[]): SecureContext | undefined {
+  const taken: ClientCertificate[] = [];
+  let context: SecureContext | undefined;
+  for (const client of clients) {
+    if (contextOf([], [client]) === undefined) throw unusable(client.path);
+    // A second one of a kind takes the first one's place, whose key then is that of another certificate.
+    const together = contextOf(ca, [...taken, client]);
+    if (together === undefined) continue;
+    taken.push(client);
+    context = together;
+  }
+  return context;
+}
+
+/** Undefined when something in it is damaged, or does not fit together. */
+function contextOf(ca: readonly string[], clients: readonly ClientCertificate[]): SecureContext | undefined {
+  const cert = clients.map(({ certificate }) => certificate);
+  const key = clients.map((client) => client.key);
+  try {
+    return createSecureContext({ ca: [...ca], ...(clients.length === 0 ? {} : { cert, key }) });
+  } catch {
+    return undefined;
+  }
+}
+
+function unusable(path: Path): OsdeployError {
+  const names = `${quotePath(`${path}.cert` as Path)} and ${quotePath(`${path}.key` as Path)}`;
+  return new OsdeployError("bad-format", `Cannot use ${names}: one of them is damaged, or they do not belong together`);
 }
 
 /**
@@ -88,7 +127,8 @@ function readDirectory(files: LinuxFiles, directory: Path): CertsDirectory {
       for (const part of [`${name}.cert`, `${name}.key`]) {
         if (!names.includes(part)) throw incomplete(directory, part);
       }
-      return { certificate: read(`${name}.cert`), key: read(`${name}.key`) };
+      const path = childPath(directory, fromText(name));
+      return { path, certificate: read(`${name}.cert`), key: read(`${name}.key`) };
     }),
   };
 }

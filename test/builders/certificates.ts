@@ -25,13 +25,14 @@ export function selfSigned(name = "fake"): Certificate {
 }
 
 /** A client's certificate that `authority` vouches for. */
-export function signedBy(authority: Certificate): Certificate {
+export function signedBy(authority: Certificate, kind: "ec" | "rsa" = "ec"): Certificate {
   return inDirectory((directory) => {
     const file = (name: string) => join(directory, name);
     writeFileSync(file("ca.pem"), authority.cert);
     writeFileSync(file("ca.key"), authority.key);
     const run = (words: string) => execFileSync(String(openssl), words.split(" "), { cwd: directory, stdio: "ignore" });
-    run("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=client -keyout key.pem -out request.pem");
+    const key = kind === "rsa" ? "rsa:2048" : "ec -pkeyopt ec_paramgen_curve:P-256";
+    run(`req -newkey ${key} -nodes -subj /CN=client -keyout key.pem -out request.pem`);
     run("x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out cert.pem");
     return { key: readFileSync(file("key.pem"), "utf8"), cert: readFileSync(file("cert.pem"), "utf8") };
   });

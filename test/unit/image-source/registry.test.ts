@@ -125,6 +125,31 @@ describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
     await expect(resolveOn(registry, { [`${at}/ca.crt`]: tls.cert })).rejects.toMatchObject({ code: "network" });
   });
 
+  test("of several client certificates the first of each kind of key is shown", async () => {
+    const authority = selfSigned("ca");
+    const tls = { ...selfSigned(), ca: authority.cert, requestCert: true, rejectUnauthorized: true };
+    const { registry, digest } = await start({ tls });
+    const at = directory(registry);
+    const [right, other] = [signedBy(authority), signedBy(selfSigned("other"))];
+    const rsa = signedBy(selfSigned("other"), "rsa");
+    const files = (clients: Readonly<Record<string, typeof right>>) =>
+      Object.fromEntries([
+        [`${at}/ca.crt`, tls.cert],
+        ...Object.entries(clients).flatMap(([name, { cert, key }]) => [
+          [`${at}/${name}.cert`, cert],
+          [`${at}/${name}.key`, key],
+        ]),
+      ]);
+    expect(await resolveOn(registry, files({ a: right, b: other }))).toBe(digest);
+    expect(await resolveOn(registry, files({ a: right, b: rsa, c: other }))).toBe(digest);
+    await expect(resolveOn(registry, files({ a: other, b: right }))).rejects.toMatchObject({ code: "network" });
+    const mixed = files({ a: right, b: { cert: right.cert, key: other.key } });
+    await expect(resolveOn(registry, mixed)).rejects.toMatchObject({
+      code: "bad-format",
+      message: `Cannot use "${at}/b.cert" and "${at}/b.key": one of them is damaged, or they do not belong together`,
+    });
+  });
+
   test("a client certificate is shown to the registry also when its host is written in another way", async () => {
     const authority = selfSigned("ca");
     const tls = { ...selfSigned(), ca: authority.cert, requestCert: true, rejectUnauthorized: true };
