@@ -52,7 +52,7 @@ export class EndpointFailures {
 
   /** Takes up a failure after which another endpoint may do; rethrows all others. */
   add(endpoint: Endpoint, error: unknown): void {
-    if (!(error instanceof OsdeployError) || error.code === "interrupted" || error.code === "unsupported") throw error;
+    if (!(error instanceof OsdeployError) || error.code === "interrupted") throw error;
     this.#failures.push({ endpoint, error });
   }
 

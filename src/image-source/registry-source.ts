@@ -202,6 +202,8 @@ export class RegistrySource implements ImageSource {
         }
         return;
       } catch (error) {
+        // It sends whole blobs only. So it serves, and who asked for a part of one decides what to do.
+        if (error instanceof OsdeployError && error.code === "unsupported") throw error;
         failures.add(endpoint, error);
         this.#demote(endpoint, error);
       }

@@ -158,6 +158,27 @@ describe("mirrors", () => {
     expect(source.registry()?.physical.host).toBe(main.host);
   });
 
+  test("a mirror that compresses documents, which nobody asked for, is passed over", async () => {
+    const headers = { "content-encoding": "gzip" };
+    for (const path of [/manifests/, new RegExp(image.configDigest)]) {
+      const [main, mirror] = [await open.registry(image), await open.registry(image)];
+      mirror.faults.push({ path, times: 9, status: 200, headers });
+      const source = sourceWith(mirrored(main, mirror), "quay.internal/os:v1");
+      expect((await source.resolve(amd64)).manifest.digest).toBe(image.manifestDigest);
+      expect(main.requests).not.toEqual([]);
+    }
+  });
+
+  test("a mirror that sends whole blobs only is told of, and not passed over, when a part is asked for", async () => {
+    const [main, mirror] = [await open.registry(image), await open.registry(image, { ignoreRange: true })];
+    const source = sourceWith(mirrored(main, mirror), "quay.internal/os:v1");
+    const layer = await layerOf(source);
+    await expect(readAll(source.readBlobRange(layer, { offsetBytes: 5, lengthBytes: 10 }))).rejects.toMatchObject({
+      code: "unsupported",
+    });
+    expect(main.requests).toEqual([]);
+  });
+
   test("nobody has it: the registry's own error, with what the mirrors said", async () => {
     const [main, mirror] = [await open.registry(image), await open.registry(image)];
     await expect(
