@@ -20,7 +20,7 @@ export interface SourceWords {
 /** The help's words about what IMAGE may be. */
 export const imageHelp =
   "the image, as podman and skopeo name it: quay.io/os:latest, docker://…, oci:DIR[:TAG], oci-archive:FILE[:TAG], " +
-  "docker-archive:FILE[:NAME], any of them with @sha256:…; rootfs:DIR for a plain directory, without what is mounted in it";
+  "all of these also with @sha256:…, docker-archive:FILE[:NAME]; rootfs:DIR for a plain directory, without what is mounted in it";
 
 /** Adds `--platform`, `--tls-verify`, `--authfile`, `--creds`, `--signature-policy` and `--enforce-container-sigpolicy`. */
 export function addSourceOptions(command: Command): Command {

@@ -241,7 +241,7 @@ function agreed(
 /** The image with this manifest in the same place as `image`. What a host says leads to no other place. */
 function besides(image: ImageReference, digest: ManifestDigest): ImageReference | undefined {
   if (image.kind === "registry") return { ...image, tag: undefined, digest };
-  if (image.kind === "oci-layout") return { ...image, choice: { kind: "digest", digest } };
+  if (image.kind === "oci-layout") return { ...image, choice: { kind: "digest", digest, tag: undefined } };
   return undefined;
 }
 

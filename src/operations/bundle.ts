@@ -128,7 +128,7 @@ function isLackedBySome(holders: Holders, diffId: DiffId): boolean {
 /** What the image is called in the archive: how it is reached otherwise, so that people can see what it was made from. */
 function nameOf(reference: ImageReference): string | undefined {
   if (reference.kind === "registry") return formatRegistryName({ ...reference, digest: undefined });
-  return "choice" in reference && reference.choice.kind === "tag" ? reference.choice.tag : undefined;
+  return "choice" in reference && "tag" in reference.choice ? reference.choice.tag : undefined;
 }
 
 /** What the archive leaves out; undefined when that is nothing, and it is an archive like any other. */

@@ -324,6 +324,7 @@ describe("a registry", () => {
 test.each([
   ["os:v1", "usage"],
   [`oci:${directory}/x@sha256:${"0".repeat(64)}`, "usage"],
+  [`oci:${directory}/x:v1@sha256:${"0".repeat(64)}`, "usage"],
   [`oci-archive:${directory}/x:@1`, "usage"],
   [`docker-archive:${directory}/x`, "unsupported"],
   [`rootfs:${directory}`, "unsupported"],

@@ -29,14 +29,14 @@ export interface ShortReference extends ShortName {
   readonly kind: "short-name";
 }
 
-/** `oci:DIR[:TAG]`: an OCI image layout in a directory. */
+/** `oci:DIR[:TAG][@DIGEST]`: an OCI image layout in a directory. */
 export interface LayoutReference {
   readonly kind: "oci-layout";
   readonly path: ByteString;
   readonly choice: ImageChoice;
 }
 
-/** `oci-archive:FILE[:TAG]`: an OCI image layout in a tar. */
+/** `oci-archive:FILE[:TAG][@DIGEST]`: an OCI image layout in a tar. */
 export interface OciArchiveReference {
   readonly kind: "oci-archive";
   readonly path: ByteString;
@@ -62,8 +62,10 @@ export type ArchiveChoice =
   | { readonly kind: "tag"; readonly tag: string }
   | { readonly kind: "position"; readonly position: number };
 
-/** In a layout, images can be chosen by their digest, too (`oci:DIR@sha256:…`). */
-export type ImageChoice = ArchiveChoice | { readonly kind: "digest"; readonly digest: ManifestDigest };
+/** In a layout, images can be chosen by their digest, too (`oci:DIR[:TAG]@sha256:…`): it decides, the tag is for people. */
+export type ImageChoice =
+  | ArchiveChoice
+  | { readonly kind: "digest"; readonly digest: ManifestDigest; readonly tag: string | undefined };
 
 type Parse = (rest: string, text: string) => ImageReference;
 
@@ -143,7 +145,7 @@ function formatChoice(choice: ImageChoice): string {
     case "position":
       return `:@${choice.position}`;
     case "digest":
-      return `@${choice.digest}`;
+      return `${choice.tag === undefined ? "" : `:${choice.tag}`}@${choice.digest}`;
   }
 }
 
@@ -153,9 +155,12 @@ function parseDocker(rest: string, text: string): ImageReference {
 }
 
 function splitLayoutPath(rest: string, text: string): { readonly path: ByteString; readonly choice: ImageChoice } {
-  const [, path, digest] = /^([^:]*)@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.exec(rest) ?? [];
-  if (path === undefined || digest === undefined) return splitPath(rest, text, layoutTag);
-  return { path: parsePath(path, text), choice: { kind: "digest", digest: parseManifestDigest(digest) } };
+  const [, named = rest, digest] = /^(.*)@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/s.exec(rest) ?? [];
+  const { path, choice } = splitPath(named, text, layoutTag);
+  if (digest === undefined) return { path, choice };
+  if (choice.kind === "position") throw wrong(text, "an image has a position or a digest, not both");
+  const tag = choice.kind === "tag" ? choice.tag : undefined;
+  return { path, choice: { kind: "digest", digest: parseManifestDigest(digest), tag } };
 }
 
 function splitPath(

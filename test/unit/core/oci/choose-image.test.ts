@@ -94,6 +94,7 @@ describe("chooseInLayout", () => {
     ["the tag", ":two", [tagged("one"), tagged("two"), tagged("three")], "b"],
     ["the position", ":@2", [tagged("one"), tagged("two"), tagged("three")], "c"],
     ["the digest", `@sha256:${"b".repeat(64)}`, [tagged("one"), tagged("one")], "b"],
+    ["the digest, whatever the tag", `:one@sha256:${"b".repeat(64)}`, [tagged("one"), tagged("two")], "b"],
   ])("takes %s", (_, text, entries, expected) => {
     expect(choose(text, ...entries)).toBe(expected);
   });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../../src/core/bytes/byte-string.ts";
+import { parseManifestDigest } from "../../../../src/core/digest/oci-digest.ts";
 import { OsdeployError } from "../../../../src/core/errors.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../../../../src/core/oci/reference.ts";
 
@@ -92,6 +93,8 @@ describe("parseImageReference: a name in a registry", () => {
 });
 
 describe("parseImageReference: a path", () => {
+  const digest256 = parseManifestDigest(`sha256:${hex}`);
+
   test.each<[string, ImageReference]>([
     ["oci:/srv/os", { kind: "oci-layout", path: fromText("/srv/os"), choice: { kind: "only" } }],
     ["oci:/srv/os:v1", { kind: "oci-layout", path: fromText("/srv/os"), choice: { kind: "tag", tag: "v1" } }],
@@ -99,7 +102,15 @@ describe("parseImageReference: a path", () => {
     ["oci:é:@3", { kind: "oci-layout", path: fromText("é"), choice: { kind: "position", position: 3 } }],
     [
       `oci:a@b@sha256:${hex}`,
-      { kind: "oci-layout", path: fromText("a@b"), choice: { kind: "digest", digest: `sha256:${hex}` as never } },
+      { kind: "oci-layout", path: fromText("a@b"), choice: { kind: "digest", digest: digest256, tag: undefined } },
+    ],
+    [
+      `oci:os:a/b:v1@sha256:${hex}`,
+      { kind: "oci-layout", path: fromText("os"), choice: { kind: "digest", digest: digest256, tag: "a/b:v1" } },
+    ],
+    [
+      `oci-archive:os.tar:v1@sha256:${hex}`,
+      { kind: "oci-archive", path: fromText("os.tar"), choice: { kind: "digest", digest: digest256, tag: "v1" } },
     ],
     ["oci-archive:os.tar:v1", { kind: "oci-archive", path: fromText("os.tar"), choice: { kind: "tag", tag: "v1" } }],
     ["docker-archive:os.tar", { kind: "docker-archive", path: fromText("os.tar"), choice: { kind: "only" } }],
@@ -125,6 +136,9 @@ describe("parseImageReference: a path", () => {
     ["oci:os:-", "a tag is letters and digits"],
     [`oci:os:${"a".repeat(256)}`, "a tag is letters and digits"],
     ["oci:os:@x", "the position of an image"],
+    [`oci:os:@1@sha256:${hex}`, "a position or a digest, not both"],
+    [`oci:os:-@sha256:${hex}`, "a tag is letters and digits"],
+    [`oci:@sha256:${hex}`, "the path is missing"],
     ["oci:os:@01", "the position of an image"],
     [`docker-archive:os.tar:os@sha256:${hex}`, "names, not digests"],
     ["docker-archive:os.tar:OS", "names in registries are lower case"],
