@@ -84,6 +84,7 @@ export function groups({ store }) {
       ],
       ratios: [{ of: "zstd", to: "podman pull", figure: "wall", atMost: 0.35 }],
     },
+    commandsGroup({ images, init, pull, store, repo }),
     ...(disk === undefined ? [] : [diskGroup({ disk, images, init, pull, sh, repo })]),
     {
       name: "composefs",
@@ -157,6 +158,38 @@ export function groups({ store }) {
       ],
     },
   ];
+}
+
+/** What is run besides pull, on one image or two. Goals are bounds of our own, so that nothing gets slow unseen. */
+function commandsGroup({ images, init, pull, store, repo }) {
+  const layout = (tag) => `oci:${images}/zstd:${tag}`;
+  const sysroot = `${store}/sysroot`;
+  const switchTo = (tag, ...words) => [...osdeploy, "--quiet", "switch", "--sysroot", sysroot, ...words, layout(tag)];
+  const one = [init(), pull("zstd", "v1")];
+  const two = [...one, pull("zstd", "v2")];
+  const deployed = [["mkdir", sysroot], switchTo("v1")];
+  const inRepo = (...words) => [...osdeploy, ...words, "--repo", repo];
+  return {
+    name: "commands",
+    about: "what is run besides pull, in a repo or sysroot with v1, or with v1 and v2",
+    needs: [`${images}/zstd`],
+    runs: [
+      { name: "pull v2", prepare: one, command: pull("zstd", "v2") },
+      { name: "switch v2", prepare: deployed, command: switchTo("v2") },
+      { name: "switch --dry-run v3", prepare: [...deployed, switchTo("v2")], command: switchTo("v3", "--dry-run") },
+      { name: "image cat", prepare: one, command: inRepo("image", "cat", layout("v1"), "/etc/os-release") },
+      { name: "image dump", prepare: one, command: inRepo("image", "dump", layout("v1")) },
+      { name: "image diff", prepare: two, command: inRepo("image", "diff", layout("v1"), layout("v2")) },
+      { name: "repo gc --dry-run", prepare: two, command: inRepo("repo", "gc", "--dry-run") },
+      { name: "repo fsck", prepare: two, command: inRepo("repo", "fsck") },
+    ],
+    ratios: [
+      { of: "switch v2", to: "pull v2", figure: "cpu", atMost: 1.4 },
+      { of: "switch v2", figure: "peak", atMost: 260 },
+      { of: "repo gc --dry-run", to: "pull v2", figure: "cpu", atMost: 0.6 },
+      { of: "image cat", to: "image dump", figure: "cpu", atMost: 0.5 },
+    ],
+  };
 }
 
 /** On a real disk: our own time there against our own time on tmpfs plus what one syncfs of the same bytes takes. */
