@@ -11,8 +11,11 @@ import { parseImageReference } from "../../src/core/oci/reference.ts";
 import { openImageSource } from "../../src/image-source/open-image-source.ts";
 import { openLinux } from "../../src/linux/live-linux.ts";
 import { resolveTrusted } from "../../src/operations/offered-image.ts";
-import { buildImage } from "../builders/oci-image.ts";
+import { type BuiltImage, buildImage } from "../builders/oci-image.ts";
 import { writeDockerArchive, writeLayout } from "../builders/oci-layout.ts";
+import { putSignature } from "../builders/registry-signature.ts";
+import { makeKey } from "../builders/signatures.ts";
+import { FakeRegistry } from "../fakes/fake-registry.ts";
 import { type DockerRegistry, startDockerRegistry } from "../tools/docker-registry.ts";
 import { findTool } from "../tools/find-tool.ts";
 
@@ -32,6 +35,7 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
   const layout = file("layout");
   let registry: DockerRegistry;
   let port = "";
+  let built: BuiltImage;
 
   const run = async (program: string | undefined, ...words: readonly string[]) => {
     const env = { ...process.env, HOME: directory, GNUPGHOME: file("gnupg"), LC_ALL: "C" };
@@ -46,11 +50,11 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
     port = registry.host.replace(/.*:/, "");
     writeFileSync(
       file(".config/containers/registries.d/a.yaml"),
-      `default-docker: {lookaside: "file://${file("look")}"}`,
+      `default-docker: {lookaside: "file://${file("look")}", use-sigstore-attachments: true}`,
     );
-    const image = await buildImage({ layers: [[{ path: "usr/" }]] });
-    writeLayout(layout, [{ image, tag: "v1" }]);
-    await writeDockerArchive(file("archive.tar"), [{ image, names: ["quay.io/os:v1"] }]);
+    built = await buildImage({ layers: [[{ path: "usr/" }]] });
+    writeLayout(layout, [{ image: built, tag: "v1" }]);
+    await writeDockerArchive(file("archive.tar"), [{ image: built, names: ["quay.io/os:v1"] }]);
     await run(tools.gpg, "--batch", "--passphrase", "", "--quick-gen-key", "ann@example.com", "default", "sign");
     writeFileSync(file("ann.asc"), (await run(tools.gpg, "--armor", "--export", "ann@example.com")).stdout);
   });
@@ -62,7 +66,12 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
 
   async function ourVerdict(image: string): Promise<Verdict> {
     const environment = { variables: { HOME: directory, TMPDIR: directory }, userId: 0 };
-    const options = { environment, tlsVerify: false, signaturePolicy: fromText(file("policy.json")) };
+    const options = {
+      environment,
+      tlsVerify: false,
+      retry: { tries: 1, delayMs: 1 },
+      signaturePolicy: fromText(file("policy.json")),
+    };
     const source = openImageSource(parseImageReference(image), openLinux(), options);
     try {
       const system = { linux: openLinux(), signal: new AbortController().signal };
@@ -187,4 +196,23 @@ describe.skipIf(missing.length > 0)(`policies, as skopeo reads them (missing: ${
     const inPolicy = { default: [{ type: "signedBy", keyType: "GPGKeys", keyData: `${inLines}\r\n` }] };
     expect(await verdict(JSON.stringify(inPolicy), target)).toBe("accepted");
   });
+
+  test.each([400, 401, 403, 405, 500, 501])(
+    "a registry that does not tell what refers to an image (%i) has its signatures under their tag",
+    async (status) => {
+      const stranger = await FakeRegistry.start({ faults: [{ path: /\/referrers\//, status, times: 100 }] });
+      try {
+        stranger.add(built, "v1");
+        const key = makeKey();
+        const keyed = { type: "sigstoreSigned", keyData: Buffer.from(key.pem).toString("base64") };
+        const target = `docker://${stranger.host}/os:v1`;
+        putSignature(stranger, makeKey(), { digest: built.manifestDigest, reference: `${stranger.host}/os:v1` });
+        if (status < 500) expect(await verdict(JSON.stringify({ default: [keyed] }), target)).toBe("refused");
+        putSignature(stranger, key, { digest: built.manifestDigest, reference: `${stranger.host}/os:v1` });
+        expect(await verdict(JSON.stringify({ default: [keyed] }), target)).toBe("accepted");
+      } finally {
+        await stranger.stop();
+      }
+    },
+  );
 });
