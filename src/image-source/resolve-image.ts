@@ -5,11 +5,11 @@ import { chooseForPlatform, nothingForPlatform } from "../core/oci/choose-image.
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
 import { checkImagePlatform, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
-import { type IndexEntry, parseIndex } from "../core/oci/image-index.ts";
+import { type IndexEntry, parseOfferedImages } from "../core/oci/image-index.ts";
 import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
 import type { JsonPlace } from "../core/oci/json-place.ts";
 import { parseManifest } from "../core/oci/manifest.ts";
-import type { Platform } from "../core/oci/platform.ts";
+import { type Platform, platformRank } from "../core/oci/platform.ts";
 import type { ResolvedDocument, ResolvedImage } from "./image-source.ts";
 
 /** Indexes below an index. Builders write one or two; more only lead in circles. */
@@ -119,11 +119,18 @@ async function searchEntries(entries: readonly IndexEntry[], search: Search, at:
 async function searchDocument(document: TypedDocument, search: Search, at: At): Promise<Found | undefined> {
   if (document.kind === "manifest") return { index: undefined, manifest: document };
   if (at.depth >= depthLimit) throw tooMuch(search, `its indexes lie more than ${depthLimit} deep in each other`);
-  const { entries } = parseIndex(document.place);
+  const { entries, unusable } = parseOfferedImages(document.place);
   at.way.seen.push(...entries);
   const chosen = chooseForPlatform(entries, search.platform);
   const found = await searchEntries(chosen, search, { way: at.way, depth: at.depth + 1 });
+  const meant = unusable.find(({ platform }) => isFor(platform, search.platform));
+  if (found === undefined && meant !== undefined) throw meant.reason;
   return found === undefined ? undefined : { index: document, manifest: found.manifest };
+}
+
+/** Whether what says this of itself may be meant for `wanted`. */
+function isFor(platform: Platform | undefined, wanted: Platform): boolean {
+  return platform === undefined || platformRank(platform, wanted) !== undefined;
 }
 
 async function assemble(found: Found | undefined, search: Search, way: Way): Promise<ResolvedImage> {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { OsdeployError } from "../../src/core/errors.ts";
 import { checkDocumentType } from "../../src/core/oci/document-type.ts";
 import { parseImageConfig } from "../../src/core/oci/image-config.ts";
-import { parseIndex } from "../../src/core/oci/image-index.ts";
+import { parseIndex, parseOfferedImages } from "../../src/core/oci/image-index.ts";
 import { parseDocument } from "../../src/core/oci/json.ts";
 import { parseManifest } from "../../src/core/oci/manifest.ts";
 import { formatImageReference, parseImageReference } from "../../src/core/oci/reference.ts";
@@ -63,6 +63,7 @@ test("documents with changed bytes are read or refused, and never break anything
       (place: ReturnType<typeof parseDocument>) => parseManifest(place, checkDocumentType(place, undefined).mediaType),
     ],
     [buildIndex([image]).index, parseIndex],
+    [buildIndex([image]).index, parseOfferedImages],
   ] as const;
   const change = fc.record({ at: fc.nat(2_000), bytes: fc.uint8Array({ maxLength: 6 }), cut: fc.nat(20) });
   const changed = (document: Uint8Array, { at, bytes: put, cut }: { at: number; bytes: Uint8Array; cut: number }) =>

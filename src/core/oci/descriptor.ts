@@ -1,5 +1,5 @@
 import type { BlobDigest } from "../digest/oci-digest.ts";
-import { digestOf, entriesOf, type JsonPlace, member, optional, safeSizeOf, textOf } from "./json-place.ts";
+import { digestOf, type JsonPlace, member, optional, safeSizeOf, textOf, textsByKey } from "./json-place.ts";
 
 /**
  * What one document says of a blob: what it is, how many bytes, and their digest.
@@ -29,6 +29,5 @@ export function parseDescriptor<Digest extends BlobDigest>(
 /** The `annotations` of a document or descriptor; no annotations where there are none. */
 export function parseAnnotations(place: JsonPlace): ReadonlyMap<string, string> {
   const annotations = optional(place, "annotations");
-  if (annotations === undefined) return new Map();
-  return new Map(entriesOf(annotations).map(([key, value]) => [key, textOf(value)]));
+  return annotations === undefined ? new Map() : textsByKey(annotations);
 }

@@ -5,12 +5,11 @@ import {
   arrayOf,
   badPlace,
   digestOf,
-  entriesOf,
   type JsonPlace,
   member,
   optional,
   optionalText,
-  textOf,
+  textsByKey,
 } from "./json-place.ts";
 import { formatPlatform, type Platform, parsePlatformFields } from "./platform.ts";
 
@@ -54,8 +53,7 @@ export function parseImageConfig(bytes: Uint8Array, document: string): ImageConf
 function parseLabels(place: JsonPlace): ReadonlyMap<string, string> {
   const config = optional(place, "config");
   const labels = config === undefined ? undefined : optional(config, "Labels");
-  if (labels === undefined) return new Map();
-  return new Map(entriesOf(labels).map(([key, value]) => [key, textOf(value)]));
+  return labels === undefined ? new Map() : textsByKey(labels);
 }
 
 /**

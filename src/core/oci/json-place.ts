@@ -64,6 +64,20 @@ export function textOf(place: JsonPlace): string {
   return place.value;
 }
 
+/**
+ * The texts of an object whose keys people choose: labels, annotations. null counts as empty, as for Go programs, and a text
+ * may be as long as its document: some keep whole lists of packages there.
+ */
+export function textsByKey(place: JsonPlace): ReadonlyMap<string, string> {
+  return new Map(
+    entriesOf(place).map(([key, each]) => {
+      const text = each.value ?? "";
+      if (typeof text !== "string") throw badPlace(each, "is not text");
+      return [key, text];
+    }),
+  );
+}
+
 /** The text of an optional member; undefined when it is missing or empty, which Go programs write for "not set". */
 export function optionalText(place: JsonPlace, key: string): string | undefined {
   const found = optional(place, key);

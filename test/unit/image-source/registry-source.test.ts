@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type BuiltImage, buildImage } from "../../builders/oci-image.ts";
+import { type BuiltImage, buildImage, descriptorOf, json } from "../../builders/oci-image.ts";
 import { amd64, buildNoiseImage, layerOf, OpenSources, readAll } from "../../builders/oci-source.ts";
 import type { FakeRegistryOptions, Fault } from "../../fakes/fake-registry.ts";
 
@@ -24,6 +24,25 @@ describe("a registry: what goes wrong with documents", () => {
         `Cannot fetch manifest of docker://${registry.host}/os:v9: the registry says "manifest unknown" (404)`,
       ),
     );
+  });
+
+  test("an entry of an index that cannot be used: passed over, unless it may be the one for this machine", async () => {
+    const registry = await open.registry(image);
+    const ours = { ...descriptorOf(image), platform: image.platform };
+    const foreign = { ...ours, digest: `sha384:${"a".repeat(96)}` };
+    const type = "application/vnd.oci.image.index.v1+json";
+    const add = (tag: string, ...manifests: readonly object[]) =>
+      registry.addBytes(json({ schemaVersion: 2, mediaType: type, manifests }), { type, tag });
+    const resolve = (tag: string) => open.source(registry, {}, `os:${tag}`).resolve(amd64);
+    add("other", { ...foreign, platform: { os: "linux", architecture: "arm64" } }, ours);
+    add("untyped", { ...ours, mediaType: undefined }, ours);
+    for (const tag of ["other", "untyped"]) expect((await resolve(tag)).manifest.digest).toBe(image.manifestDigest);
+    add("only", foreign);
+    await expect(resolve("only")).rejects.toThrow(
+      failWith("bad-format", /manifests\[0\].digest "sha384:a+" is not a digest/),
+    );
+    add("none", { ...foreign, platform: { os: "linux", architecture: "arm64" } });
+    await expect(resolve("none")).rejects.toThrow(failWith("not-found", /it has no image for linux\/amd64/));
   });
 
   test.each([429, 500, 502, 503, 504])("status %i twice: tried again", async (status) => {

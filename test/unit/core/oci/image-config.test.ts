@@ -26,6 +26,16 @@ describe("parseImageConfig", () => {
     });
   });
 
+  test("a label may be as long as the document, and null counts as empty", () => {
+    const long = "x".repeat(65537);
+    expect(parse({ rootfs, config: { Labels: { a: long, b: null } } }).labels).toEqual(
+      new Map([
+        ["a", long],
+        ["b", ""],
+      ]),
+    );
+  });
+
   test.each([
     ["nothing else", { rootfs }],
     [

@@ -111,7 +111,17 @@ describe("parseManifest", () => {
   });
 
   test("a text of more than 65536 characters: refused", () => {
-    expect(codeOf({ ...plain, annotations: { a: "x".repeat(65537) } })).toBe("limit-exceeded");
+    expect(codeOf({ ...plain, config: { ...plain.config, mediaType: "x".repeat(65537) } })).toBe("limit-exceeded");
+  });
+
+  test("an annotation may be as long as its document, and null counts as empty", () => {
+    const long = "x".repeat(65537);
+    expect(parse({ ...plain, annotations: { a: long, b: null } }).annotations).toEqual(
+      new Map([
+        ["a", long],
+        ["b", ""],
+      ]),
+    );
   });
 });
 
