@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { OsdeployError } from "../core/errors.ts";
 import { parseDocument } from "../core/oci/json.ts";
-import { entriesOf, type JsonPlace, optional, optionalText } from "../core/oci/json-place.ts";
+import { badPlace, entriesOf, type JsonPlace, member, optional, optionalText } from "../core/oci/json-place.ts";
 
 /** A user name and a password, as a registry takes them. Never to be shown. */
 export interface Credentials {
@@ -95,6 +95,8 @@ function loginOf(place: JsonPlace): Login | undefined {
   if (token !== undefined) return { kind: "identity-token", token };
   const auth = optionalText(place, "auth");
   if (auth === undefined) return undefined;
+  // Without padding it can be read all the same. What cannot is a damaged login, not none: another file has no say then.
+  if (!/^[\w+/\r\n-]*={0,2}[\r\n]*$/.test(auth)) throw badPlace(member(place, "auth"), "is not base64");
   const text = Buffer.from(auth, "base64").toString("utf8").replace(/\0+$/, "");
   return text.indexOf(":") > 0 ? { kind: "password", ...parseCredentials(text) } : undefined;
 }

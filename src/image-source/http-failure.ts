@@ -69,10 +69,13 @@ export function connectionFailure(
   return known === undefined ? reason : new PassingFailure(reason);
 }
 
-/** Whether the other side answered something that is not TLS, or hung up on it. */
+/**
+ * Whether the other side answered something that is not TLS, or hung up on it. Who sends an alert speaks TLS, and so does who
+ * hangs up after the handshake (`UND_ERR_SOCKET`), as for a client certificate that is missing.
+ */
 export function speaksNoTls(error: unknown): boolean {
   const code = codeOf(error);
-  return code === "EPROTO" || code === "ECONNRESET" || code === "UND_ERR_SOCKET" || isSslCode(code);
+  return code === "EPROTO" || code === "ECONNRESET" || (isSslCode(code) && !isAlert(code));
 }
 
 /** What to throw for an answer with an error status. Reads the rest of the answer for what the registry says. */
@@ -146,6 +149,10 @@ function codeOfStatus(status: number): "not-found" | "unauthorized" | "network" 
 }
 
 function certificateState(code: string): string | undefined {
+  if (isAlert(code)) {
+    const isOfCertificate = /CERT|HANDSHAKE|UNKNOWN_CA|ACCESS_DENIED/.test(code);
+    return `it refuses the connection${isOfCertificate ? "; it may want another client certificate" : ""} (${code})`;
+  }
   if (code === "CERT_NOT_YET_VALID") return "by this machine's clock its certificate is not valid yet";
   if (code === "CERT_HAS_EXPIRED") return "by this machine's clock its certificate has expired";
   if (/CERT|SIGNATURE|ISSUER/.test(code)) return `its certificate cannot be trusted (${code})`;
@@ -154,6 +161,11 @@ function certificateState(code: string): string | undefined {
 
 function isSslCode(code: string): boolean {
   return code.startsWith("ERR_SSL_");
+}
+
+/** What the other side says in TLS when it ends the connection. */
+function isAlert(code: string): boolean {
+  return isSslCode(code) && code.includes("_ALERT_");
 }
 
 /** The code of an error, as Node and undici set it. */

@@ -39,6 +39,7 @@ export interface FakeRegistryOptions {
     readonly ca?: string;
     readonly requestCert?: boolean;
     readonly rejectUnauthorized?: boolean;
+    readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
   };
   /** Where the registry says its token server is; its own by default. */
   readonly realm?: string;

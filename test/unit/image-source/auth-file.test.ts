@@ -64,6 +64,18 @@ describe("parseAuthFile", () => {
     expect(parse({}).helperOf("quay.io")).toBeUndefined();
   });
 
+  test("base64 may have line ends and lack its padding; what is none is an error that does not show it", () => {
+    const { auth: padded } = auth("ann", "1234");
+    for (const text of [padded, `${padded}\n`, padded.replace(/=+$/, "")]) {
+      expect(parse({ auths: { "quay.io": { auth: text } } }).find(os)).toMatchObject({ user: "ann", password: "1234" });
+    }
+    for (const text of ["!!!", "ann:1234", `${padded}=x`]) {
+      const file = parse({ auths: { "quay.io": { auth: text }, "a.b": auth("b", "2") } });
+      expect(() => file.find(os)).toThrow(/^Cannot read auth.json: auths.quay.io.auth is not base64$/);
+      expect(file.find({ ...os, host: "a.b" })).toMatchObject({ user: "b" });
+    }
+  });
+
   test.each(["{", "", '{"auths":[]}', '{"auths":{"quay.io":7}}', '{"auths":{"quay.io":{"auth":7}}}'])(
     "refuses %j",
     (text) => {

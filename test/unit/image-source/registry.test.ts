@@ -125,6 +125,26 @@ describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
     await expect(resolveOn(registry, { [`${at}/ca.crt`]: tls.cert })).rejects.toMatchObject({ code: "network" });
   });
 
+  test.each([
+    [
+      "TLSv1.2",
+      /: it refuses the connection; it may want another client certificate \(ERR_SSL_.*ALERT_HANDSHAKE_FAILURE\)$/,
+    ],
+    ["TLSv1.3", /: the connection broke$/],
+  ] as const)(
+    "no client certificate where one is wanted (%s): told so, and no plain HTTP is tried",
+    async (maxVersion, message) => {
+      const tls = selfSigned();
+      const strict = { ...tls, ca: selfSigned("ca").cert, requestCert: true, rejectUnauthorized: true, maxVersion };
+      const { registry } = await start({ tls: strict });
+      const files = { [`${directory(registry)}/ca.crt`]: tls.cert };
+      await expect(resolveOn(registry, files)).rejects.toMatchObject({
+        code: "network",
+        message: expect.stringMatching(message),
+      });
+    },
+  );
+
   test("of several client certificates the first of each kind of key is shown", async () => {
     const authority = selfSigned("ca");
     const tls = { ...selfSigned(), ca: authority.cert, requestCert: true, rejectUnauthorized: true };
