@@ -23,7 +23,11 @@ export const define: DefineCommand = (command, frame) => {
     .argument("<image>", imageHelp)
     .addOption(repoOption())
     .option("--bootable", "make the root image that boots, too; it has the SELinux labels of the image's own policy")
-    .option("--repair", "read all files of the image that are here, and bring the layers again of which one is damaged")
+    .option(
+      "--repair",
+      "read all files of the image that are here, and bring the layers again of which one is damaged; without it nothing that is " +
+        "here is read",
+    )
     .action((image: string, options: PullOptions) =>
       frame.write(
         async (system) => {

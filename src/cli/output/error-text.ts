@@ -8,7 +8,7 @@ const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
   "no-space": "Free some space, for example with: osdeploy repo gc",
   "digest-mismatch": "Run it again; if it fails again, the source is broken or lies",
   damaged:
-    "See what is damaged and which images it hits with: osdeploy repo fsck; pulling an image that brings them again mends objects",
+    "See what is damaged and which images it hits with: osdeploy repo fsck; what is damaged comes again with: osdeploy pull --repair IMAGE",
   unauthorized: "Log in with podman login or skopeo login, or name the file with --authfile FILE",
   "not-bootable": "An OS image holds a kernel and an initramfs in /usr/lib/modules/VERSION, and has /boot and /sysroot",
 };

@@ -24,6 +24,10 @@ describe("formatError", () => {
     expect(formatError(new OsdeployError("system", "Cannot x: y"), plain)).toBe("osdeploy: Cannot x: y\n");
   });
 
+  test("formatError: damage is mended by a pull with --repair, for a plain one reads nothing that is there", () => {
+    expect(formatError(new OsdeployError("damaged", "Cannot x: y"), plain)).toContain("osdeploy pull --repair IMAGE\n");
+  });
+
   test("formatError: verbose shows code, facts and all causes, with control characters taken out", () => {
     expect(
       String(formatError(error, { ...plain, verbose: true }))
