@@ -2,13 +2,17 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { type DiffId, type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
+import { formatFollowedReference } from "../core/oci/followed-reference.ts";
 import { type ImageConfig, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { type LayerDescriptor, type Manifest, parseManifest } from "../core/oci/manifest.ts";
 import { formatImageReference, type ImageReference, parseImageReference } from "../core/oci/reference.ts";
+import type { Path } from "../linux/linux.ts";
 import { listTags, resolveTag } from "../repo/references.ts";
 import type { Repo } from "../repo/repo.ts";
 import { findStream, manifestStreamName, readConfig, readManifest, rootImageRefs } from "../repo/streams.ts";
+import { deployedOrigins } from "./deployed-images.ts";
+import { isDeploymentTag } from "./deployment-tag.ts";
 
 /** An image that the repo holds. */
 export interface StoredImage {
@@ -25,13 +29,18 @@ export interface StoredImage {
 
 /** The tag that an image gets in the repo when it is pulled: its reference, without `docker://`. */
 export function tagOfReference(reference: ImageReference): string {
-  return formatImageReference(reference).replace(/^docker:\/\//, "");
+  return asTag(formatImageReference(reference));
+}
+
+function asTag(text: string): string {
+  return text.replace(/^docker:\/\//, "");
 }
 
 /**
- * Finds the image that `words` name: a tag, a reference that was pulled, or a manifest's digest.
+ * Finds the image that `words` name: a tag, a reference that was pulled, a manifest's digest, or what a deployment of the
+ * repo's sysroot follows.
  *
- * @throws OsdeployError `not-found` when the repo has no such image.
+ * @throws OsdeployError `not-found` when the repo has no such image; `usage` when deployments of several images follow it.
  */
 export function findImage(repo: Repo, words: string): StoredImage {
   return readStoredImage(repo, findManifest(repo, words));
@@ -56,7 +65,38 @@ function findManifest(repo: Repo, words: string): ManifestDigest {
     const digest = parseManifestDigest(words);
     if (findStream(repo, manifestStreamName(digest)) !== undefined) return digest;
   }
-  throw notFound(repo, words);
+  const [deployed, other] = deployedManifests(repo, words);
+  if (other !== undefined) throw ambiguous(words, deployed ?? other, other);
+  if (deployed === undefined) throw notFound(repo, words);
+  return deployed;
+}
+
+/** The images in the repo whose deployments follow what `words` name; after an upgrade of one tag that can be several. */
+function deployedManifests(repo: Repo, words: string): readonly ManifestDigest[] {
+  const reference = parseReference(words);
+  if (reference === undefined) return [];
+  const text = followedTag(repo, reference);
+  const isMeant = (tag: string) => tag === text || (reference.kind === "short-name" && tag.endsWith(`/${text}`));
+  const meant = deployedOrigins(repo.files, repo.path).filter(({ imageReference }) => isMeant(asTag(imageReference)));
+  const held = meant.filter((origin) => findStream(repo, manifestStreamName(origin.manifestDigest)) !== undefined);
+  return [...new Set(held.map(({ manifestDigest }) => manifestDigest))];
+}
+
+/** As a deployment that follows `reference` remembers it. Undefined where none can. */
+function followedTag(repo: Repo, reference: ImageReference): string | undefined {
+  try {
+    return asTag(formatFollowedReference(reference, () => repo.files.realPath("." as Path)));
+  } catch (error) {
+    if (error instanceof OsdeployError) return undefined;
+    throw error;
+  }
+}
+
+function ambiguous(words: string, one: ManifestDigest, other: ManifestDigest): OsdeployError {
+  const state = `several deployments follow it, with the images ${one} and ${other}`;
+  return new OsdeployError("usage", `Cannot choose an image of "${words}": ${state}`, {
+    facts: { image: words, hint: "Name one by its digest; osdeploy status tells which deployment has which" },
+  });
 }
 
 function knownTag(repo: Repo, words: string): string | undefined {
@@ -64,7 +104,12 @@ function knownTag(repo: Repo, words: string): string | undefined {
 }
 
 function notFound(repo: Repo, words: string): OsdeployError {
-  const tags = listTags(repo).map(({ tag }) => tag);
+  const origins = deployedOrigins(repo.files, repo.path);
+  const isNamed = (manifest: ManifestDigest) => origins.some(({ manifestDigest }) => manifestDigest === manifest);
+  const tags = [
+    ...new Set(origins.map(({ imageReference }) => asTag(imageReference))),
+    ...listTags(repo).flatMap(({ tag, manifest }) => (isDeploymentTag(tag) && isNamed(manifest) ? [] : [tag])),
+  ];
   const state = tags.length === 0 ? "the repo holds no image" : `the repo holds ${tags.slice(0, 8).join(", ")}`;
   return new OsdeployError("not-found", `Cannot find image "${words}": ${state}`, { facts: { image: words } });
 }

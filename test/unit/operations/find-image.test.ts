@@ -1,9 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { findImage, tagOfReference } from "../../../src/operations/find-image.ts";
 import { tagImage } from "../../../src/repo/references.ts";
 import { openRepo, type RepoAccess } from "../../../src/repo/repo.ts";
-import { layoutReference, machineWithRepo, repoOfSysroot } from "../../builders/operation-machine.ts";
+import {
+  layoutPath,
+  layoutReference,
+  machineWith,
+  machineWithRepo,
+  repoOfSysroot,
+  switchTo,
+} from "../../builders/operation-machine.ts";
+import { placeLayout } from "../../builders/os-images.ts";
 import { storeOs } from "../../builders/stored-os.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -71,6 +80,40 @@ describe("findImage", () => {
   test("says so when the repo is empty", async () => {
     const empty = await machineWithRepo({});
     expect(() => find("os", empty)).toThrow('Cannot find image "os": the repo holds no image');
+  });
+});
+
+describe("findImage, in the repo of a sysroot", async () => {
+  const deployed = machineWith(images);
+  await switchTo(deployed, "v1");
+  await switchTo(deployed, "v2");
+
+  test("finds an image by what its deployment follows, also from the directory of a relative path", () => {
+    expect(find(layoutReference("v1"), deployed).manifestDigest).toBe(images.v1.manifestDigest);
+    expect(find(layoutReference("v2").replace(":/", ":"), deployed).manifestDigest).toBe(images.v2.manifestDigest);
+  });
+
+  test("names what the deployments follow when it finds nothing", () => {
+    expect(() => find("oci:/layout:v9", deployed)).toThrow(
+      expect.objectContaining({
+        code: "not-found",
+        message: expect.stringMatching(
+          /^Cannot find image "oci:\/layout:v9": the repo holds oci:\/layout:v[12], oci:\/layout:v[12]$/,
+        ),
+      }),
+    );
+  });
+
+  test("asks for a digest where deployments of two images follow the same tag", async () => {
+    const moved = machineWith(images);
+    await switchTo(moved, "v1");
+    removeTree(moved.files, layoutPath);
+    placeLayout(moved.files, layoutPath, { v1: images.v2 });
+    await switchTo(moved, "v1");
+    expect(() => find(layoutReference("v1"), moved)).toThrow(
+      expect.objectContaining({ code: "usage", message: expect.stringContaining("several deployments follow it") }),
+    );
+    expect(find(images.v1.manifestDigest, moved).manifestDigest).toBe(images.v1.manifestDigest);
   });
 });
 
