@@ -11,9 +11,9 @@ export interface CheckRepoRequest {
   readonly metadataOnly: boolean;
 }
 
-/** Reads the whole repo and tells what is wrong, and which images that hits. Changes nothing. */
+/** Reads the whole repo, or all but its objects, and tells what is wrong, and which images that hits. Changes nothing. */
 export async function checkRepo(system: System, request: CheckRepoRequest): Promise<FsckReport> {
-  system.progress({ kind: "phase", phase: "check-objects" });
+  system.progress({ kind: "phase", phase: request.metadataOnly ? "check-metadata" : "check-objects" });
   const repo = openRepo(system.linux, request.repo, { access: "read", wait: true });
   try {
     const deployed = deployedImages(repo.files, repo.path);

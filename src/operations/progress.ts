@@ -26,8 +26,7 @@ export type ProgressPhase =
   | "mark"
   | "sweep"
   | "check-objects"
-  | "check-streams"
-  | "check-images";
+  | "check-metadata";
 
 /** One layer of the image that is being pulled. */
 export interface LayerProgress {

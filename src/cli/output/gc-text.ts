@@ -15,8 +15,10 @@ export function collectDeploymentsText(result: CollectDeploymentsResult): string
   const lines = [...gone, ...entries, ...stored].join("");
   const verb = dryRun ? "Would remove" : "Removed";
   const first =
-    lines === "" ? `No deployment is unneeded; ${kept(keptDeployments)}\n` : `${verb}; ${kept(keptDeployments)}:\n`;
-  return `${first}${lines}${collectGarbageText({ ...result.repo, dryRun }, {})}`;
+    lines === ""
+      ? `No deployment is unneeded; ${kept(keptDeployments)}\n`
+      : `${verb}:\n${lines}${kept(keptDeployments)}\n`;
+  return `${first}${collectGarbageText({ ...result.repo, dryRun }, {})}`;
 }
 
 function kept(deployments: CollectDeploymentsResult["keptDeployments"]): string {

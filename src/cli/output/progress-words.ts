@@ -28,7 +28,6 @@ export const phaseWords: Readonly<Record<ProgressPhase, string>> = {
   "write-disk": "Writing the disk",
   mark: "Marking what is in use",
   sweep: "Removing what is not in use",
-  "check-objects": "Reading every object",
-  "check-streams": "Checking the streams",
-  "check-images": "Checking the root images",
+  "check-objects": "Reading objects",
+  "check-metadata": "Checking names, streams and root images",
 };

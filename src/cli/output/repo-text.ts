@@ -16,8 +16,8 @@ export function initRepoText(result: InitRepoResult): string {
   return `${state} a ${result.algorithm} repo ${security} at ${printable(result.path)}\n`;
 }
 
-/** What `repo fsck` found: a line for each problem, who is hit below it, and the sum. */
-export function checkRepoText(report: FsckReport): string {
+/** What `repo fsck` found: a line for each problem, who is hit below it, and the sum, which tells whether objects were read. */
+export function checkRepoText(report: FsckReport, options: { readonly metadataOnly: boolean }): string {
   const problems = report.problems.map(({ severity, kind, path, message, hits, files }) => {
     const named = [...files.map((file) => `is the content of ${file}`), ...hits.map((hit) => `hits ${hit}`)];
     const who = named.map((line) => `    ${printable(line)}\n`).join("");
@@ -27,11 +27,9 @@ export function checkRepoText(report: FsckReport): string {
   const remedy = report.problems.some(({ kind }) => broughtAgain.has(kind))
     ? "To bring again what is damaged: osdeploy pull --repair IMAGE\n"
     : "";
-  const checked = [
-    `${formatCount(report.objects, "object")} (${formatBytes(report.objectBytes)})`,
-    formatCount(report.streams, "stream"),
-    formatCount(report.images, "root image"),
-  ].join(", ");
+  const objects = `${formatCount(report.objects, "object")} (${formatBytes(report.objectBytes)})`;
+  const others = `${formatCount(report.streams, "stream")}, ${formatCount(report.images, "root image")}`;
+  const checked = options.metadataOnly ? `${others}; ${objects} not read` : `${objects}, ${others}`;
   const sum = report.ok ? "all is well" : formatCount(errors, "error");
   return `${problems.join("")}Checked ${checked}: ${sum}\n${remedy}`;
 }

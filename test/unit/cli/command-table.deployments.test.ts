@@ -180,7 +180,7 @@ test("gc: tells what would go, and removes it", async () => {
   });
   expect(await ok("gc", "--keep", "1")).toMatch(/^No deployment is unneeded; 3 deployments kept\nRemoved 0 objects/);
   expect(await ok("gc")).toMatch(
-    /^Removed; 2 deployments kept:\n {2}deployment [0-9a-f]{12} of oci:\/layout:latest\n {2}boot entry osdeploy-000001\+2-1\.conf\n {2}kernel [0-9a-f]{12}\nRemoved \d+ objects/,
+    /^Removed:\n {2}deployment [0-9a-f]{12} of oci:\/layout:latest\n {2}boot entry osdeploy-000001\+2-1\.conf\n {2}kernel [0-9a-f]{12}\n2 deployments kept\nRemoved \d+ objects/,
   );
   expect(await run("gc", "--keep", "-1")).toMatchObject({ status: 2 });
 });

@@ -19,16 +19,19 @@ export const define: DefineCommand = (command, frame) => {
     )
     .addOption(repoOption())
     .option("--metadata-only", "check names, links, streams and root images, and do not read the objects")
-    .action((options: FsckOptions) =>
-      frame.read(
+    .action((options: FsckOptions) => {
+      const metadataOnly = options.metadataOnly === true;
+      return frame.read(
         async (system) => {
           const { checkRepo } = await import("../../../operations/check-repo.ts");
-          const metadataOnly = options.metadataOnly === true;
           return checkRepo(system, { repo: options.repo ?? frame.defaultRepo(), metadataOnly });
         },
-        { text: checkRepoText, status: (report) => (report.ok ? successStatus : exitStatuses.damaged) },
-      ),
-    );
+        {
+          text: (report) => checkRepoText(report, { metadataOnly }),
+          status: (report) => (report.ok ? successStatus : exitStatuses.damaged),
+        },
+      );
+    });
   addExamples(command, [
     ["osdeploy repo fsck", "read everything"],
     ["osdeploy repo fsck --metadata-only --json", "only the structure, as JSON"],

@@ -38,11 +38,19 @@ test("checkRepoText: each problem has its kind and who is hit, and notes are not
       files: [],
     },
   ] as const;
-  expect(checkRepoText({ ok: false, objects: 2, objectBytes: 3000, streams: 1, images: 1, problems })).toBe(
+  const report = { ok: false, objects: 2, objectBytes: 3000, streams: 1, images: 1, problems };
+  expect(checkRepoText(report, { metadataOnly: false })).toBe(
     "error: objects/ab: its 3 bytes measure to ac [object-damaged]\n    is the content of /usr/bin/sh\n    hits os:1\n    hits images/cd\n" +
       "note: staging/x: a run that stopped left it [leftover]\n" +
       "Checked 2 objects (3.0 kB), 1 stream, 1 root image: 1 error\n" +
       "To bring again what is damaged: osdeploy pull --repair IMAGE\n",
+  );
+});
+
+test("checkRepoText: a check of the metadata does not say that objects were checked", () => {
+  const report = { ok: true, objects: 2, objectBytes: 3000, streams: 1, images: 1, problems: [] };
+  expect(checkRepoText(report, { metadataOnly: true })).toBe(
+    "Checked 1 stream, 1 root image; 2 objects (3.0 kB) not read: all is well\n",
   );
 });
 
