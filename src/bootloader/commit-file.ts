@@ -6,6 +6,9 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 /** No loader reads a file whose name ends so: it was never finished. */
 export const unfinishedSuffix = ".new";
 
+/** What to do when a file does not read back as it was written. */
+export const failingDiskHint = "The disk may be failing: look at what the kernel says of it, then run it again";
+
 /**
  * Writes a file of the boot partition mounted at `boot`, durable, under a temporary name: synced, renamed, synced. Works on
  * vfat, and a crash leaves what was there or the new file. What fails leaves nothing under the temporary name.
@@ -81,7 +84,9 @@ function discard(files: LinuxFiles, path: Path): void {
 function checkWritten(files: LinuxFiles, path: Path, bytes: Uint8Array): void {
   const isSame = files.lstat(path).sizeBytes === bytes.length && areEqual(files.readFile(path, bytes.length), bytes);
   if (isSame) return;
-  throw new OsdeployError("damaged", `Cannot write "${toText(path)}": what was written is not what is there`);
+  throw new OsdeployError("damaged", `Cannot write "${toText(path)}": what was written is not what is there`, {
+    facts: { hint: failingDiskHint },
+  });
 }
 
 function areEqual(a: Uint8Array, b: Uint8Array): boolean {

@@ -4,7 +4,7 @@ import { OsdeployError } from "../core/errors.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
-import { unfinishedSuffix } from "./commit-file.ts";
+import { failingDiskHint, unfinishedSuffix } from "./commit-file.ts";
 
 /** A kernel and its initramfs on the boot partition, by the paths that the loader sees. */
 export interface StoredKernel {
@@ -83,7 +83,7 @@ function writeKernel(files: LinuxFiles, directory: Path, { bootDigest, vmlinuz, 
     throw new OsdeployError(
       "damaged",
       `Cannot store kernel ${bootDigest}: what was written to the boot partition measures to ${measured}`,
-      { facts: { bootDigest, measured } },
+      { facts: { bootDigest, measured, hint: failingDiskHint } },
     );
   }
   for (const { path, temporary } of written) files.rename(temporary, path, { replace: true });

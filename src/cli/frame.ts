@@ -3,6 +3,7 @@ import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ReportProgress } from "../operations/progress.ts";
 import type { System } from "../operations/system.ts";
+import { withAdvice } from "./advice.ts";
 import type { CliIo } from "./cli-io.ts";
 import { signalStatuses, successStatus } from "./exit-status.ts";
 import type { GlobalOptions, ImageOptions } from "./options.ts";
@@ -18,6 +19,8 @@ export interface Output<Result> {
   readonly json?: "as-text" | ((result: Result) => unknown);
   /** The exit status, where it depends on the value. */
   readonly status?: (result: Result) => number;
+  /** The command that makes room where the operation writes. */
+  readonly whenFull?: string;
 }
 
 /** What a command file defines: the words of one command and the one operation behind it. */
@@ -81,13 +84,22 @@ export class Frame {
     );
     try {
       const progress: ReportProgress = (event) => renderer.show(event);
-      const result = await perform({ linux, progress, signal, importThreads: this.io.importThreads });
+      const system = { linux, progress, signal, importThreads: this.io.importThreads };
+      const result = await this.#advising(perform(system), output.whenFull);
       renderer.end();
       await this.#print(result, output);
     } catch (thrown) {
       const error = signal.aborted ? this.#stopped(signal, thrown) : thrown;
       renderer.end(error);
       throw error;
+    }
+  }
+
+  async #advising<Result>(performed: Promise<Result>, whenFull: string | undefined): Promise<Result> {
+    try {
+      return await performed;
+    } catch (error) {
+      throw withAdvice(error, { uid: this.io.uid, whenFull });
     }
   }
 

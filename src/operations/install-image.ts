@@ -1,4 +1,5 @@
 import { findKernel } from "../core/boot/kernel.ts";
+import { countBytes } from "../core/bytes/byte-count.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
@@ -71,7 +72,7 @@ function checkRoom(repo: WritableRepo, { layers }: ResolvedImage): void {
   const neededBytes = [...sizes.values()].reduce((sum, sizeBytes) => sum + sizeBytes, 0);
   const availableBytes = repo.files.space(repo.path).availableBytes + keptBytes(repo);
   if (neededBytes <= availableBytes) return;
-  const state = `its layers alone have ${neededBytes} bytes, and ${availableBytes} are free for the repo`;
+  const state = `its layers alone have ${countBytes(neededBytes)}, and ${countBytes(availableBytes)} are free for the repo`;
   throw new OsdeployError("no-space", `Cannot install this image: ${state}`, {
     facts: { neededBytes, availableBytes },
   });

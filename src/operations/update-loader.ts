@@ -3,6 +3,7 @@ import { bootloaderNotePath } from "../bootloader/open-bootloader.ts";
 import { readSmallFile } from "../bootloader/small-file.ts";
 import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
+import { countBytes } from "../core/bytes/byte-count.ts";
 import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -192,7 +193,7 @@ function checkRoom(
   const clusters = [there, offered].map(({ length }) => Math.ceil(length / largestClusterBytes));
   const neededBytes = clusters.reduce((sum, count) => sum + count, 1) * largestClusterBytes;
   if (neededBytes <= availableBytes) return;
-  const state = `${neededBytes} bytes are needed on the EFI system partition, ${availableBytes} are free`;
+  const state = `${countBytes(neededBytes)} are needed on the EFI system partition, ${countBytes(availableBytes)} are free`;
   throw new OsdeployError("no-space", `Cannot replace the boot loader: ${state}`, {
     facts: { neededBytes, availableBytes },
   });

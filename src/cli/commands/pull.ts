@@ -1,4 +1,4 @@
-import type { ByteString } from "../../core/bytes/byte-string.ts";
+import { type ByteString, toText } from "../../core/bytes/byte-string.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
 import { repoOption } from "../options.ts";
@@ -36,7 +36,10 @@ export const define: DefineCommand = (command, frame) => {
           const { bootable = false, repair = false } = options;
           return pull(system, { ...sourceRequest(image, options, frame), repo, bootable, repair });
         },
-        { text: pullText },
+        {
+          text: pullText,
+          whenFull: `osdeploy repo gc${options.repo === undefined ? "" : ` --repo ${toText(options.repo)}`}`,
+        },
       ),
     );
   addExamples(command, [

@@ -44,7 +44,7 @@ export const define: DefineCommand = (command, frame) => {
               const { switchImage } = await import("../../operations/switch.ts");
               return switchImage(system, { ...request, kernelArguments: options.karg });
             },
-            { text: switchText, json: switchValue },
+            { text: switchText, json: switchValue, whenFull: "osdeploy gc" },
           );
     });
   addExamples(command, [

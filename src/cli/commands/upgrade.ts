@@ -44,7 +44,7 @@ export const define: DefineCommand = (command, frame) => {
           )
         : frame.write(
             async (system) => (await import("../../operations/upgrade.ts")).upgrade(system, { ...request, ...how }),
-            { text: upgradeText, json: upgradeValue },
+            { text: upgradeText, json: upgradeValue, whenFull: "osdeploy gc" },
           );
     });
   addExamples(command, [

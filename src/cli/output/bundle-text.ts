@@ -1,8 +1,8 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { BundleResult } from "../../operations/bundle.ts";
 import { companionsText } from "./companions-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes } from "./units.ts";
 
 /** What is in the bundle, and where it is. */
 export function bundleText(result: BundleResult): string {

@@ -1,9 +1,9 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { CopyImageResult } from "../../operations/copy-image.ts";
 import { companionsText } from "./companions-text.ts";
 import { printable } from "./plain-text.ts";
 import { sentImageText } from "./sent-image-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes } from "./units.ts";
 
 /** What was copied where: one image, or all that an index names. */
 export function copiedImageText(result: CopyImageResult): string {

@@ -1,3 +1,4 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { EtcConflict } from "../../core/tree/merge-etc.ts";
 import type { BootCompleteResult } from "../../operations/boot-complete.ts";
 import type { FinalizeStagedResult } from "../../operations/finalize-staged.ts";
@@ -6,7 +7,7 @@ import type { RollbackResult } from "../../operations/rollback.ts";
 import type { SwitchResult } from "../../operations/switch.ts";
 import { printable, printableBytes } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes, formatCount, shortDigest } from "./units.ts";
+import { formatCount, shortDigest } from "./units.ts";
 
 /** What `switch` did, and what the user may have to look after. */
 export function switchText(result: SwitchResult): string {

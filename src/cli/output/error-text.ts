@@ -1,11 +1,8 @@
 import { type ErrorCode, OsdeployError } from "../../core/errors.ts";
 import { printable } from "./plain-text.ts";
 
-/** What the user can do, for the codes where that does not depend on the case. */
+/** What the user can do, for the codes where that is the same whatever the command and the case. */
 const hints: Partial<Readonly<Record<ErrorCode, string>>> = {
-  "permission-denied": "Run it as root, or name a repo of your own with --repo DIR",
-  busy: "Another osdeploy is at work there; run it again when that has ended",
-  "no-space": "Free some space, for example with: osdeploy repo gc",
   "digest-mismatch": "Run it again; if it fails again, the source is broken or lies",
   damaged:
     "See what is damaged and which images it hits with: osdeploy repo fsck; what is damaged comes again with: osdeploy pull --repair IMAGE",

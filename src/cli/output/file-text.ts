@@ -1,3 +1,4 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import { type ByteString, fromText } from "../../core/bytes/byte-string.ts";
 import type { Inode } from "../../core/tree/inode.ts";
 import type { DiffImagesResult, ObjectTotals } from "../../operations/diff-images.ts";
@@ -5,7 +6,7 @@ import type { ImageFile } from "../../operations/list-image-files.ts";
 import { linePieces } from "./line-pieces.ts";
 import { printableBytes } from "./plain-text.ts";
 import { formatTable } from "./table.ts";
-import { formatBytes, formatCount, formatTime } from "./units.ts";
+import { formatCount, formatTime } from "./units.ts";
 
 /** Names of files, one a line; with `long` as a table with their metadata. */
 export function fileList(

@@ -1,3 +1,4 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { InspectedImage } from "../../operations/inspect-image.ts";
 import type { ListedImage } from "../../operations/list-images.ts";
 import type { MountImageResult } from "../../operations/mount-image.ts";
@@ -5,7 +6,7 @@ import type { PullResult } from "../../operations/pull.ts";
 import type { UntaggedImage } from "../../operations/untag-image.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields, formatTable } from "./table.ts";
-import { formatBytes, formatCount, shortDigest } from "./units.ts";
+import { formatCount, shortDigest } from "./units.ts";
 
 /** What a pull brought. */
 export function pullText(result: PullResult): string {

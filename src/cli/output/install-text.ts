@@ -1,8 +1,8 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { InstallToDiskResult } from "../../operations/install-to-disk.ts";
 import type { InstallToRootResult } from "../../operations/install-to-root.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes } from "./units.ts";
 
 /** What `install to-disk` made. */
 export function installToDiskText(result: InstallToDiskResult): string {

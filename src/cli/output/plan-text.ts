@@ -1,9 +1,10 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { DeploymentPlan } from "../../operations/plan-deployment.ts";
 import type { ImagePlan, PlanImageResult } from "../../operations/plan-image.ts";
 import type { PlanSwitchResult } from "../../operations/plan-switch-image.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields, formatTable } from "./table.ts";
-import { formatBytes, formatCount, shortDigest } from "./units.ts";
+import { formatCount, shortDigest } from "./units.ts";
 
 /** Whether all is to be told, and not only what fits on a screen. */
 export interface DetailOptions {

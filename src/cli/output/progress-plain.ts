@@ -1,9 +1,10 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { ProgressEvent } from "../../operations/progress.ts";
 import { printable } from "./plain-text.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, type OverallTally, ProgressTally } from "./progress-tally.ts";
 import { phaseWords, taskWords } from "./progress-words.ts";
-import { formatBytes, formatPercent, formatSeconds, shortDigest } from "./units.ts";
+import { formatPercent, formatSeconds, shortDigest } from "./units.ts";
 
 /** Between two lines about the whole, so that a log of a slow pull stays short. */
 const overallEveryMs = 10_000;

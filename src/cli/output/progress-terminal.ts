@@ -1,11 +1,12 @@
 import { styleText } from "node:util";
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { ProgressEvent } from "../../operations/progress.ts";
 import { printable } from "./plain-text.ts";
 import { overallText, warningText } from "./progress-plain.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, ProgressTally } from "./progress-tally.ts";
 import { phaseWords, taskWords } from "./progress-words.ts";
-import { formatBytes, formatPercent, shortDigest } from "./units.ts";
+import { formatPercent, shortDigest } from "./units.ts";
 
 /** At most ten pictures a second: more cannot be read, and cost the import its CPU. */
 const drawEveryMs = 100;

@@ -1,3 +1,4 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { ByteString } from "../../core/bytes/byte-string.ts";
 import type { checkRepo } from "../../operations/check-repo.ts";
 import type { CollectGarbageResult } from "../../operations/collect-garbage.ts";
@@ -5,7 +6,7 @@ import type { InitRepoResult } from "../../operations/init-repo.ts";
 import type { RepoInfoResult } from "../../operations/repo-info.ts";
 import { printable, printableBytes } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes, formatCount } from "./units.ts";
+import { formatCount } from "./units.ts";
 
 type FsckReport = Awaited<ReturnType<typeof checkRepo>>;
 

@@ -1,8 +1,8 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { SentImage } from "../../operations/send-image.ts";
 import { companionsText } from "./companions-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes } from "./units.ts";
 
 /** What was written where. */
 export function sentImageText(result: SentImage): string {

@@ -1,17 +1,3 @@
-const byteUnits = ["kB", "MB", "GB", "TB", "PB", "EB"];
-
-/** Bytes for people, in powers of 1000 and three digits or so: `999 B`, `1.2 kB`, `577 MB`. */
-export function formatBytes(bytes: number | bigint): string {
-  let value = Number(bytes);
-  if (value < 1000) return `${value} B`;
-  let unit = -1;
-  while (value >= 999.5 && unit + 1 < byteUnits.length) {
-    value /= 1000;
-    unit++;
-  }
-  return `${value < 99.95 ? value.toFixed(1) : Math.round(value)} ${byteUnits[unit]}`;
-}
-
 /** A length of time for people: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;

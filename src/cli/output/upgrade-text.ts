@@ -1,10 +1,11 @@
+import { formatBytes } from "../../core/bytes/byte-count.ts";
 import type { CheckUpgradeResult } from "../../operations/check-upgrade.ts";
 import type { UpgradeResult } from "../../operations/upgrade.ts";
 import { switchText, switchValue } from "./deployment-text.ts";
 import { printable } from "./plain-text.ts";
 import { type DetailOptions, planDetails, planFields } from "./plan-text.ts";
 import { formatFields } from "./table.ts";
-import { formatBytes, formatCount } from "./units.ts";
+import { formatCount } from "./units.ts";
 
 /** What `upgrade` did. */
 export function upgradeText(result: UpgradeResult): string {

@@ -1,3 +1,4 @@
+import { countBytes } from "../bytes/byte-count.ts";
 import { OsdeployError } from "../errors.ts";
 import type { BootEntry, BootMenu } from "./boot-menu.ts";
 import { bootDigestOfEntry, kernelFileNames, type StoredKernelSize, unusedKernels } from "./kernel-files.ts";
@@ -99,7 +100,8 @@ function newestOf({ bootDigest, entries }: Removal, unused: ReadonlySet<string>)
 }
 
 function noSpace(neededBytes: number, availableBytes: number, freeableBytes: number): OsdeployError {
-  const state = `${neededBytes} bytes are needed on the boot partition, ${availableBytes} are free, and ${freeableBytes} more at most once old deployments are removed`;
+  const free = `${countBytes(availableBytes)} are free, and ${countBytes(freeableBytes)} more at most once old deployments are removed`;
+  const state = `${countBytes(neededBytes)} are needed on the boot partition, ${free}`;
   return new OsdeployError("no-space", `Cannot store the kernel: ${state}`, {
     facts: { neededBytes, availableBytes, freeableBytes },
   });

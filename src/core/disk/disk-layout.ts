@@ -1,3 +1,4 @@
+import { countBytes } from "../bytes/byte-count.ts";
 import { OsdeployError } from "../errors.ts";
 import { tableBytes } from "./gpt.ts";
 
@@ -76,7 +77,7 @@ function checkRoom(what: string, sizeBytes: number, neededBytes: number): void {
 }
 
 function tooSmall(what: string, sizeBytes: number, neededBytes: number): OsdeployError {
-  const state = `${neededBytes} bytes are needed, the ${what} has ${Math.max(sizeBytes, 0)}`;
+  const state = `${countBytes(neededBytes)} are needed, the ${what} has ${countBytes(Math.max(sizeBytes, 0))}`;
   return new OsdeployError("no-space", `Cannot install: ${state}`, { facts: { neededBytes, sizeBytes } });
 }
 

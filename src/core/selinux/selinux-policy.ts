@@ -36,6 +36,7 @@ export function readPolicy(root: Directory, readFile: (content: FileContent) => 
   } catch (cause) {
     if (!(cause instanceof OsdeployError) || (cause.code !== "bad-format" && cause.code !== "unsupported")) throw cause;
     throw new OsdeployError("not-bootable", `Cannot label files by the image's SELinux policy. ${cause.message}`, {
+      facts: { hint: "Use an image with a policy that osdeploy can read, or with none" },
       cause,
     });
   }

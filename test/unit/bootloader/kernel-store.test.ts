@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { failingDiskHint } from "../../../src/bootloader/commit-file.ts";
 import { addKernel, listKernels, type NewKernel, removeKernels } from "../../../src/bootloader/kernel-store.ts";
 import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
@@ -135,7 +136,7 @@ describe("addKernel", () => {
     const wrong = { ...kernel, vmlinuz: bytes("another kernel") };
     const measured = sha256(Buffer.from("another kernel"), initramfsBytes);
     expect(() => addKernel(linux.files, boot, wrong, "")).toThrow(
-      expect.objectContaining({ code: "damaged", facts: { bootDigest, measured } }),
+      expect.objectContaining({ code: "damaged", facts: { bootDigest, measured, hint: failingDiskHint } }),
     );
     expect(linux.files.readDirectory(fromText(directory))).toEqual([]);
   });

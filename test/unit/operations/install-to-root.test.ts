@@ -135,7 +135,7 @@ describe("installToRoot, into an empty file system", () => {
     const space = { totalBytes: 4096, availableBytes: 10, availableInodes: 9, readOnly: false, type: 0 };
     const full = Object.assign(Object.create(linux), { files: { ...linux.files, space: () => space } });
     expect(await refusal(full)).toMatch(
-      /^no-space: Cannot install this image: its layers alone have \d+ bytes, and 10 are free for the repo$/,
+      /^no-space: Cannot install this image: its layers alone have \d+ bytes \(\d\.\d kB\), and 10 bytes are free for the repo$/,
     );
     expect(entriesOf(linux)).toEqual([]);
     expect(linux.files.readDirectory(fromText("/target/composefs/streams"))).toEqual(["refs"]);

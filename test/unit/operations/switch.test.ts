@@ -289,7 +289,7 @@ describe("the boot partition", () => {
     expect(error).toMatchObject({
       code: "no-space",
       message: expect.stringMatching(
-        /^Cannot store the kernel: 327680 bytes are needed on the boot partition, \d+ are free, and 0 more at most/,
+        /^Cannot store the kernel: 327680 bytes \(328 kB\) are needed on the boot partition, \d+ bytes.* are free, and 0 bytes more at most/,
       ),
       facts: { neededBytes: 327_680 },
     });

@@ -145,7 +145,7 @@ describe("bootComplete, of the boot loader", () => {
     const { loader, warnings } = await run();
     expect(loader).toBeNull();
     expect(warnings).toEqual([
-      "The boot loader stays as it is: Cannot replace the boot loader: 98304 bytes are needed on the EFI system partition, 9 are free",
+      "The boot loader stays as it is: Cannot replace the boot loader: 98304 bytes (98.3 kB) are needed on the EFI system partition, 9 bytes are free",
     ]);
     expect(linux.files.readDirectory(fromText("/boot/EFI"))).toEqual(["BOOT", "systemd"]);
   });

@@ -1,26 +1,11 @@
 import { expect, test } from "vitest";
 import {
-  formatBytes,
   formatCount,
   formatPercent,
   formatSeconds,
   formatTime,
   shortDigest,
 } from "../../../../src/cli/output/units.ts";
-
-test.each([
-  [0, "0 B"],
-  [999, "999 B"],
-  [1000, "1.0 kB"],
-  [99_949, "99.9 kB"],
-  [99_950, "100 kB"],
-  [999_499, "999 kB"],
-  [999_500, "1.0 MB"],
-  [577_000_000, "577 MB"],
-  [18446744073709551615n, "18.4 EB"],
-])("formatBytes: %s is %s", (bytes, text) => {
-  expect(formatBytes(bytes)).toBe(text);
-});
 
 test.each([
   [0, "0.0 s"],

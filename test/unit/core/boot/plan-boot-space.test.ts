@@ -85,7 +85,9 @@ describe("planBootSpace", () => {
     const half = { bootDigest: digest("d"), files: [{ name: "vmlinuz", sizeBytes: 1000 }] };
     for (const kernels of [[half], [stored("d", [1000, 8999])]]) {
       expect(planBootSpace(request({ newKernel, kernels })).neededBytes).toBe(10_800);
-      expect(() => planBootSpace(request({ newKernel, kernels, availableBytes: 10_799 }))).toThrow("0 more at most");
+      expect(() => planBootSpace(request({ newKernel, kernels, availableBytes: 10_799 }))).toThrow(
+        "0 bytes more at most",
+      );
     }
   });
 
@@ -100,7 +102,7 @@ describe("planBootSpace", () => {
       expect.objectContaining({
         code: "no-space",
         message:
-          "Cannot store the kernel: 11800 bytes are needed on the boot partition, 500 are free, and 10000 more at most once old deployments are removed",
+          "Cannot store the kernel: 11800 bytes (11.8 kB) are needed on the boot partition, 500 bytes are free, and 10000 bytes (10.0 kB) more at most once old deployments are removed",
         facts: { neededBytes: 11_800, availableBytes: 500, freeableBytes: 10_000 },
       }),
     );

@@ -63,14 +63,14 @@ test("planDiskLayout: root takes all of a disk, or what it was told to, and leav
 
 test("planDiskLayout: refuses what is too small, with the numbers", () => {
   expect(refusal({ diskBytes: gibibyte })).toBe(
-    `Cannot install: ${1114 * mebibyte} bytes are needed, the disk has ${gibibyte}`,
+    `Cannot install: ${1114 * mebibyte} bytes (1.2 GB) are needed, the disk has ${gibibyte} bytes (1.1 GB)`,
   );
   expect(refusal({ diskBytes: 100 })).toContain("the disk has 0");
   expect(refusal({ bootBytes: 50 * mebibyte })).toBe(
-    `Cannot install: ${100 * mebibyte} bytes are needed, the boot partition has ${50 * mebibyte}`,
+    `Cannot install: ${100 * mebibyte} bytes (105 MB) are needed, the boot partition has ${50 * mebibyte} bytes (52.4 MB)`,
   );
   expect(refusal({ rootBytes: 500 * mebibyte, diskBytes: 4 * gibibyte })).toContain(
-    `${600 * mebibyte} bytes are needed, the root partition has ${500 * mebibyte}`,
+    `${600 * mebibyte} bytes (629 MB) are needed, the root partition has ${500 * mebibyte} bytes (524 MB)`,
   );
   expect(refusal({ rootBytes: 4 * gibibyte, diskBytes: 4 * gibibyte })).toContain("the disk has");
   expect(refusal({ rootBytes: mebibyte })).toContain("are needed, the");

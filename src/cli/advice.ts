@@ -1,0 +1,29 @@
+import { OsdeployError } from "../core/errors.ts";
+
+/** What decides what somebody can do about a system call that the kernel refused. */
+export interface Circumstances {
+  readonly uid: number;
+  /** What makes room where this command writes. */
+  readonly whenFull: string | undefined;
+}
+
+/** An error of a system call with what the user of this command can do about it; all other errors as they are. */
+export function withAdvice(error: unknown, circumstances: Circumstances): unknown {
+  if (!(error instanceof OsdeployError) || "hint" in error.facts) return error;
+  const hint = adviceFor(error, circumstances);
+  if (hint === undefined) return error;
+  return new OsdeployError(error.code, error.message, { facts: { ...error.facts, hint }, cause: error.cause });
+}
+
+function adviceFor({ facts: { errno } }: OsdeployError, { uid, whenFull }: Circumstances): string | undefined {
+  switch (errno) {
+    case "EACCES":
+    case "EPERM":
+      return uid === 0 ? undefined : "Run it as root";
+    case "ENOSPC":
+    case "EDQUOT":
+      return whenFull && `Free some space, for example with: ${whenFull}`;
+    default:
+      return undefined;
+  }
+}
