@@ -1,4 +1,6 @@
+import type { Command } from "commander";
 import type { DefineCommand } from "./frame.ts";
+import { addLeadingOptions } from "./info-words.ts";
 import type { Voice } from "./output/error-text.ts";
 
 /** A command: its words, one line about it, and where the rest is. Only the command that runs is loaded. */
@@ -14,6 +16,8 @@ export interface CommandRow {
 export interface CommandGroup {
   readonly summary: string;
   readonly voice?: Voice;
+  /** Adds options that can stand before the words that follow. */
+  readonly addOptions?: (command: Command) => void;
 }
 
 /** All groups, by their word. */
@@ -26,6 +30,7 @@ export const commandGroups: Readonly<Record<string, CommandGroup>> = {
   composefs: {
     summary: "work on composefs image files, as mkcomposefs and composefs-info do",
     voice: "composefs-info",
+    addOptions: addLeadingOptions,
   },
 };
 

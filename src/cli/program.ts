@@ -14,7 +14,10 @@ export interface FirstLook {
 
 /** @throws OsdeployError `usage` when a global option has a value that it cannot have. */
 export function lookAt(argv: readonly string[]): FirstLook {
+  // The last two can stand before a command's name as well: see `addLeadingOptions`. Whether they may is found out later.
   const scout = addGlobalOptions(new Command())
+    .option("--filter [name]")
+    .option("--basedir [path]")
     .exitOverride()
     .configureOutput({ outputError: () => undefined });
   try {
@@ -52,9 +55,13 @@ function addCommand(program: Command, row: CommandRow, frame: Frame): Command {
   let parent = program;
   for (const [at, word] of row.words.entries()) {
     const way = ["osdeploy", ...row.words.slice(0, at + 1)];
-    const { summary, voice } = (at + 1 < row.words.length ? commandGroups[word] : undefined) ?? row;
+    const group = at + 1 < row.words.length ? commandGroups[word] : undefined;
+    const { summary, voice } = group ?? row;
     const known = parent.commands.find((command) => command.name() === word);
-    parent = known ?? prepare(parent.command(word), frame, { way, voice }).summary(summary).description(summary);
+    if (known === undefined) {
+      parent = prepare(parent.command(word), frame, { way, voice }).summary(summary).description(summary);
+      group?.addOptions?.(parent);
+    } else parent = known;
   }
   return parent;
 }

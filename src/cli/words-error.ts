@@ -29,7 +29,11 @@ export function wordsError(error: unknown, { name, voice, usage }: WrongCommand)
     .replace(/\s*\n/g, " ")
     .replace(/\.$/, "");
   if (voice === "mkcomposefs") return new OsdeployError("usage", wordsOfMkcomposefs(error, usage));
-  if (voice !== "osdeploy") return new OsdeployError("usage", `${foreignText(error, text, voice)}\n${usage}`);
+  if (voice !== "osdeploy") {
+    // After a command that it does not know composefs-info has an empty line, and no usage.
+    const below = error.code === "commander.unknownCommand" ? "" : usage;
+    return new OsdeployError("usage", `${foreignText(error, text, voice)}\n${below}`);
+  }
   const state = error.code === "commander.help" ? "no command is named" : text;
   return new OsdeployError("usage", `Cannot run ${name}: ${state}`, { facts: { hint: `See: ${name} --help` } });
 }
@@ -41,19 +45,25 @@ function wordsOfMkcomposefs({ code }: CommanderError, usage: string): string {
 
 /** composefs-info reads its words with getopt and has texts of its own. */
 function foreignText(error: CommanderError, text: string, voice: Voice): string {
-  const quoted = /'([^' <=]+)/.exec(text)?.[1];
+  const word = wrongWord(error.message);
   switch (error.code) {
     case "commander.help":
       return "No command specified";
     case "commander.unknownCommand":
-      return `${voice}: Unknown command '${quoted}'\n`;
+      return `${voice}: Unknown command '${word}'`;
     case "commander.unknownOption":
-      return `${voice}: unrecognized option '${quoted}'`;
+      if (!word.startsWith("--")) return `${voice}: invalid option -- '${[...word][1]}'`;
+      return `${voice}: unrecognized option '${word}'`;
     case "commander.optionMissingArgument":
-      return `${voice}: option '${quoted}' requires an argument`;
+      return `${voice}: option '${word.split(" ")[0]}' requires an argument`;
     default:
       return `${voice}: ${text}`;
   }
+}
+
+/** The word in quotes that commander tells of, whatever is in it; commander may guess below what was meant. */
+function wrongWord(message: string): string {
+  return /'(.*)'(?: argument missing)?(?:\n\(Did you mean [^']*\))?$/s.exec(message)?.[1] ?? "";
 }
 
 /** The line of the help that says how a command is called. */

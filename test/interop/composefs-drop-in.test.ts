@@ -143,7 +143,7 @@ function runIn(who: "ours" | "theirs", [program, ...words]: readonly [string, ..
 /** How to call it and by which path it was called is each program's own; all other words are to be the same. */
 function inOneVoice(stderr: string, program: string): string {
   return stderr
-    .replaceAll(/\S*\/(mkcomposefs|composefs-info)(?=: (unrecognized|option))/g, "$1")
+    .replaceAll(/\S*\/(mkcomposefs|composefs-info)(?=: (unrecognized|invalid|option))/g, "$1")
     .replaceAll(program, "PROGRAM")
     .replace(/(^|\n)usage: [\s\S]*$/i, "$1USAGE\n");
 }
@@ -318,6 +318,17 @@ const infos: readonly Case[] = [
   { words: ["measure", "../plain/big", "../tree/usr/lib/70000", "../good.dump"] },
   { words: ["objects", "../tree.img", "../tree.img"] },
   { words: ["missing-objects", "--basedir=../objects", "../tree.img", "../tree.img"] },
+  ...["", "=x", "a b", "a=b", "it's", "lss", "-"].map((command) => ({ words: [command, "../tree.img"] })),
+  ...["--xx=3", "--a'b", "--x<y>", "-x", "-xyz"].flatMap((option) => [
+    { words: ["ls", option, "../tree.img"], differs: debugLine },
+    { words: [option, "ls", "../tree.img"], differs: debugLine },
+  ]),
+  { words: ["--basedir=../objects", "missing-objects", "../tree.img"] },
+  { words: ["--basedir", "missing", "missing-objects", "--basedir=../some-objects", "../tree.img"] },
+  { words: ["--filter=usr", "ls", "--filter", "sub", "../tree.img"] },
+  { words: ["--filter=a/b", "ls", "../tree.img"] },
+  { words: ["--filter"], differs: debugLine },
+  { words: ["--basedir=../objects"] },
 ];
 
 function nameOf({ words, input, environment, before: script, differs }: Case): string {

@@ -1,6 +1,7 @@
 import { type CreateOptions, createOutput, createRequest, readCreateWords } from "../../create-words.ts";
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
+import { refuseLeadingOptions } from "../../info-words.ts";
 
 /** `osdeploy composefs create` */
 export const define: DefineCommand = (command, frame) => {
@@ -28,6 +29,7 @@ export const define: DefineCommand = (command, frame) => {
     .option("--max-version <n>", "the highest format version to use (default: 1, or 0 with --min-version)")
     .option("--threads <n>", "accepted as mkcomposefs accepts it; changes nothing")
     .action(async (given: readonly string[], options: CreateOptions) => {
+      refuseLeadingOptions(command);
       const words = readCreateWords(given, options, command);
       const request = await createRequest(words, options, frame.io);
       await frame.read(
