@@ -65,6 +65,7 @@ const libraryTexts: Readonly<Record<string, string>> = {
   EPERM: "Operation not permitted",
   EROFS: "Read-only file system",
   ENOSPC: "No space left on device",
+  EFBIG: "File too large",
   EDQUOT: "Disk quota exceeded",
   EIO: "Input/output error",
   ELOOP: "Too many levels of symbolic links",
@@ -72,6 +73,13 @@ const libraryTexts: Readonly<Record<string, string>> = {
   ENXIO: "No such device or address",
   ETXTBSY: "Text file busy",
   EMFILE: "Too many open files",
+  ENFILE: "Too many open files in system",
+  ENOMEM: "Cannot allocate memory",
+  EINVAL: "Invalid argument",
+  EBUSY: "Device or resource busy",
+  ENOTSUP: "Operation not supported",
+  EXDEV: "Invalid cross-device link",
+  ENODEV: "No such device",
 };
 
 /**

@@ -9,7 +9,7 @@ import { inForeignWords } from "../linux/errno.ts";
 import { readPieces, readToEnd } from "../linux/file-content.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
-import { childPath } from "../linux/path.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
 import type { System } from "./system.ts";
 
 /** Images that were made by mkcomposefs or osdeploy, as files. */
@@ -98,11 +98,12 @@ function* eachImage(
   for (const path of request.images) yield* linesOf(loadImage(linux.files, path, request));
 }
 
-/** composefs-info opens it before anything else, whether the command needs it or not. */
+/** composefs-info looks for it before anything else, whether the command needs it or not. */
 function checkBaseDirectory(files: LinuxFiles, path: Path | undefined): void {
   if (path === undefined) return;
   try {
-    files.close(files.open(path, "directory"));
+    // Not opened to be read: whoever may only look names up in it can use it.
+    files.lstat(path === "" ? path : pathBelow(path, "."));
   } catch (cause) {
     // The line break is composefs-info's.
     throw inForeignWords(`Can't open basedir \`${path}\`\n`, cause);

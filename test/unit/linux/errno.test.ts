@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type ByteString, fromBytes, fromText } from "../../../src/core/bytes/byte-string.ts";
-import { errnoName, showPath, systemCallError } from "../../../src/linux/errno.ts";
+import { errnoName, inForeignWords, showPath, systemCallError } from "../../../src/linux/errno.ts";
 
 describe("systemCallError", () => {
   test.each([
@@ -62,4 +62,14 @@ describe("showPath", () => {
   ] as const satisfies readonly (readonly [string, ByteString, string])[])("%s", (_, path, shown) => {
     expect(showPath(path)).toBe(shown);
   });
+});
+
+test.each([
+  ["EFBIG", "File too large"],
+  ["ENOSPC", "No space left on device"],
+  ["EINVAL", "Invalid argument"],
+  ["EDEADLK", "EDEADLK"],
+])("inForeignWords: %s is what the C library calls it, as far as it is known here", (errno, words) => {
+  const refused = systemCallError({ verb: "write", path: fromText("/x") }, errno);
+  expect(inForeignWords("cannot write file", refused)).toMatchObject({ message: `cannot write file: ${words}` });
 });

@@ -10,7 +10,9 @@ export const define: DefineCommand = (command, frame) => {
       "Makes a composefs image file from a directory, or with --from-file from composefs-dump(5) text. Options, output, error " +
         "texts and exit status are those of mkcomposefs, and so is every byte of the image. A file that is there already is " +
         "replaced in one step, and stays where something fails. A dump whose digests all have 128 digits is one of a sha512 " +
-        "repo and makes an image for it; mkcomposefs takes the first 64 of longer digests, which no file can have.",
+        "repo and makes an image for it; mkcomposefs takes the first 64 of longer digests, which no file can have. Digests with less than 64 " +
+        "digits or with others than hex, and hard links to directories, are refused here; of them mkcomposefs makes images with the " +
+        "digest of no file, or with a cycle.",
     )
     .usage("[options] SOURCE IMAGE")
     .argument(
