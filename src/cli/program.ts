@@ -1,6 +1,7 @@
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import { type CommandRow, commandGroups } from "./command-table.ts";
 import type { Frame } from "./frame.ts";
+import { helpItem } from "./help-item.ts";
 import { addGlobalOptions, type GlobalOptions } from "./options.ts";
 import type { Voice } from "./output/error-text.ts";
 import { version } from "./version.ts";
@@ -66,6 +67,14 @@ function addCommand(program: Command, row: CommandRow, frame: Frame): Command {
   return parent;
 }
 
+/** What is wrong where help was asked for a command that is not there: commander gives that of the group. */
+function unknownCommandIn({ args, commands }: Command): CommanderError | undefined {
+  const word = args.find((each) => !each.startsWith("-"));
+  if (word === undefined || commands.length === 0 || commands.some((command) => command.name() === word))
+    return undefined;
+  return new CommanderError(1, "commander.unknownCommand", `error: unknown command '${word}'`);
+}
+
 /** Turns commander's printing and exiting into values that are thrown, and evens out the help. */
 function prepare(
   command: Command,
@@ -76,7 +85,7 @@ function prepare(
   return command
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true, subcommandTerm: (shown) => shown.name() })
+    .configureHelp({ ...helpItem, showGlobalOptions: true, subcommandTerm: (shown) => shown.name() })
     .configureOutput({
       writeOut: (text) => {
         written += text;
@@ -86,8 +95,9 @@ function prepare(
       getOutHelpWidth: () => Math.min(frame.io.stdout.columns(), 120),
       getOutHasColors: () => false,
     })
-    .exitOverride((error) => {
-      if (error.exitCode === 0) throw new TextAsked(written);
+    .exitOverride((ended) => {
+      const error = ended.code === "commander.helpDisplayed" ? unknownCommandIn(command) : ended;
+      if (error === undefined || error.exitCode === 0) throw new TextAsked(written);
       throw wordsError(error, { name: way.join(" "), voice, usage: usageLine(command) });
     });
 }

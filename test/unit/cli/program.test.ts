@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { runMain } from "../../../src/cli/run-main.ts";
+import { FakeCliIo } from "../../fakes/fake-cli-io.ts";
+
+async function run(argv: readonly string[], terminal = 80) {
+  const io = new FakeCliIo({ terminal });
+  const status = await runMain(argv, io);
+  return { status, out: io.stdout.text, err: io.stderr.text };
+}
+
+describe("help", () => {
+  test.each([
+    [["help", "bogus"], "osdeploy"],
+    [["--help", "bogus"], "osdeploy"],
+    [["bogus", "--help"], "osdeploy"],
+    [["help", "image", "bogus"], "osdeploy image"],
+    [["image", "--help", "bogus"], "osdeploy image"],
+  ])("runMain: %j asks for the help of no command", async (argv, command) => {
+    expect(await run(argv)).toEqual({
+      status: 2,
+      out: "",
+      err: `osdeploy: Cannot run ${command}: unknown command 'bogus'\nhint: See: ${command} --help\n`,
+    });
+  });
+
+  test.each([
+    [["help"]],
+    [["help", "pull"]],
+    [["--help", "pull"]],
+    [["help", "image"]],
+    [["image", "ls", "--help", "x"]],
+  ])("runMain: %j gives help", async (argv) => {
+    expect(await run(argv)).toMatchObject({ status: 0, out: expect.stringMatching(/^Usage: osdeploy /) });
+  });
+
+  test.each([40, 60, 80])("runMain: in %i columns options wrap as the text above them does", async (columns) => {
+    for (const argv of [["help", "pull"], ["help"]]) {
+      const [help = ""] = (await run(argv, columns)).out.split("Examples:");
+      const wide = help.split("\n").filter((line) => line.length > columns);
+      expect(wide).toEqual([]);
+    }
+  });
+});
