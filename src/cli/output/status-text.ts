@@ -27,7 +27,7 @@ function deploymentText(result: StatusResult, deployment: DeploymentStatus, deta
     ["Sealed by", deployment.sealedBy.map(printable).join(", ") || undefined],
     ["Root image", `${id(deployment.rootImage)}${verityWords(deployment)}`],
     ["Boot digest", detail.verbose ? shown(deployment.bootDigest) : undefined],
-    ["Boot entry", entriesText(deployment.bootEntries, isStaged)],
+    [deployment.bootEntries.length > 1 ? "Boot entries" : "Boot entry", entriesText(deployment.bootEntries, isStaged)],
     ["Quarantine", shown(deployment.quarantineReason)],
   ]);
   const roles = deployment.roles.map((role) => roleWords(result, role)).join(", ");

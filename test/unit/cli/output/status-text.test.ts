@@ -107,9 +107,9 @@ describe("statusText", () => {
       countsTries: false,
     });
     expect(shown).toContain(
-      "  Boot entry: a (1 try left), b (2 tries left), c (given up after 1 try), d (given up after 0 tries)\n",
+      "  Boot entries: a (1 try left), b (2 tries left), c (given up after 1 try), d (given up after 0 tries)\n",
     );
-    expect(shown).toContain("  Quarantine: a panic\\x07\n");
+    expect(shown).toContain("  Quarantine:   a panic\\x07\n");
     expect(shown).toContain(
       "\n\nA rollback waits for the next boot; to take it back: osdeploy rollback\n" +
         `In quarantine: ${manifestOf("c")} (it did not boot)\n` +
