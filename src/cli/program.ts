@@ -67,12 +67,20 @@ function addCommand(program: Command, row: CommandRow, frame: Frame): Command {
   return parent;
 }
 
-/** What is wrong where help was asked for a command that is not there: commander gives that of the group. */
-function unknownCommandIn({ args, commands }: Command): CommanderError | undefined {
-  const word = args.find((each) => !each.startsWith("-"));
-  if (word === undefined || commands.length === 0 || commands.some((command) => command.name() === word))
-    return undefined;
-  return new CommanderError(1, "commander.unknownCommand", `error: unknown command '${word}'`);
+/** What is wrong with the words beside those that ask for help: commander looks at none of them. */
+function mistakeBesideHelp({ args, commands }: Command): CommanderError | undefined {
+  const end = args.indexOf("--");
+  for (const word of end < 0 ? args : args.slice(0, end)) {
+    if (word === "-h" || word === "--help") continue;
+    if (/^-./.test(word)) return mistake("commander.unknownOption", `unknown option '${word}'`);
+    if (commands.some((command) => command.name() === word)) return undefined;
+    if (commands.length > 0) return mistake("commander.unknownCommand", `unknown command '${word}'`);
+  }
+  return undefined;
+}
+
+function mistake(code: string, message: string): CommanderError {
+  return new CommanderError(1, code, `error: ${message}`);
 }
 
 /** Turns commander's printing and exiting into values that are thrown, and evens out the help. */
@@ -96,7 +104,7 @@ function prepare(
       getOutHasColors: () => false,
     })
     .exitOverride((ended) => {
-      const error = ended.code === "commander.helpDisplayed" ? unknownCommandIn(command) : ended;
+      const error = ended.code === "commander.helpDisplayed" ? mistakeBesideHelp(command) : ended;
       if (error === undefined || error.exitCode === 0) throw new TextAsked(written);
       throw wordsError(error, { name: way.join(" "), voice, usage: usageLine(command) });
     });

@@ -24,6 +24,20 @@ describe("help", () => {
   });
 
   test.each([
+    [["pull", "--help", "--bogus"], "osdeploy pull"],
+    [["image", "--bogus", "--help"], "osdeploy image"],
+    [["--help", "--bogus"], "osdeploy"],
+  ])("runMain: %j asks for help with an option that is not there", async (argv, command) => {
+    expect(await run(argv)).toMatchObject({
+      status: 2,
+      err: `osdeploy: Cannot run ${command}: unknown option '--bogus'\nhint: See: ${command} --help\n`,
+    });
+  });
+
+  test.each([
+    [["--help", "pull", "--repo", "x"]],
+    [["lab", "ssh", "--help", "--", "--bogus"]],
+    [["pull", "-h", "--repo", "x"]],
     [["help"]],
     [["help", "pull"]],
     [["--help", "pull"]],
