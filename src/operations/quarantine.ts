@@ -1,5 +1,5 @@
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
-import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { type ManifestDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readQuarantine, removeQuarantine } from "../sysroot/quarantine-store.ts";
@@ -12,7 +12,7 @@ export interface QuarantineRequest {
 }
 
 export interface LeaveQuarantineRequest extends QuarantineRequest {
-  /** A manifest's digest, or the beginning of its hex, which only one record has. */
+  /** A manifest's digest, or the beginning of its hex with at least four digits, which only one record has. */
   readonly digest: string;
 }
 
@@ -28,7 +28,7 @@ export async function listQuarantine(
 /**
  * Takes an image out of quarantine, so that the next upgrade may bring it.
  *
- * @throws OsdeployError `not-found` when no record, or more than one, has that digest.
+ * @throws OsdeployError `not-found` when no record, or more than one, has that digest; `usage` for words that are none.
  */
 export async function leaveQuarantine(
   system: System,
@@ -41,13 +41,27 @@ export async function leaveQuarantine(
   });
 }
 
+/** Of fewer digits nobody can say that they were meant: an unset variable of a script has none. */
+const leastDigits = 4;
+
 function findRecord(records: readonly QuarantineRecord[], digest: string): QuarantineRecord {
-  const fits = ({ manifestDigest }: QuarantineRecord) =>
-    manifestDigest.startsWith(digest) || manifestDigest.slice(manifestDigest.indexOf(":") + 1).startsWith(digest);
-  const [found, second] = records.filter(fits);
-  if (found !== undefined && second === undefined) return found;
-  const state = found === undefined ? "it is not in quarantine" : "more than one digest in quarantine begins so";
-  throw new OsdeployError("not-found", `Cannot take "${digest}" out of quarantine: ${state}`, {
+  const [, algorithm = "", digits] = /^(sha256:|sha512:)?([0-9a-f]*)$/.exec(digest) ?? [];
+  if (digits === undefined || digits.length < leastDigits) {
+    const state = `it is no digest, and no beginning of one with at least ${leastDigits} digits`;
+    throw refusal("usage", digest, state);
+  }
+  const found = records.filter(({ manifestDigest }) => {
+    const parts = splitDigest(manifestDigest);
+    return `${parts.algorithm}:`.startsWith(algorithm) && parts.hex.startsWith(digits);
+  });
+  const [only] = found;
+  if (only === undefined) throw refusal("not-found", digest, "it is not in quarantine");
+  if (found.length === 1) return only;
+  throw refusal("not-found", digest, `it may be ${found.map((record) => record.manifestDigest).join(" or ")}`);
+}
+
+function refusal(code: "usage" | "not-found", digest: string, state: string): OsdeployError {
+  return new OsdeployError(code, `Cannot take "${digest}" out of quarantine: ${state}`, {
     facts: { hint: "See what is in there with: osdeploy quarantine list" },
   });
 }

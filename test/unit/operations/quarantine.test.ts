@@ -1,7 +1,8 @@
 import { beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
 import { leaveQuarantine, listQuarantine } from "../../../src/operations/quarantine.ts";
-import { writeQuarantine } from "../../../src/sysroot/quarantine-store.ts";
+import { removeQuarantine, writeQuarantine } from "../../../src/sysroot/quarantine-store.ts";
 import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
 import { failureOf, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
 import { manifestOf, recordOf } from "../../builders/sysroot-states.ts";
@@ -21,18 +22,37 @@ test("listQuarantine: tells the records", async () => {
   expect(await list()).toEqual([recordOf("a"), recordOf("b")]);
 });
 
-test.each([manifestOf("a"), "sha256:aa", "aaaa"])("leaveQuarantine: takes the image %s out", async (digest) => {
+test.each([manifestOf("a"), "sha256:aaaa", "aaaa"])("leaveQuarantine: takes the image %s out", async (digest) => {
   expect(await leave(digest)).toEqual({ manifestDigest: manifestOf("a") });
   expect(await list()).toEqual([recordOf("b")]);
 });
 
-test.each([
-  ["cc", "it is not in quarantine"],
-  ["sha256:", "more than one digest in quarantine begins so"],
-])("leaveQuarantine: refuses %s", async (digest, state) => {
+test.each(["", "a", "aaa", "sha256:", "sha256:aaa", "aaaz", "AAAA", "sha1:aaaa"])(
+  "leaveQuarantine: refuses words that are no digest or too little of one: '%s'",
+  async (digest) => {
+    removeQuarantine(linux.files, sysrootPaths(sysrootPath), recordOf("b").manifestDigest);
+    expect(await failureOf(leave(digest))).toMatchObject({
+      code: "usage",
+      message: `Cannot take "${digest}" out of quarantine: it is no digest, and no beginning of one with at least 4 digits`,
+    });
+    expect(await list()).toEqual([recordOf("a")]);
+  },
+);
+
+test.each(["cccc", "sha512:aaaa"])("leaveQuarantine: refuses %s, which is not in there", async (digest) => {
   expect(await failureOf(leave(digest))).toMatchObject({
     code: "not-found",
-    message: `Cannot take "${digest}" out of quarantine: ${state}`,
+    message: `Cannot take "${digest}" out of quarantine: it is not in quarantine`,
   });
   expect(await list()).toHaveLength(2);
+});
+
+test("leaveQuarantine: names the images that the digits may mean when they are more than one", async () => {
+  const other = { ...recordOf("a"), manifestDigest: parseManifestDigest(`sha256:aaaa${"b".repeat(60)}`) };
+  writeQuarantine(linux.files, sysrootPaths(sysrootPath), other);
+  expect(await failureOf(leave("aaaa"))).toMatchObject({
+    code: "not-found",
+    message: `Cannot take "aaaa" out of quarantine: it may be ${manifestOf("a")} or ${other.manifestDigest}`,
+  });
+  expect(await list()).toHaveLength(3);
 });

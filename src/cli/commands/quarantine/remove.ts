@@ -12,7 +12,7 @@ interface RemoveOptions {
 export const define: DefineCommand = (command, frame) => {
   command
     .description("Takes an image out of quarantine, so that the next upgrade may bring it again.")
-    .argument("<digest>", "the digest of its manifest, or the beginning of it")
+    .argument("<digest>", "the digest of its manifest, or the first four or more digits of it")
     .addOption(sysrootOption())
     .action((digest: string, options: RemoveOptions) =>
       frame.write(
