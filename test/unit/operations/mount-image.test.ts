@@ -11,6 +11,7 @@ const request = { repo: repoOfSysroot, image: layoutReference("v1"), bootable: t
 describe("mountImage", () => {
   test.each([true, false])("mounts the root image that boots; verity asked for: %s", async (verity) => {
     const { linux } = await storeOs({ verity });
+    linux.files.makeDirectory(target, 0o755);
     const asked: Parameters<LinuxMounts["mountComposefs"]>[0][] = [];
     const mounts = { ...linux.mounts, mountComposefs: (options: (typeof asked)[0]) => void asked.push(options) };
     const result = await mountImage(systemOn({ ...linux, mounts }), request);
@@ -29,6 +30,7 @@ describe("mountImage", () => {
 
   test("refuses an image whose root image was not made, and says what to do", async () => {
     const { linux } = await storeOs();
+    linux.files.makeDirectory(target, 0o755);
     const data = { ...request, image: layoutReference("data") };
     await expect(mountImage(systemOn(linux), data)).rejects.toMatchObject({
       code: "not-found",
@@ -39,7 +41,18 @@ describe("mountImage", () => {
 
   test("hands on what a machine without mounts says", async () => {
     const { linux } = await storeOs();
+    linux.files.makeDirectory(target, 0o755);
     await expect(mountImage(systemOn(linux), request)).rejects.toMatchObject({ code: "unsupported" });
     expect(linux.openPaths).toEqual([]);
+  });
+
+  test("refuses what is not there, and what is not a directory", async () => {
+    const { linux } = await storeOs();
+    await expect(mountImage(systemOn(linux), request)).rejects.toMatchObject({ code: "not-found" });
+    linux.files.writeNewFile(target, new Uint8Array(), 0o644);
+    await expect(mountImage(systemOn(linux), request)).rejects.toMatchObject({
+      code: "not-found",
+      message: 'Cannot mount an image on "/mnt": it is not a directory',
+    });
   });
 });

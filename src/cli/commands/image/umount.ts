@@ -7,7 +7,7 @@ import { printable } from "../../output/plain-text.ts";
 /** `osdeploy image umount` */
 export const define: DefineCommand = (command, frame) => {
   command
-    .description("Takes a mounted image away from a directory.")
+    .description("Takes a mounted image away from a directory. What is mounted there and is no image stays.")
     .argument("<directory>", "where it is mounted", parsePath)
     .action((target: ByteString) =>
       frame.write(
