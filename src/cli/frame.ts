@@ -79,9 +79,8 @@ export class Frame {
     signal: AbortSignal,
   ): Promise<void> {
     const linux = await this.io.openLinux();
-    const renderer = openProgress(this.options.quiet ? "none" : this.options.progress, this.io, () =>
-      linux.clock.now(),
-    );
+    const { progress: mode, quiet } = this.options;
+    const renderer = openProgress({ mode, quiet }, this.io, () => linux.clock.now());
     try {
       const progress: ReportProgress = (event) => renderer.show(event);
       const system = { linux, progress, signal, importThreads: this.io.importThreads };
@@ -89,9 +88,8 @@ export class Frame {
       renderer.end();
       await this.#print(result, output);
     } catch (thrown) {
-      const error = signal.aborted ? this.#stopped(signal, thrown) : thrown;
-      renderer.end(error);
-      throw error;
+      renderer.end();
+      throw signal.aborted ? this.#stopped(signal, thrown) : thrown;
     }
   }
 

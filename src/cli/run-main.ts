@@ -3,6 +3,7 @@ import { type CommandRow, commandTable } from "./command-table.ts";
 import { bugStatus, exitStatusOf, successStatus } from "./exit-status.ts";
 import { Frame } from "./frame.ts";
 import type { GlobalOptions } from "./options.ts";
+import { errorLine } from "./output/error-line.ts";
 import { formatError } from "./output/error-text.ts";
 import { buildProgram, lookAt } from "./program.ts";
 import { TextAsked } from "./words-error.ts";
@@ -40,9 +41,13 @@ async function report(error: unknown, frame: Frame): Promise<number> {
       (cause: unknown) => report(cause, frame),
     );
   }
-  const text = formatError(error, { verbose: frame.options.verbose === true, voice: frame.voice });
+  const { options, voice } = frame;
+  const text =
+    options.progress === "json"
+      ? errorLine(error, voice)
+      : formatError(error, { verbose: options.verbose === true, voice });
   // Where nobody can be told, the status still says it.
   await frame.io.stderr.write(text).catch(() => undefined);
   if (frame.status !== successStatus) return frame.status;
-  return frame.voice === "osdeploy" ? exitStatusOf(error) : bugStatus;
+  return voice === "osdeploy" ? exitStatusOf(error) : bugStatus;
 }

@@ -1,6 +1,5 @@
 import type { ProgressEvent } from "../../operations/progress.ts";
 import { version } from "../version.ts";
-import { errorValue } from "./error-text.ts";
 import { toJsonLine } from "./json.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, ProgressTally } from "./progress-tally.ts";
@@ -11,7 +10,7 @@ import { shortDigest } from "./units.ts";
 const advanceEveryMs = 100;
 
 /**
- * JSON lines, one object each. Types and fields have the names that bootc's `--progress-fd` gives them, where it has them.
+ * JSON lines, one object each; that of a failure, the last one, is the command line's own. Types and fields have the names that bootc's `--progress-fd` gives them, where it has them.
  *
  * @see docs/reference/schema/progress.json
  */
@@ -28,9 +27,7 @@ export function jsonProgress(host: RendererHost): ProgressRenderer {
       }
       for (const value of jsonValues(event, tally)) line(value);
     },
-    end(error) {
-      if (error !== undefined) line({ type: "Error", ...errorValue(error) });
-    },
+    end: () => undefined,
   };
 }
 

@@ -10,8 +10,12 @@ export type ProgressMode = "auto" | "terminal" | "plain" | "json" | "none";
 /** All modes, as `--progress` takes them. */
 export const progressModes: readonly ProgressMode[] = ["auto", "terminal", "plain", "json", "none"];
 
-/** The renderer for `mode`. Warnings are shown in every mode. */
-export function openProgress(mode: ProgressMode, io: CliIo, now: () => number): ProgressRenderer {
+/** The renderer for `mode`; a quiet one shows warnings only, as every one does. */
+export function openProgress(
+  { mode, quiet = false }: { readonly mode: ProgressMode; readonly quiet?: boolean | undefined },
+  io: CliIo,
+  now: () => number,
+): ProgressRenderer {
   const { NO_COLOR = "", TERM } = io.environment;
   const host: RendererHost = {
     // A reader of standard error that went away must not stop an upgrade.
@@ -20,23 +24,16 @@ export function openProgress(mode: ProgressMode, io: CliIo, now: () => number): 
     now,
     color: io.stderr.isTerminal && NO_COLOR === "",
   };
-  switch (mode === "auto" ? automatic(io, TERM) : mode) {
-    case "terminal":
-      return terminalProgress(host);
-    case "json":
-      return jsonProgress(host);
-    case "none":
-      return warningsOnly(host);
-    default:
-      return plainProgress(host);
-  }
+  if (mode === "json") return quiet ? warningsOnly(jsonProgress(host)) : jsonProgress(host);
+  if (quiet || mode === "none") return warningsOnly(plainProgress(host));
+  const shown = mode === "auto" ? automatic(io, TERM) : mode;
+  return shown === "terminal" ? terminalProgress(host) : plainProgress(host);
 }
 
 function automatic(io: CliIo, term: string | undefined): ProgressMode {
   return io.stderr.isTerminal && term !== "dumb" ? "terminal" : "plain";
 }
 
-function warningsOnly(host: RendererHost): ProgressRenderer {
-  const plain = plainProgress(host);
-  return { show: (event) => (event.kind === "warning" ? plain.show(event) : undefined), end: () => undefined };
+function warningsOnly(renderer: ProgressRenderer): ProgressRenderer {
+  return { show: (event) => (event.kind === "warning" ? renderer.show(event) : undefined), end: () => undefined };
 }

@@ -53,14 +53,17 @@ test("Frame: an operation that only reads is ended by the signal itself", async 
   await frame.read(async (system) => expect(system.signal.aborted).toBe(false), nothing);
 });
 
-test("Frame: --quiet shows warnings and no progress, and wins over --progress", async () => {
+test.each([
+  ["plain", "osdeploy: warning: Left it alone\n"],
+  ["json", '{"type":"Warning","message":"Left it alone"}\n'],
+] as const)("Frame: --quiet shows warnings and no progress, and wins over --progress=%s", async (progress, shown) => {
   const io = new FakeCliIo({ linux });
-  const frame = new Frame(io, { progress: "json", quiet: true });
+  const frame = new Frame(io, { progress, quiet: true });
   await frame.read(async (system) => {
     system.progress({ kind: "start", task: "pull", subject: "x" });
     system.progress({ kind: "warning", message: "Left it alone" });
   }, nothing);
-  expect(io.stderr.text).toBe("osdeploy: warning: Left it alone\n");
+  expect(io.stderr.text).toBe(shown);
 });
 
 test("Frame: a value can have another form in JSON than its own", async () => {

@@ -5,6 +5,7 @@ import { repoOption, sysrootOption } from "../../../src/cli/options.ts";
 import type { Voice } from "../../../src/cli/output/error-text.ts";
 import { runMain } from "../../../src/cli/run-main.ts";
 import { addSourceOptions } from "../../../src/cli/source-options.ts";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { FakeCliIo, type FakeCliIoOptions } from "../../fakes/fake-cli-io.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -40,6 +41,18 @@ const table: readonly CommandRow[] = [
       ),
     );
   }),
+  row(["stop"], (command, frame) => {
+    command.action(() =>
+      frame.write(
+        async (system) => {
+          system.progress({ kind: "start", task: "pull", subject: "os" });
+          (frame.io as FakeCliIo).stop("SIGTERM");
+          throw new Error("the worker was stopped");
+        },
+        { text: () => "" },
+      ),
+    );
+  }),
   row(["bug"], (command) => {
     command.action(() => {
       throw new TypeError("x is undefined");
@@ -56,9 +69,8 @@ const table: readonly CommandRow[] = [
         .argument("[source]")
         .action((source?: string) => {
           if (source === undefined) throw new OsdeployError("usage", "No source path specified");
-          return frame.read(async () => Promise.reject(new OsdeployError("bad-format", "Invalid empty path")), {
-            text: String,
-          });
+          const message = source === "x" ? "Invalid empty path" : fromText(`error accessing ${source}`);
+          return frame.read(async () => Promise.reject(new OsdeployError("bad-format", message)), { text: String });
         });
     },
     "mkcomposefs",
@@ -156,14 +168,64 @@ describe("failures", () => {
     expect((await run(["fail", "-v"])).err).toContain("code: damaged\nobject: ab\n");
   });
 
-  test("runMain: with JSON progress the failure is a JSON line too", async () => {
-    const first = (await run(["fail", "--progress=json"])).err.split("\n")[0] ?? "";
-    expect(JSON.parse(first)).toEqual({
-      type: "Error",
-      code: "damaged",
-      message: "Cannot use object ab: it is damaged",
-      facts: { object: "ab" },
-    });
+  test.each([[], ["--quiet"], ["--verbose"]])(
+    "runMain: with JSON progress the failure is one JSON line %s",
+    async (...more) => {
+      const { status, err } = await run(["fail", "--progress=json", ...more]);
+      expect([status, JSON.parse(err)]).toEqual([
+        8,
+        {
+          type: "Error",
+          code: "damaged",
+          message: "Cannot use object ab: it is damaged",
+          facts: { object: "ab" },
+        },
+      ]);
+    },
+  );
+
+  test("runMain: with JSON progress all lines are JSON, and the last one is of a failure or a signal", async () => {
+    const lines = (err: string) =>
+      err
+        .trimEnd()
+        .split("\n")
+        .map((line): Record<string, unknown> => JSON.parse(line));
+    const { status, err } = await run(["stop", "--progress=json"]);
+    expect([status, lines(err)]).toEqual([
+      143,
+      [
+        { type: "Start", version: "0.1.0", task: "pull", id: "os" },
+        {
+          type: "Error",
+          code: "interrupted",
+          message: "Stopped by SIGTERM: nothing is half done, and running it again goes on",
+          facts: {},
+        },
+      ],
+    ]);
+  });
+
+  test.each([
+    [["--progress=json", "fail", "--bogus"], "Cannot run osdeploy fail: unknown option '--bogus'", "osdeploy fail"],
+    [["fail", "--bogus", "--progress", "json"], "Cannot run osdeploy fail: unknown option '--bogus'", "osdeploy fail"],
+    [["--progress=json"], "Cannot run osdeploy: no command is named", "osdeploy"],
+  ])("runMain: with JSON progress wrong words are a JSON line, too: %j", async (argv, message, command) => {
+    const { status, err } = await run(argv);
+    const facts = { hint: `See: ${command} --help` };
+    expect([status, JSON.parse(err)]).toEqual([2, { type: "Error", code: "usage", message, facts }]);
+  });
+
+  test("runMain: with JSON progress a bug tells its stack among the facts", async () => {
+    const { status, err } = await run(["bug", "--progress=json"]);
+    expect([status, JSON.parse(err)]).toEqual([
+      1,
+      {
+        type: "Error",
+        code: "bug",
+        message: "x is undefined",
+        facts: { stack: expect.stringContaining("TypeError: x is undefined\n    at ") },
+      },
+    ]);
   });
 
   test("runMain: a bug has status 1 and a stack", async () => {
@@ -192,6 +254,15 @@ describe("mkcomposefs's voice", () => {
     [["composefs", "foo"], "composefs-info: Unknown command 'foo'\n\n"],
   ])("runMain: %j fails with mkcomposefs's text and status 1", async (argv, text) => {
     expect(await run(argv)).toMatchObject({ status: 1, out: "", err: text });
+  });
+
+  test("runMain: with JSON progress the same texts are in a JSON line, and names in it are text", async () => {
+    const message = "error accessing /tä";
+    const { status, err } = await run(["composefs", "create", "--progress=json", "/tä"]);
+    expect([status, JSON.parse(err)]).toEqual([1, { type: "Error", code: "bad-format", message, facts: {} }]);
+    const text = `No source path specified`;
+    const wrong = JSON.parse((await run(["composefs", "create", "--progress=json"])).err);
+    expect(wrong).toEqual({ type: "Error", code: "usage", message: text, facts: {} });
   });
 });
 

@@ -28,15 +28,21 @@ const pull: readonly (readonly [atMs: number, ProgressEvent])[] = [
   [2500, { kind: "done" }],
 ];
 
-function show(mode: ProgressMode, options: FakeCliIoOptions = {}, error?: unknown): string {
+interface Shown extends FakeCliIoOptions {
+  readonly quiet?: boolean;
+  /** Whether the operation fails in the middle of it. */
+  readonly fails?: boolean;
+}
+
+function show(mode: ProgressMode, { quiet, fails = false, ...options }: Shown = {}): string {
   const io = new FakeCliIo(options);
   let now = 0;
-  const renderer = openProgress(mode, io, () => now);
-  for (const [at, event] of error === undefined ? pull : pull.slice(0, 6)) {
+  const renderer = openProgress({ mode, quiet }, io, () => now);
+  for (const [at, event] of fails ? pull.slice(0, 6) : pull) {
     now = at;
     renderer.show(event);
   }
-  renderer.end(error);
+  renderer.end();
   expect(io.stdout.text).toBe("");
   return io.stderr.text;
 }
@@ -72,7 +78,7 @@ describe("plain", () => {
   test("progress: a long pull tells every ten seconds how far the whole is", () => {
     const io = new FakeCliIo();
     let now = 0;
-    const renderer = openProgress("plain", io, () => now);
+    const renderer = openProgress({ mode: "plain" }, io, () => now);
     renderer.show({ kind: "layers", layers: [{ digest: digests[1], sizeBytes: 40_000_000, known: false }] });
     for (now = 1000; now <= 21_000; now += 1000) {
       renderer.show({ kind: "layer-advanced", digest: digests[1], bytes: now * 1000 });
@@ -102,7 +108,7 @@ describe("terminal", () => {
   });
 
   test("progress: a moving layer has a line, and the whole has one with bytes, share, rate and time left", () => {
-    const written = show("terminal", { terminal: 100, environment: { NO_COLOR: "1" } }, new Error("x"));
+    const written = show("terminal", { terminal: 100, environment: { NO_COLOR: "1" }, fails: true });
     expect(written).toContain(
       "  bbbbbbbbbbbb    8.0 MB  [############            ]   50 %\n" +
         "Layers 1/2  4.0 MB of 8.0 MB  50 %  4.0 MB/s  1.0 s left\n",
@@ -112,7 +118,7 @@ describe("terminal", () => {
   test("progress: at most ten pictures a second are drawn", () => {
     const io = new FakeCliIo({ terminal: 80 });
     let now = 0;
-    const renderer = openProgress("terminal", io, () => now);
+    const renderer = openProgress({ mode: "terminal" }, io, () => now);
     renderer.show({ kind: "layers", layers: [{ digest: digests[1], sizeBytes: 1000, known: false }] });
     const before = io.stderr.text.split("\x1b[J").length;
     for (now = 1; now <= 1000; now++) renderer.show({ kind: "layer-advanced", digest: digests[1], bytes: now });
@@ -120,7 +126,7 @@ describe("terminal", () => {
   });
 
   test("progress: on a narrow terminal no line wraps", () => {
-    const written = show("terminal", { terminal: 30, environment: { NO_COLOR: "1" } }, new Error("x"));
+    const written = show("terminal", { terminal: 30, environment: { NO_COLOR: "1" }, fails: true });
     const block = written.split("\n").filter((line) => line.includes("Layers 1/2") || line.includes("8.0 MB"));
     expect(block.length).toBeGreaterThan(1);
     for (const line of block) expect(line.replace(upAndClear, "").length).toBeLessThan(30);
@@ -184,15 +190,14 @@ describe("json", () => {
     });
   });
 
-  test("progress: a failure is the last JSON line", () => {
-    expect(lines(show("json", {}, new Error("broken"))).at(-1)).toEqual({
-      type: "Error",
-      code: "bug",
-      message: "broken",
-    });
+  test("progress: when asked to be quiet, warnings are the only JSON lines", () => {
+    const message = "The clock is wrong; times are taken from the image";
+    expect(lines(show("json", { quiet: true }))).toEqual([{ type: "Warning", message }]);
   });
 });
 
 test("progress: with none only warnings are shown", () => {
-  expect(show("none")).toBe("osdeploy: warning: The clock is wrong; times are taken from the image\n");
+  const warning = "osdeploy: warning: The clock is wrong; times are taken from the image\n";
+  expect(show("none")).toBe(warning);
+  for (const mode of ["auto", "terminal", "plain"] as const) expect(show(mode, { quiet: true })).toBe(warning);
 });
