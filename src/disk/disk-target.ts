@@ -1,5 +1,6 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import type { FileStat, Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { runTool } from "./tools.ts";
 
@@ -31,7 +32,7 @@ export function probeTarget(linux: Linux, named: Path, options: { readonly wipe:
     return { kind: "file", path, exists: true };
   }
   if (stat.kind !== "block-device") {
-    throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": it is a ${stat.kind}`, {
+    throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": it is a ${kindNames[stat.kind]}`, {
       facts: { hint: "Name a disk, or a file that is to become one" },
     });
   }

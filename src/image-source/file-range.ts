@@ -1,6 +1,7 @@
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import type { BlobLocation, BlobRange } from "./image-source.ts";
 
@@ -16,7 +17,7 @@ export function wholeFile(files: LinuxFiles, path: Path): BlobLocation | undefin
   const stat = files.lstatIfExists(path);
   if (stat === undefined) return undefined;
   if (stat.kind !== "regular")
-    throw new OsdeployError("bad-format", `Cannot read ${toText(path)}: it is a ${stat.kind}, not a file`);
+    throw new OsdeployError("bad-format", `Cannot read ${toText(path)}: it is a ${kindNames[stat.kind]}, not a file`);
   return { path, offsetBytes: 0, lengthBytes: stat.sizeBytes };
 }
 

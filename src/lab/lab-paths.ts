@@ -1,4 +1,4 @@
-import { fromText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -40,7 +40,7 @@ export function labPaths(root: Path): LabPaths {
   if (root.length > rootLimitBytes) {
     throw new OsdeployError(
       "usage",
-      `Cannot keep a lab in ${root}: with more than ${rootLimitBytes} bytes, the paths of its sockets would be too long`,
+      `Cannot keep a lab in ${toText(root)}: with more than ${rootLimitBytes} bytes, the paths of its sockets would be too long`,
     );
   }
   const at = (name: string) => pathBelow(root, name);

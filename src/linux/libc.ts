@@ -1,4 +1,4 @@
-import type { ByteString } from "../core/bytes/byte-string.ts";
+import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { errnoName, type FailedCall, systemCallError } from "./errno.ts";
 import { findLibrary, foreign } from "./foreign.ts";
@@ -153,6 +153,6 @@ export function asCString(path: ByteString, place: 0 | 1 = 0): Buffer {
 /** @throws OsdeployError `bad-format` when `path` holds a NUL byte: the kernel would take it for the end. */
 export function refuseNul(path: ByteString): void {
   if (path.includes("\0")) {
-    throw new OsdeployError("bad-format", `Cannot use the path ${JSON.stringify(path)}: it holds a NUL byte`);
+    throw new OsdeployError("bad-format", `Cannot use the path ${JSON.stringify(toText(path))}: it holds a NUL byte`);
   }
 }

@@ -1,6 +1,7 @@
-import { type ByteString, toBytes } from "../core/bytes/byte-string.ts";
+import { type ByteString, toBytes, toText } from "../core/bytes/byte-string.ts";
 import { parseObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import { followPath } from "../core/tree/tree-path.ts";
 import { streamObject } from "../repo/stream-object.ts";
 import { type ImageRequest, readImageTree, withImage } from "./image-tree.ts";
@@ -29,7 +30,7 @@ export async function catImageFile(system: System, request: CatImageFileRequest)
     if (inode.kind !== "regular") {
       throw new OsdeployError(
         "not-found",
-        `Cannot read ${JSON.stringify(request.path)}: it is a ${inode.kind.replace("-", " ")}`,
+        `Cannot read ${JSON.stringify(toText(request.path))}: it is a ${kindNames[inode.kind]}`,
       );
     }
     const { content } = inode;

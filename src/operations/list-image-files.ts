@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree, Inode } from "../core/tree/inode.ts";
 import { findInode, sortedEntries } from "../core/tree/tree-path.ts";
@@ -50,6 +50,6 @@ function listFiles(tree: FileTree, { image, path, recursive }: ListImageFilesReq
 export function noSuchPath(image: string, path: ByteString): OsdeployError {
   return new OsdeployError(
     "not-found",
-    `Cannot find ${JSON.stringify(path)} in image "${image}": there is no such file`,
+    `Cannot find ${JSON.stringify(toText(path))} in image "${image}": there is no such file`,
   );
 }

@@ -1,4 +1,4 @@
-import { type ByteString, compareBytes } from "../bytes/byte-string.ts";
+import { type ByteString, compareBytes, toText } from "../bytes/byte-string.ts";
 import type { ByteWriter } from "../bytes/byte-writer.ts";
 import { OsdeployError } from "../errors.ts";
 import { xattrEntrySize, xattrPrefixes } from "./format.ts";
@@ -52,7 +52,8 @@ export function newKey(key: ByteString): XattrKey {
   const index = prefix?.index ?? 0;
   const name = key.slice(prefix?.prefix.length ?? 0) as ByteString;
   if (key.length === 0 || name.length > 255 || key.includes("\0")) {
-    throw new OsdeployError("bad-format", `Cannot write a root image: "${key.slice(0, 300)}" cannot be an xattr's key`);
+    const shown = toText(key.slice(0, 300) as ByteString);
+    throw new OsdeployError("bad-format", `Cannot write a root image: "${shown}" cannot be an xattr's key`);
   }
   const filterBit = xxh32(name, (filterSeed + index) >>> 0) & 31;
   return { key, index, name, filterBit, pairs: new Map<string, XattrPair>() };

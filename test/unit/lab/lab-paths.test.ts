@@ -9,6 +9,10 @@ test("labPaths: with the longest root and name, the sockets' paths are as long a
   expect(consoleSocket.length).toBe(107);
   expect(monitorSocket.length).toBeLessThanOrEqual(107);
   expect(failure(() => labPaths(fromText(`/${"x".repeat(50)}`)))).toMatchObject({ code: "usage" });
+  const long = `/${"ö".repeat(25)}`;
+  expect(failure(() => labPaths(fromText(long)))).toMatchObject({
+    message: expect.stringContaining(`Cannot keep a lab in ${long}: `),
+  });
 });
 
 test("machinePaths: names lead nowhere else", () => {

@@ -22,6 +22,7 @@ const image = await buildImage({
       { path: "usr/empty", content: "" },
       { path: "link", symlink: "usr/../../usr/small" },
       { path: "circle", symlink: "circle" },
+      { path: "süß" },
     ],
   ],
 });
@@ -54,6 +55,7 @@ describe("catImageFile", () => {
 
   test.each([
     ["/usr", 'Cannot read "/usr": it is a directory'],
+    ["/süß", 'Cannot read "/süß": it is a directory'],
     ["/none", 'Cannot find "/none" in image "oci:/layout:image": there is no such file'],
   ])("refuses %s", async (path, message) => {
     await expect(cat(path)).rejects.toMatchObject({ code: "not-found", message });

@@ -50,6 +50,7 @@ describe("listImageFiles", () => {
       code: "not-found",
       message: 'Cannot find "/etc/none" in image "oci:/layout:v1": there is no such file',
     });
+    await expect(list("/etc/naïve")).rejects.toThrow('Cannot find "/etc/naïve" in image');
     await expect(list("/etc/hostname/below")).rejects.toMatchObject({ code: "not-found" });
     expect(linux.openPaths).toEqual([]);
   });
