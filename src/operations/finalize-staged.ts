@@ -8,8 +8,9 @@ import type { Path } from "../linux/linux.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo } from "../repo/repo.ts";
 import { removeNote, writeNote } from "../sysroot/boot-records.ts";
+import { physicalRoot } from "../sysroot/running-system.ts";
 import { readStagedMarker, removeStagedMarker } from "../sysroot/staged-marker.ts";
-import { openWritableSysroot } from "../sysroot/sysroot.ts";
+import { checkSysroot, openWritableSysroot } from "../sysroot/sysroot.ts";
 import { commit } from "./deploy.ts";
 import { isDeployed, writeNewState } from "./deployment-state.ts";
 import type { System } from "./system.ts";
@@ -34,6 +35,8 @@ export type FinalizeStagedResult =
 /**
  * Commits what is staged, at shutdown: merges /etc again, as it is then, and adds the boot entry. Run again it does
  * nothing. What keeps it from that is noted for the next `status`, and the machine boots what it booted before.
+ *
+ * @throws OsdeployError `not-found` when another sysroot than the running system's is asked for, and there is none.
  */
 export async function finalizeStaged(
   system: System,
@@ -41,7 +44,10 @@ export async function finalizeStaged(
 ): Promise<FinalizeStagedResult> {
   const found = readStagedMarker(system.linux.files);
   // Most shutdowns: nothing is opened, and nothing can fail.
-  if (found.staged === undefined && found.damage === undefined) return { kind: "nothing-staged" };
+  if (found.staged === undefined && found.damage === undefined) {
+    if (sysroot !== physicalRoot) checkSysroot(system.linux.files, sysroot);
+    return { kind: "nothing-staged" };
+  }
   try {
     return await withWritableSystem(system, { sysroot, wait: true }, (writable) => {
       const { files, paths } = writable.sysroot;

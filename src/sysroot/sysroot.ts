@@ -1,5 +1,6 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { lockHolder } from "./lock-holder.ts";
@@ -106,9 +107,7 @@ function busy(root: Path, holder: string | undefined): OsdeployError {
 export function openSysroot(files: LinuxFiles, root: Path): Sysroot {
   const running = findRunningSystem(files, root);
   const paths = sysrootPaths(root, ...(running?.bootMount === undefined ? [] : [bootMountPoint]));
-  if (files.lstatIfExists(root) === undefined) {
-    throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": there is no such directory`);
-  }
+  checkSysroot(files, root);
   if (files.lstatIfExists(paths.repo) === undefined && files.lstatIfExists(paths.deployments) === undefined) {
     const state = "it has neither a repo (composefs) nor deployments (state/deploy)";
     throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": ${state}`);
@@ -116,11 +115,23 @@ export function openSysroot(files: LinuxFiles, root: Path): Sysroot {
   return { files, paths, running };
 }
 
+/** @throws OsdeployError `not-found` when there is nothing at `root`. */
+export function checkSysroot(files: LinuxFiles, root: Path): void {
+  if (files.lstatIfExists(root) !== undefined) return;
+  throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": there is no such directory`, {
+    facts: { hint: "Mount its file system there first; for a new one make an empty directory" },
+  });
+}
+
 /** A directory with other things in it is most likely a mistake: the root of a running system, a home. */
 function refuseOtherDirectories(files: LinuxFiles, paths: SysrootPaths): void {
+  checkSysroot(files, paths.root);
   const stat = files.lstat(paths.root);
   if (stat.kind !== "directory") {
-    throw new OsdeployError("not-found", `Cannot use "${toText(paths.root)}" as a sysroot: it is a ${stat.kind}`);
+    throw new OsdeployError(
+      "not-found",
+      `Cannot use "${toText(paths.root)}" as a sysroot: it is a ${kindNames[stat.kind]}`,
+    );
   }
   if (files.lstatIfExists(paths.repo) !== undefined || files.lstatIfExists(paths.deployments) !== undefined) return;
   const others = files.readDirectory(paths.root).filter((name) => !harmlessNames.has(name) && name !== "state");

@@ -16,7 +16,7 @@ import {
   switchRunning,
   writeText,
 } from "../../builders/running-machine.ts";
-import type { FakeLinux } from "../../fakes/fake-linux.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2") };
 
@@ -35,6 +35,14 @@ describe("finalizeStaged", () => {
     const calls = linux.trace.length;
     expect(await finalize()).toEqual({ kind: "nothing-staged" });
     expect(linux.trace.slice(calls)).toEqual([]);
+  });
+
+  test("refuses another sysroot that is not there, and never fails for want of the running system's", async () => {
+    const nowhere = finalizeStaged(systemOn(linux), { sysroot: fromText("/nowhere") });
+    expect(await failureOf(nowhere)).toMatchObject({ code: "not-found" });
+    expect(await finalizeStaged(systemOn(new FakeLinux()), { sysroot: physicalRoot })).toEqual({
+      kind: "nothing-staged",
+    });
   });
 
   test("merges /etc as it is then, and adds a counted boot entry", async () => {

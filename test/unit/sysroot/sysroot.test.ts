@@ -62,10 +62,16 @@ describe("openWritableSysroot", () => {
     expect(() => openWritableSysroot(linux, at("file"))).toThrow(
       expect.objectContaining({
         code: "not-found",
-        message: 'Cannot use "/target/file" as a sysroot: it is a regular',
+        message: 'Cannot use "/target/file" as a sysroot: it is a regular file',
       }),
     );
-    expect(() => openWritableSysroot(linux, at("none"))).toThrow(expect.objectContaining({ code: "not-found" }));
+    const missing = expect.objectContaining({
+      code: "not-found",
+      message: 'Cannot open sysroot "/target/none": there is no such directory',
+      facts: { hint: "Mount its file system there first; for a new one make an empty directory" },
+    });
+    expect(() => openWritableSysroot(linux, at("none"))).toThrow(missing);
+    expect(() => openSysroot(linux.files, at("none"))).toThrow(missing);
   });
 
   test("is busy while another one is open, and free after it", () => {
