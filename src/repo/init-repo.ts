@@ -1,13 +1,13 @@
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Path } from "../linux/linux.ts";
-import { pathBelow } from "../linux/path.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { childPath, pathBelow } from "../linux/path.ts";
 import { type ErofsFormat, newRepoMeta, type RepoMeta } from "./meta-file.ts";
 import { ensureDirectory, listObjects } from "./object-listing.ts";
 import { lockRepo, openDirectory, readState } from "./repo.ts";
 import { imagesPath, objectsPath, streamsPath } from "./repo-paths.ts";
-import type { RepoLinux } from "./temporary-name.ts";
+import { isTemporaryName, type RepoLinux } from "./temporary-name.ts";
 import { writeMeta } from "./write-meta.ts";
 
 /** What a new repo is to be. */
@@ -28,12 +28,13 @@ export const defaultInitOptions: InitOptions = { algorithm: "sha512", secure: tr
  * returns; after a crash it is no repo yet, or all of it, and may be made again.
  *
  * @returns whether it made one.
- * @throws OsdeployError `already-exists` when there is another repo, or one of the old format; `unsupported` when it is
+ * @throws OsdeployError `already-exists` when there is another repo, one of the old format, or anything else; `unsupported` when it is
  * to be secure and fs-verity is missing; `busy` when somebody uses it.
  */
 export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { readonly created: boolean } {
   const { files } = linux;
   ensureDirectory(files, path, 0o700);
+  if (files.lstatIfExists(pathBelow(path, ".")) === undefined) throw inTheWay(path, "it is not a directory");
   const fd = openDirectory(files, path);
   try {
     const state = readState(files, path);
@@ -43,6 +44,7 @@ export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { 
     }
     lockRepo(files, fd, { path, kind: "exclusive", wait: false });
     refuseOldFormat(linux, path);
+    refuseOtherThings(files, path);
     for (const directory of [objectsPath(path), imagesPath(path), streamsPath(path)]) {
       ensureDirectory(files, directory, 0o755);
     }
@@ -54,6 +56,36 @@ export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { 
   } finally {
     files.close(fd);
   }
+}
+
+/** What a run that was stopped leaves, by the directory that it is in: `""` is the repo's own. */
+const ownNames: Readonly<Record<string, (name: string) => boolean>> = {
+  "": (name) => ["objects", "images", "streams", "lost+found"].includes(name) || isTemporaryName(name),
+  objects: (name) => /^[0-9a-f]{2}$/.test(name),
+  images: (name) => name === "refs",
+  streams: (name) => name === "refs",
+};
+
+/** A directory with anything else in it is most likely another one than was meant. */
+function refuseOtherThings(files: LinuxFiles, path: Path): void {
+  for (const [directory, isOwn] of Object.entries(ownNames)) {
+    const place = pathBelow(path, directory);
+    if (files.lstatIfExists(place) === undefined) continue;
+    if (files.lstatIfExists(pathBelow(place, ".")) === undefined)
+      throw inTheWay(path, `${directory} is not a directory`);
+    const others = files.readDirectory(place).filter((name) => !isOwn(name));
+    if (others.length === 0) continue;
+    const shown = others
+      .slice(0, 3)
+      .map((name) => toText(directory === "" ? name : childPath(fromText(directory), name)));
+    throw inTheWay(path, `it holds other things (${shown.join(", ")}${others.length > 3 ? ", …" : ""})`);
+  }
+}
+
+function inTheWay(path: Path, state: string): OsdeployError {
+  return new OsdeployError("already-exists", `Cannot make repo "${toText(path)}": ${state}`, {
+    facts: { repo: toText(path), hint: "Name an empty directory, or one that does not exist yet" },
+  });
 }
 
 function checkEqual(path: Path, found: string, wanted: string): void {

@@ -76,6 +76,53 @@ describe("initRepo", () => {
     expect(linux.openPaths).toEqual([]);
   });
 
+  const leftovers = ["images", "images/refs", "objects", "streams", "streams/refs"];
+  test.each(
+    leftovers.map((_, count) => leftovers.slice(0, count + 1)).concat([["lost+found"], ["streams", ".tmp-12"]]),
+  )("initRepo: goes on where a run was stopped, on a new file system too: %s", (...names) => {
+    const linux = new FakeLinux();
+    for (const name of ["", ...names]) linux.files.makeDirectory(fromText(`/repo/${name}`), 0o755);
+    expect(initRepo(linux, repoPath, defaultInitOptions)).toEqual({ created: true });
+  });
+
+  test.each([
+    [["file"], "file"],
+    [["images", "images/cat.jpg"], "images/cat.jpg"],
+    [["streams", "streams/refs", "streams/live"], "streams/live"],
+    [["objects", "objects/aa", "objects/ring"], "objects/ring"],
+    [["a", "b", "c", "d"], "a, b, c, …"],
+  ])("initRepo: puts nothing between other things: %j", (names, shown) => {
+    const linux = new FakeLinux();
+    for (const name of ["", ...names]) linux.files.makeDirectory(fromText(`/repo/${name}`), 0o755);
+    const before = listing(linux);
+    expect(() => initRepo(linux, repoPath, defaultInitOptions)).toThrow(
+      expect.objectContaining({
+        code: "already-exists",
+        message: `Cannot make repo "/repo": it holds other things (${shown})`,
+      }),
+    );
+    expect([listing(linux), linux.openPaths]).toEqual([before, []]);
+  });
+
+  test("initRepo: says that a file is in the way", () => {
+    const linux = new FakeLinux();
+    linux.files.makeDirectory(fromText("/other"), 0o755);
+    linux.files.writeNewFile(fromText("/other/images"), content(1), 0o644);
+    expect(() => initRepo(linux, fromText("/other"), defaultInitOptions)).toThrow(
+      expect.objectContaining({
+        code: "already-exists",
+        message: 'Cannot make repo "/other": images is not a directory',
+      }),
+    );
+    linux.files.writeNewFile(repoPath, content(1), 0o644);
+    expect(() => initRepo(linux, repoPath, defaultInitOptions)).toThrow(
+      expect.objectContaining({
+        code: "already-exists",
+        message: 'Cannot make repo "/repo": it is not a directory',
+      }),
+    );
+  });
+
   test("initRepo: a missing parent directory is not-found", () => {
     const linux = new FakeLinux();
     expect(() => initRepo(linux, fromText("/a/b"), defaultInitOptions)).toThrow(

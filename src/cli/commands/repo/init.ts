@@ -15,7 +15,7 @@ interface InitOptions {
 export const define: DefineCommand = (command, frame) => {
   command
     .description(
-      "Makes an empty repo. Where the same repo is already, that is fine; where another one is, nothing is changed. " +
+      "Makes an empty repo. Where the same repo is already, that is fine; where another one is, or anything else, nothing is changed. " +
         "A repo is secure when its file system has fs-verity: then the kernel checks every byte that is read from it.",
     )
     .addOption(repoOption())
