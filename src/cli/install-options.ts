@@ -3,7 +3,7 @@ import type { ByteString } from "../core/bytes/byte-string.ts";
 import { parseImageReference } from "../core/oci/reference.ts";
 import type { InstallRequest, InstallToDiskRequest } from "../operations/install-to-disk.ts";
 import type { Frame } from "./frame.ts";
-import { parsePath, repeatedOption } from "./options.ts";
+import { kernelArgumentOption, parsePath } from "./options.ts";
 import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "./source-options.ts";
 
 /** What every kind of installation can be told. The names are bootc's where it has the same. */
@@ -26,7 +26,7 @@ export function addInstallOptions(command: Command): Command {
       "--target-imgref <image>",
       "what the installed system follows for upgrades, with paths as that one has them (default: the source)",
     )
-    .addOption(repeatedOption("--karg <argument>", "a kernel argument"))
+    .addOption(kernelArgumentOption("a kernel argument"))
     .addOption(
       new Option("--bootloader <name>", "the boot loader, which the image has to bring; none: only write the entries")
         .choices(loaders)

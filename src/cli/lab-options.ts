@@ -4,7 +4,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { LabRunRequest } from "../operations/lab-run.ts";
 import type { Frame } from "./frame.ts";
 import { parseSize } from "./install-options.ts";
-import { parsePath, repeatedOption } from "./options.ts";
+import { kernelArgumentOption, parsePath } from "./options.ts";
 
 /** What all commands about the lab take. */
 export interface LabWords {
@@ -37,7 +37,7 @@ export function addMachineOptions(command: Command): Command {
     .addOption(new Option("--memory <size>", "the machine's memory").default(2 ** 31, "2G").argParser(parseSize))
     .addOption(new Option("--cpus <count>", "its processors").default(2).argParser(parseCount))
     .addOption(new Option("--disk-size <size>", "its disk").default(10 * 2 ** 30, "10G").argParser(parseSize))
-    .addOption(repeatedOption("--karg <argument>", "a kernel argument"))
+    .addOption(kernelArgumentOption("a kernel argument"))
     .addOption(new Option("--ssh-key <file>", "public keys that may log in as root, too").argParser(parsePath))
     .addOption(
       new Option("--bootloader <name>", "the boot loader, which the image has to bring")

@@ -60,11 +60,23 @@ export function parseBoolean(text: string): boolean {
   throw new InvalidArgumentError("it is neither true nor false.");
 }
 
-/** An option that can be given again; its value is a list. */
-export function repeatedOption(flags: string, description: string): Option {
+/** An option that can be given again; its value is a list of what `parse` makes of the words. */
+export function repeatedOption(
+  flags: string,
+  description: string,
+  parse: (word: string) => string = (word) => word,
+): Option {
   return new Option(flags, `${description}; can be given again`)
     .default([], "none")
-    .argParser((word: string, before: readonly string[]) => [...before, word]);
+    .argParser((word: string, before: readonly string[]) => [...before, parse(word)]);
+}
+
+/** `--karg ARGUMENT`. */
+export function kernelArgumentOption(description: string): Option {
+  return repeatedOption("--karg <argument>", description, (word) => {
+    if (word.trim() === "") throw new InvalidArgumentError("it is empty.");
+    return word;
+  });
 }
 
 /** What most commands about one image take. */

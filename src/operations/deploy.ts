@@ -1,17 +1,21 @@
 import { blsOptions } from "../core/boot/bls-entry.ts";
 import { type BootEntry, makeBootEntry, nextSequence } from "../core/boot/boot-menu.ts";
 import { imageKernelArguments } from "../core/boot/image-kargs.ts";
-import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdline.ts";
+import { composefsArgument, deploymentOptions, splitCmdline } from "../core/boot/kernel-cmdline.ts";
 import { type OsRelease, parseOsRelease } from "../core/boot/os-release.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import {
+  bootedDeployment,
   bootedEntry,
+  type Deployment,
+  defaultDeployment,
   nextEntry,
   type StagedDeployment,
   type SysrootState,
   triesOfNewEntry,
 } from "../core/deployment/deployment.ts";
 import { placementOf } from "../core/deployment/plan-switch.ts";
+import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import { findDirectory, findInode } from "../core/tree/tree-path.ts";
@@ -140,10 +144,34 @@ function bootOptions(request: DeployRequest): string {
 }
 
 function inheritedOptions(state: SysrootState, { base, kernelArguments }: DeployRequest): string {
+  return optionsBefore(state, base) ?? ["rw", ...kernelArguments].join(" ");
+}
+
+/** The kernel arguments that a new deployment takes over; undefined for the first one, which has those it is given. */
+function optionsBefore(state: SysrootState, base: Deployment | undefined): string | undefined {
   const entry = bootedEntry(state) ?? base?.entries[0];
-  if (entry !== undefined) return blsOptions(entry.entry);
   // Another program installed this system: its entries may be of a form that we do not read.
-  return state.booted?.kernelArguments ?? ["rw", ...kernelArguments].join(" ");
+  return entry === undefined ? state.booted?.kernelArguments : blsOptions(entry.entry);
+}
+
+/**
+ * Refuses kernel arguments that a sysroot with deployments would not get: it keeps its own. Those that it has are fine, so that a
+ * first switch can be run again.
+ *
+ * @throws OsdeployError `usage`.
+ */
+export function checkKernelArguments(state: SysrootState, wanted: readonly string[]): void {
+  const before = optionsBefore(state, bootedDeployment(state) ?? defaultDeployment(state));
+  if (before === undefined) return;
+  const there = splitCmdline(before);
+  const dropped = wanted.flatMap(splitCmdline).filter((word) => !there.includes(word));
+  if (dropped.length === 0) return;
+  const reason = "there is a deployment, and a new one has the arguments of the one before";
+  throw new OsdeployError("usage", `Cannot add kernel argument ${dropped.join(" ")}: ${reason}`, {
+    facts: {
+      hint: "Leave --karg out; what you change in a boot entry is inherited, and images bring arguments in kargs.d",
+    },
+  });
 }
 
 /** Files of `/usr/lib/bootc/kargs.d` say which arguments an image wants. */

@@ -4,6 +4,7 @@ import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo } from "../repo/repo.ts";
 import { openSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
+import { checkKernelArguments } from "./deploy.ts";
 import { followedText } from "./followed-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
 import { type DeploymentPlan, planDeployment } from "./plan-deployment.ts";
@@ -16,7 +17,8 @@ import { checkBootPartition } from "./writable-system.ts";
 export type PlanSwitchRequest = Pick<
   SwitchRequest,
   "sysroot" | "bootloader" | "image" | "platform" | "source" | "targetReference"
->;
+> &
+  Partial<Pick<SwitchRequest, "kernelArguments">>;
 
 /** What a switch would do. */
 export interface PlanSwitchResult extends Pick<PlanImageResult, "image" | "manifestDigest" | "version"> {
@@ -37,6 +39,7 @@ export async function planSwitchImage(system: System, request: PlanSwitchRequest
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
   const state = readSysrootState(sysroot, bootloader.readMenu());
   checkBootPartition(sysroot, state);
+  checkKernelArguments(state, request.kernelArguments ?? []);
   const repo = openRepo(linux, sysroot.paths.repo, { access: "read", wait: true });
   const source = openImageSource(request.image, linux, { ...request.source, signal });
   try {

@@ -12,7 +12,7 @@ import type { WritableRepo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { withClockHint } from "./clock-hint.ts";
-import { type Deployed, deploy } from "./deploy.ts";
+import { checkKernelArguments, type Deployed, deploy } from "./deploy.ts";
 import { deploymentTag } from "./deployment-tag.ts";
 import { followedText } from "./followed-image.ts";
 import { openRepoInTurn } from "./in-turn.ts";
@@ -30,7 +30,7 @@ import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
  */
 export interface SwitchRequest extends ImageRequest {
   readonly sysroot: Path;
-  /** Kernel arguments for the first deployment of a sysroot; later ones keep those of the deployment before. */
+  /** Kernel arguments for the first deployment of a sysroot; later ones keep those of the deployment before, and take no others. */
   readonly kernelArguments: readonly string[];
   /** What the deployment follows from then on, where that is not the image itself: the disk was made from a copy of it. */
   readonly targetReference?: ImageReference | undefined;
@@ -74,11 +74,14 @@ export type SwitchResult =
 /**
  * Makes an image what boots next: pulls it, deploys it, and adds a boot entry that comes first. On the running system all
  * but the entry is done now, and the entry is added at shutdown.
+ *
+ * @throws OsdeployError `usage` for kernel arguments that it would not get.
  */
 export async function switchImage(system: System, request: SwitchRequest): Promise<SwitchResult> {
   system.progress({ kind: "start", task: "switch", subject: formatImageReference(request.image) });
-  const result = await withWritableSystem(system, request, (writable) =>
-    withRepo(system, writable.sysroot, request, (repo) =>
+  const result = await withWritableSystem(system, request, (writable) => {
+    checkKernelArguments(writable.state, request.kernelArguments);
+    return withRepo(system, writable.sysroot, request, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, request, async (offered) => {
           const image = followedImage(system, request, offered);
@@ -92,8 +95,8 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
           return perform(system, { request, writable, repo, offered }, planSwitch(writable.state, image));
         }),
       ),
-    ),
-  );
+    );
+  });
   system.progress({ kind: "done" });
   return result;
 }

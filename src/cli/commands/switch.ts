@@ -2,7 +2,7 @@ import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { parseImageReference } from "../../core/oci/reference.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
-import { repeatedOption, sysrootOption } from "../options.ts";
+import { kernelArgumentOption, sysrootOption } from "../options.ts";
 import { switchText, switchValue } from "../output/deployment-text.ts";
 import { planSwitchText } from "../output/plan-text.ts";
 import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "../source-options.ts";
@@ -27,13 +27,15 @@ export const define: DefineCommand = (command, frame) => {
     )
     .argument("<image>", imageHelp)
     .addOption(sysrootOption())
-    .addOption(repeatedOption("--karg <argument>", "a kernel argument for the first deployment"))
+    .addOption(
+      kernelArgumentOption("a kernel argument for the first deployment; later ones have those of the one before"),
+    )
     .option("--target-imgref <image>", "what the system follows from then on (default: the image itself)")
     .option("-n, --dry-run", "only tell what it would cost and what would change")
     .action((image: string, options: SwitchOptions) => {
       const { sysroot, targetImgref } = options;
       const target = targetImgref !== undefined && { targetReference: parseImageReference(targetImgref) };
-      const request = { ...sourceRequest(image, options, frame), sysroot, ...target };
+      const request = { ...sourceRequest(image, options, frame), sysroot, kernelArguments: options.karg, ...target };
       return options.dryRun
         ? frame.read(
             async (system) => (await import("../../operations/plan-switch-image.ts")).planSwitchImage(system, request),
@@ -42,7 +44,7 @@ export const define: DefineCommand = (command, frame) => {
         : frame.write(
             async (system) => {
               const { switchImage } = await import("../../operations/switch.ts");
-              return switchImage(system, { ...request, kernelArguments: options.karg });
+              return switchImage(system, request);
             },
             { text: switchText, json: switchValue, whenFull: "osdeploy gc" },
           );

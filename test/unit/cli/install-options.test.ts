@@ -20,6 +20,18 @@ test("parseSize: takes MiB, or powers of 1024 by their letters", () => {
     expect(() => parseSize(text)).toThrow("is no size");
 });
 
+test.each([
+  ["switch", "oci:os"],
+  ["install", "to-disk", "--source-imgref", "oci:os", "disk"],
+  ["lab", "run", "oci:os"],
+])("kernelArgumentOption: an argument that is none is refused by %s %s", async (...words) => {
+  for (const karg of ["", " "]) {
+    const io = new FakeCliIo();
+    expect(await runMain([...words, "--karg", karg], io)).toBe(2);
+    expect(io.stderr.text).toContain(`option '--karg <argument>' argument '${karg}' is invalid. it is empty\n`);
+  }
+});
+
 function schemaOf(name: string): JsonSchema {
   return JSON.parse(readFileSync(new URL(`../../../docs/reference/schema/${name}.json`, import.meta.url), "utf8"));
 }

@@ -222,6 +222,11 @@ test("planSwitchImage: a sysroot that this machine does not run is compared with
     ...{ sysroot: sysrootPath, platform: linuxAmd64, source: noLogin },
   });
   expect(found.plan).toMatchObject({ prune: { kind: "known", deployments: [] }, packages: { kind: "known" } });
+  const refused = planSwitchImage(systemOn(machine), {
+    image: parseImageReference(layoutReference("v2")),
+    ...{ sysroot: sysrootPath, platform: linuxAmd64, source: noLogin, kernelArguments: ["foo=bar"] },
+  });
+  expect(await failureOf(refused)).toMatchObject({ code: "usage" });
 });
 
 test("checkUpgrade: has the same plan", async () => {

@@ -119,7 +119,7 @@ describe("switchImage", () => {
     write(`${etcOf(first)}/local.conf`, content("local"));
     linux.files.unlink(fromText(`${etcOf(first)}/passwd`));
     write("/target/state/os/default/var/lib/state", "changed by the host");
-    const second = deployed(await switchTo(linux, "v2", { kernelArguments: ["ignored"] }));
+    const second = deployed(await switchTo(linux, "v2", { kernelArguments: ["console=ttyS0"] }));
     expect(second.etcConflicts).toEqual([{ path: "hostname", reason: "both-changed" }]);
     expect(linux.files.readDirectory(fromText(etcOf(second)))).toEqual(["hostname", "local.conf", "motd", "new.conf"]);
     expect(text(`${etcOf(second)}/hostname`)).toBe("mine\n");
@@ -134,6 +134,15 @@ describe("switchImage", () => {
     );
     expect([entry?.fileName, older?.fileName]).toEqual(["osdeploy-000002.conf", "osdeploy-000001.conf"]);
     expect(older?.rootImage).toBe(first.rootImage);
+  });
+
+  test("kernel arguments that later deployments would not get are refused before anything is fetched", async () => {
+    await switchTo(linux, "v1", { kernelArguments: ["console=ttyS0 quiet"] });
+    const before = describeFiles(linux.files, sysrootPath);
+    const message = /^Cannot add kernel argument foo=bar x: there is a deployment, and a new one has the arguments of/;
+    const error = await failureOf(switchTo(linux, "v2", { kernelArguments: ["quiet", "foo=bar x"] }));
+    expect(error).toMatchObject({ code: "usage", message: expect.stringMatching(message) });
+    expect(describeFiles(linux.files, sysrootPath)).toEqual(before);
   });
 
   test("the /etc that is running is only read", async () => {
