@@ -11,6 +11,10 @@ const clusterBytes = 32 * 1024;
 const ext4Bytes = 160 * mebibyte;
 const ext4Share = 1.06;
 
+/** What is needed for file systems in which nothing is. */
+export const leastRootBytes = ext4Bytes;
+export const leastFatBytes = 2 * mebibyte + clusterBytes;
+
 /** What a root file system needs at least for its contents, with what it keeps for itself. */
 export function neededRootBytes(files: LinuxFiles, steps: readonly DiskStep[]): number {
   let root = 0;

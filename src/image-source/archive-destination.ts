@@ -1,9 +1,11 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { type BlobDigest, splitDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { formatImageReference, type OciArchiveReference } from "../core/oci/reference.ts";
 import { paddingBytes, tarEndBytes, writeEntryHeader } from "../core/tar/tar-writer.ts";
 import type { Stat } from "../core/tree/inode.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -31,11 +33,12 @@ export class ArchiveDestination implements ImageDestination {
   readonly #written = new Set<string>();
   #fd: Fd | undefined;
 
-  /** @throws OsdeployError of the file system; `usage`. */
+  /** @throws OsdeployError `already-exists` when there is what no archive may replace; of the file system; `usage`. */
   constructor(reference: OciArchiveReference, linux: Linux) {
     this.#reference = reference;
     this.#files = linux.files;
     this.#tag = tagOfChoice(reference.choice, this.describe());
+    checkArchivePlace(linux.files, reference.path);
     this.#work = openScratchDirectory(linux, parentOf(reference.path));
     this.scratch = this.#work.path;
     this.#archive = pathBelow(this.scratch, "archive");
@@ -115,6 +118,16 @@ export class ArchiveDestination implements ImageDestination {
     const entry = { kind: "regular", path: fromText(path), stat: fileStat, xattrs, content } as const;
     this.#files.write(this.#open(), writeEntryHeader(entry));
   }
+}
+
+/** @throws OsdeployError `already-exists` when there is something at `path` that is no file. */
+export function checkArchivePlace(files: LinuxFiles, path: Path): void {
+  const kind = files.lstatIfExists(path)?.kind;
+  if (kind === undefined || kind === "regular" || kind === "symlink") return;
+  throw new OsdeployError(
+    "already-exists",
+    `Cannot write an archive to "${toText(path)}": there is a ${kindNames[kind]}`,
+  );
 }
 
 function blobPath(digest: BlobDigest): string {

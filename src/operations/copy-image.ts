@@ -8,7 +8,7 @@ import type { CopyImageRequest } from "./copy-request.ts";
 import { companionsOf } from "./copy-signatures.ts";
 import { fetchedTar } from "./layer-bytes.ts";
 import { resolveTrusted } from "./offered-image.ts";
-import { type ImageToSend, type SentImage, sendImage } from "./send-image.ts";
+import { checkDigestFile, type ImageToSend, type SentImage, sendImage } from "./send-image.ts";
 import type { System } from "./system.ts";
 
 /** What was copied of one image. */
@@ -33,6 +33,7 @@ export async function copyImage(system: System, request: CopyImageRequest): Prom
     throw new OsdeployError("usage", text, { facts: { hint: "Copy it as it is, or one platform at a time" } });
   }
   system.progress({ kind: "start", task: "copy", subject: formatImageReference(request.image) });
+  checkDigestFile(linux.files, request.digestFile);
   const source = openImageSource(request.image, linux, { ...request.source, signal });
   try {
     system.progress({ kind: "phase", phase: "resolve" });

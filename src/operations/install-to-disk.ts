@@ -13,7 +13,7 @@ import { type DiskTarget, probeTarget } from "../disk/disk-target.ts";
 import { fatSerial, makeEsp, type NewEsp } from "../disk/esp.ts";
 import { makeExt4 } from "../disk/ext4-file-system.ts";
 import { makeMountedRoot } from "../disk/mounted-root.ts";
-import { neededFatBytes, neededRootBytes } from "../disk/needed-bytes.ts";
+import { leastFatBytes, leastRootBytes, neededFatBytes, neededRootBytes } from "../disk/needed-bytes.ts";
 import { canSeal, type RootFileSystem, rootFileSystemTools } from "../disk/root-file-system.ts";
 import { ScratchFiles } from "../disk/scratch-files.ts";
 import { openStagingDirectory } from "../disk/staging-directory.ts";
@@ -30,7 +30,7 @@ import { type InstallImage, pullForInstall } from "./install-image.ts";
 import { rootSteps } from "./install-root.ts";
 import type { ImageRequest } from "./offered-image.ts";
 import type { PulledImage } from "./pull-image.ts";
-import { placeRootKeys } from "./root-keys.ts";
+import { placeRootKeys, readRootKeys } from "./root-keys.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** What all kinds of installation are asked for. */
@@ -86,6 +86,8 @@ export async function installToDisk(system: System, request: InstallToDiskReques
   const architecture = diskArchitecture(request.platform.architecture);
   requireTools(linux.programs, toolsFor(request));
   const target = probeTarget(linux, request.target, { wipe: request.wipe });
+  checkSizes(target, request);
+  readRootKeys(linux.files, request.rootKeys);
   const directory = openStagingDirectory(linux, stagingParent(target));
   const staging = directory.path;
   try {
@@ -107,6 +109,36 @@ export async function installToDisk(system: System, request: InstallToDiskReques
   } finally {
     directory.close();
   }
+}
+
+/**
+ * Refuses what no image can make good: partitions too small for a file system in which nothing is, or too large for the disk.
+ *
+ * @throws OsdeployError `usage` where the options say so alone; `no-space` for a disk that is there.
+ */
+function checkSizes(target: DiskTarget, request: InstallToDiskRequest): void {
+  try {
+    planDiskLayout({
+      ...sizesOf(target, request),
+      esp: espOf(request, leastFatBytes),
+      neededBootBytes: leastFatBytes,
+      neededRootBytes: leastRootBytes,
+    });
+  } catch (error) {
+    if (!(error instanceof OsdeployError) || target.kind === "device") throw error;
+    const hint = "See --size, --boot-size, --esp-size and --root-size";
+    throw new OsdeployError("usage", error.message, { facts: { ...error.facts, hint }, cause: error });
+  }
+}
+
+function sizesOf(target: DiskTarget, { diskBytes, bootBytes, rootBytes }: InstallToDiskRequest) {
+  return target.kind === "device"
+    ? { diskBytes: target.sizeBytes, sectorBytes: target.sectorBytes, bootBytes, rootBytes }
+    : { diskBytes, sectorBytes: 512, bootBytes, rootBytes };
+}
+
+function espOf({ espBytes }: InstallToDiskRequest, neededBytes: number) {
+  return espBytes === undefined ? undefined : { sizeBytes: espBytes, neededBytes };
 }
 
 function toolsFor({ format, fileSystem = "ext4" }: InstallToDiskRequest): readonly ToolName[] {
@@ -192,11 +224,8 @@ function makeDisk(system: System, work: DiskWork): InstallToDiskResult {
     withTails: fileSystem === "ext4",
   });
   const layout = planDiskLayout({
-    diskBytes: target.kind === "device" ? target.sizeBytes : request.diskBytes,
-    sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
-    esp: esp && { sizeBytes: request.espBytes ?? 0, neededBytes: neededFatBytes(files, esp) },
-    bootBytes: request.bootBytes,
-    rootBytes: request.rootBytes,
+    ...sizesOf(target, request),
+    esp: esp && espOf(request, neededFatBytes(files, esp)),
     neededBootBytes: neededFatBytes(files, boot),
     neededRootBytes: neededRootBytes(files, steps),
   });

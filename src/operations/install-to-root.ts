@@ -19,7 +19,7 @@ import { addLoader, adoptLoader, placeOfEsp } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import type { InstallRequest } from "./install-to-disk.ts";
 import type { PulledImage } from "./pull-image.ts";
-import { addRootKeys } from "./root-keys.ts";
+import { addRootKeys, readRootKeys } from "./root-keys.ts";
 import { withRepo } from "./switch.ts";
 import { checkInterrupted, type System } from "./system.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -58,6 +58,7 @@ export async function installToRoot(system: System, request: InstallToRootReques
   checkFollowed(system, request);
   const places = findPlaces(system, request);
   probeTarget(system, request);
+  readRootKeys(linux.files, request.rootKeys);
   const bootloader = chooseLoader(linux.files, request, places);
   if (bootloader === "systemd-boot") checkExtendedBoot(linux, places);
   // A directory with other things in it is no sysroot, unless there is the beginning of one.

@@ -5,7 +5,7 @@ import type { Path } from "../linux/linux.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
 import { findImage, type StoredImage } from "./find-image.ts";
 import { storedTar } from "./layer-bytes.ts";
-import { type ImageToSend, type SendOptions, type SentImage, sendImage } from "./send-image.ts";
+import { checkDigestFile, type ImageToSend, type SendOptions, type SentImage, sendImage } from "./send-image.ts";
 import type { System } from "./system.ts";
 
 export interface PushImageRequest extends SendOptions {
@@ -30,6 +30,7 @@ export interface PushImageResult extends SentImage {
 export async function pushImage(system: System, request: PushImageRequest): Promise<PushImageResult> {
   const { linux, signal } = system;
   system.progress({ kind: "start", task: "push", subject: request.image });
+  checkDigestFile(linux.files, request.digestFile);
   const repo = openRepo(linux, request.repo, { access: "read", wait: true });
   try {
     const image = toSend(repo, findImage(repo, request.image));

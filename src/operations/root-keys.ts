@@ -19,15 +19,11 @@ const keysLimitBytes = 1024 * 1024;
  * The files by which root can log in with the keys of a file: in root's home where the image keeps that in /var, else in
  * /etc/ssh, because a home in the image can only be read. None where no keys are given.
  *
- * @throws OsdeployError `not-found`; `bad-format` when the file holds no key; `unsupported` when the image has no place for
- * them.
+ * @throws OsdeployError as {@link readRootKeys} does; `unsupported` when the image has no place for them.
  */
 export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | undefined): readonly StateAddition[] {
-  if (keys === undefined) return [];
-  const bytes = linux.files.readFile(keys, keysLimitBytes);
-  if (!/^\s*[^#\s]/m.test(new TextDecoder().decode(bytes))) {
-    throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
-  }
+  const bytes = readRootKeys(linux.files, keys);
+  if (bytes === undefined) return [];
   const home = homeInVar(tree);
   if (home !== undefined) {
     return [
@@ -41,6 +37,18 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
     throw new OsdeployError("unsupported", `Cannot install keys for root: ${state}`);
   }
   return sshFiles(bytes);
+}
+
+/**
+ * Reads a file of keys; called before an installation as well, so that what is wrong with it is told at once.
+ *
+ * @throws OsdeployError `not-found`; `bad-format` when it holds no key.
+ */
+export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Array | undefined {
+  if (keys === undefined) return undefined;
+  const bytes = files.readFile(keys, keysLimitBytes);
+  if (/^\s*[^#\s]/m.test(new TextDecoder().decode(bytes))) return bytes;
+  throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
 }
 
 /** The keys, and the setting by which the server looks there, below /etc. */

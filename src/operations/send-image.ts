@@ -1,9 +1,12 @@
+import { toText } from "../core/bytes/byte-string.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { ImageConfig } from "../core/oci/image-config.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
 import { type RepackedLayer, repackManifest } from "../core/oci/repacked-manifest.ts";
 import { findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import { isChunkedAnnotation } from "../core/zstd-chunked/chunked-tail.ts";
 import type { ImageDestination } from "../image-source/image-destination.ts";
 import type { ResolvedDocument } from "../image-source/image-source.ts";
@@ -109,12 +112,34 @@ export async function sendImage(
   };
 }
 
+/**
+ * Tries whether the file can be written, before anything is sent.
+ *
+ * @throws OsdeployError of the file system; `already-exists` when it is something else than a file.
+ */
+export function checkDigestFile(files: LinuxFiles, path: Path | undefined): void {
+  if (path === undefined) return;
+  const kind = files.lstatIfExists(path)?.kind;
+  if (kind !== undefined && kind !== "regular" && kind !== "symlink") {
+    const state = `there is a ${kindNames[kind]}`;
+    throw new OsdeployError("already-exists", `Cannot write the digest to "${toText(path)}": ${state}`);
+  }
+  const unfinished = unfinishedFile(path);
+  removeTree(files, unfinished);
+  files.writeNewFile(unfinished, new Uint8Array(), 0o644);
+  files.unlink(unfinished);
+}
+
 /** As podman writes it, without a newline. A file that is there is replaced. */
 export function writeDigestFile(files: LinuxFiles, path: Path, digest: ManifestDigest): void {
-  const unfinished = `${path}.new` as Path;
+  const unfinished = unfinishedFile(path);
   removeTree(files, unfinished);
   files.writeNewFile(unfinished, new TextEncoder().encode(digest), 0o644);
   files.rename(unfinished, path, { replace: true });
+}
+
+function unfinishedFile(path: Path): Path {
+  return `${path}.new` as Path;
 }
 
 function progressOf({ digest, sizeBytes }: LayerDescriptor): { readonly digest: string; readonly sizeBytes: number } {

@@ -331,8 +331,9 @@ describe.skipIf(missing.length > 0)(
 
     test.each<[string, Partial<InstallToDiskRequest>, string]>([
       ["a file that is there", {}, "already-exists: "],
-      ["a disk that is too small", { wipe: true, diskBytes: 100 * mebibyte }, "no-space: Cannot install: "],
-      ["a boot partition that is too small", { wipe: true, bootBytes: mebibyte }, "no-space: "],
+      ["a disk that no image fits on", { wipe: true, diskBytes: 100 * mebibyte }, "usage: Cannot install: "],
+      ["a boot partition too small for files", { wipe: true, bootBytes: mebibyte }, "usage: Cannot install: "],
+      ["a boot partition that is too small", { wipe: true, bootBytes: 2.1 * mebibyte }, "no-space: "],
       ["keys that are none", { wipe: true, rootKeys: fromText("/dev/null") }, "bad-format: "],
       ["another architecture", { wipe: true, platform: { ...linuxAmd64, architecture: "riscv64" } }, "unsupported: "],
     ])("refuses %s, and leaves the file as it was", async (_, changes, message) => {

@@ -47,6 +47,7 @@ const alignmentBytes = mebibyte;
 export function planDiskLayout(demand: DiskDemand): DiskLayout {
   const { neededBootBytes, neededRootBytes } = demand;
   checkRoom("boot partition", demand.bootBytes, neededBootBytes);
+  checkRoom("root partition", demand.rootBytes ?? neededRootBytes, neededRootBytes);
   const esp = demand.esp && espExtent(demand.esp);
   const bootOffset = esp === undefined ? alignmentBytes : esp.offsetBytes + esp.sizeBytes;
   const boot = { offsetBytes: bootOffset, sizeBytes: roundUp(demand.bootBytes, alignmentBytes) };
@@ -62,7 +63,6 @@ export function planDiskLayout(demand: DiskDemand): DiskLayout {
   const needed = rootOffset + neededRootBytes + endBytes;
   if (rest < neededRootBytes) throw tooSmall("disk", diskBytes, needed);
   const rootBytes = demand.rootBytes === undefined ? rest : roundUp(demand.rootBytes, alignmentBytes);
-  checkRoom("root partition", rootBytes, neededRootBytes);
   if (rootBytes > rest) throw tooSmall("disk", diskBytes, rootOffset + rootBytes + endBytes);
   return { diskBytes, ...(esp && { esp }), boot, root: { offsetBytes: rootOffset, sizeBytes: rootBytes } };
 }

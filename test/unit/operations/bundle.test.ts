@@ -216,6 +216,17 @@ describe("bundleImage", () => {
     expect(linux.openPaths).toEqual([]);
   });
 
+  test("refuses an output that is no file before the image is looked for", async () => {
+    const maker = machineWith(images);
+    maker.files.makeDirectory(fromText("/b.tar"), 0o755);
+    const progress = new SeenProgress();
+    expect(await failureOf(bundle(maker, { image: "oci:/nowhere:os" }, progress))).toMatchObject({
+      code: "already-exists",
+      message: 'Cannot write an archive to "/b.tar": there is a directory',
+    });
+    expect(progress.events).toEqual([]);
+  });
+
   test("refuses what is no status of a host", async () => {
     const linux = machineWith(images);
     linux.files.writeNewFile(fromText("/h.json"), new TextEncoder().encode("{}"), 0o644);

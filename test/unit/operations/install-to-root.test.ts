@@ -200,7 +200,8 @@ describe("installToRoot, into an empty file system", () => {
     putFile(linux.files, "/none", "# nothing\n");
     const image = parseImageReference(layoutReference("homeless"));
     expect(await refusal(linux, { rootKeys: fromText("/keys"), image })).toContain("Cannot install keys for root");
-    expect(await refusal(linux, { rootKeys: fromText("/none") })).toBe(
+    const nowhere = parseImageReference("oci:/nowhere:os");
+    expect(await refusal(linux, { rootKeys: fromText("/none"), image: nowhere })).toBe(
       'bad-format: Cannot use the keys in "/none": there is none in it',
     );
   });

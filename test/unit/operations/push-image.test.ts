@@ -8,6 +8,7 @@ import type { System } from "../../../src/operations/system.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import {
+  failureOf,
   layoutReference,
   linuxAmd64,
   machineWithRepo,
@@ -99,6 +100,23 @@ describe("pushImage", () => {
     );
     const { manifestDigest } = await push(linux, "oci:/out:t", { digestFile: "/digest" });
     expect(Buffer.from(linux.files.readFile(fromText("/digest"), 1000)).toString()).toBe(manifestDigest);
+  });
+
+  test.each([
+    ["oci-archive:/full", "", "already-exists", 'Cannot write an archive to "/full": there is a directory'],
+    ["oci-archive:/null:t", "", "already-exists", 'Cannot write an archive to "/null": there is a character device'],
+    ["oci:/out:t", "/full", "already-exists", 'Cannot write the digest to "/full": there is a directory'],
+    ["oci:/out:t", "/nope/x", "not-found", 'Cannot write "/nope/x.new": it does not exist (ENOENT)'],
+  ])("%s with digest file '%s' is refused before anything is read", async (destination, digestFile, code, message) => {
+    const linux = await machineWithRepo({ v1 });
+    await pullTag(linux, "v1");
+    linux.files.makeDirectory(fromText("/full"), 0o755);
+    linux.files.makeNode(fromText("/null"), "character-device", { permissions: 0o666, rdev: 259 });
+    const progress = new SeenProgress();
+    const options = { ...(digestFile && { digestFile }), system: { progress: progress.report } };
+    expect(await failureOf(push(linux, destination, options))).toMatchObject({ code, message });
+    expect(progress.events.map(({ kind }) => kind)).toEqual(["start"]);
+    expect(linux.files.readDirectory(fromText("/")).filter((name) => /osdeploy|new|^out/.test(name))).toEqual([]);
   });
 
   test("a layer that zstd:chunked cannot say becomes a plain one, with a warning", async () => {

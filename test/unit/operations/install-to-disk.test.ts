@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { assert, OsdeployError } from "../../../src/core/errors.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { type InstallToDiskRequest, installToDisk } from "../../../src/operations/install-to-disk.ts";
+import {
+  failureOf,
+  linuxAmd64,
+  machineWith,
+  noLogin,
+  SeenProgress,
+  systemOn,
+} from "../../builders/operation-machine.ts";
+import { toolsThatSay } from "../../builders/tool-runs.ts";
+
+const mebibyte = 2 ** 20;
+
+/** What an installation of an image that does not exist is refused for, and what was begun before. */
+async function refusal(changes: Partial<InstallToDiskRequest>) {
+  const linux = machineWith({}, { runProgram: toolsThatSay(() => "") });
+  linux.files.writeNewFile(fromText("/no-keys"), new TextEncoder().encode("# none\n"), 0o600);
+  const before = linux.files.readDirectory(fromText("/"));
+  const progress = new SeenProgress();
+  const image = parseImageReference("oci:/nowhere:os");
+  const promise = installToDisk(systemOn(linux, { progress: progress.report }), {
+    ...{ image, platform: linuxAmd64, source: noLogin, targetImage: parseImageReference("quay.io/os:1") },
+    ...{ kernelArguments: [], bootloader: "systemd-boot", rootKeys: undefined, allowMissingVerity: false },
+    ...{ target: fromText("/disk"), wipe: false, format: "raw", randomUuids: false },
+    ...{ diskBytes: undefined, bootBytes: 512 * mebibyte, rootBytes: undefined },
+    ...changes,
+  });
+  const error = await failureOf(promise);
+  assert(error instanceof OsdeployError, "the installation is refused");
+  const { code, message } = error;
+  expect(linux.files.readDirectory(fromText("/"))).toEqual(before);
+  return { code, message, phases: progress.events.filter(({ kind }) => kind === "phase").length };
+}
+
+describe("installToDisk", () => {
+  test.each<[string, Partial<InstallToDiskRequest>, string]>([
+    ["a disk smaller than its boot partition", { diskBytes: mebibyte }, "the disk has 1048576"],
+    ["a root larger than the disk", { diskBytes: 2 ** 31, rootBytes: 2 ** 32 }, "the disk has 2147483648"],
+    ["a boot partition with no room for files", { bootBytes: mebibyte }, "the boot partition has 1048576"],
+    ["an ESP with no room for files", { espBytes: mebibyte }, "the EFI system partition has 1048576"],
+    ["a root with no room for files", { rootBytes: 16 * mebibyte }, "the root partition has 16777216"],
+  ])("refuses %s before the image is looked for", async (_, changes, state) => {
+    const message = expect.stringMatching(`^Cannot install: [0-9]+ bytes are needed, ${state}$`);
+    expect(await refusal(changes)).toEqual({ code: "usage", message, phases: 0 });
+  });
+
+  test("takes sizes that an image can fit into", async () => {
+    expect(await refusal({ diskBytes: 2 ** 31, espBytes: 64 * mebibyte })).toMatchObject({ code: "not-found" });
+  });
+
+  test.each([
+    ["/none", "not-found"],
+    ["/no-keys", "bad-format"],
+  ])("refuses the keys in %s before the image is looked for", async (keys, code) => {
+    expect(await refusal({ rootKeys: fromText(keys) })).toMatchObject({ code, phases: 0 });
+  });
+});
