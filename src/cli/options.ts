@@ -73,10 +73,13 @@ export function repeatedOption(
 
 /** `--karg ARGUMENT`. */
 export function kernelArgumentOption(description: string): Option {
-  return repeatedOption("--karg <argument>", description, (word) => {
-    if (word.trim() === "") throw new InvalidArgumentError("it is empty.");
-    return word;
-  });
+  return repeatedOption("--karg <argument>", description, refuseEmpty);
+}
+
+/** For words that mean something; a variable that is not set is none. */
+export function refuseEmpty(word: string): string {
+  if (word.trim() === "") throw new InvalidArgumentError("it is empty.");
+  return word;
 }
 
 /** What most commands about one image take. */

@@ -1,8 +1,9 @@
 import { Option } from "commander";
-import { type ByteString, fromText } from "../../core/bytes/byte-string.ts";
+import type { ByteString } from "../../core/bytes/byte-string.ts";
+import { readBundleWords } from "../bundle-words.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
-import { parsePath, repeatedOption } from "../options.ts";
+import { parsePath, refuseEmpty, repeatedOption } from "../options.ts";
 import { bundleText } from "../output/bundle-text.ts";
 import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "../source-options.ts";
 
@@ -24,24 +25,25 @@ export const define: DefineCommand = (command, frame) => {
         "other archive. Without --hosts and --base it holds the whole image, for every tool. Signatures are not in it; " +
         "it is told how many stay behind.",
     )
-    .argument("<image>", imageHelp.replace(/; rootfs:.*/, ""))
+    .usage("[options] <image>")
+    .argument("[image]", imageHelp.replace(/; rootfs:.*/, ""))
     .requiredOption("--output <file>", "the archive to write; one that is there is replaced", parsePath)
-    .addOption(new Option("--hosts <file...>", "files with the status of hosts, as JSON").default([], "none"))
+    .addOption(repeatedOption("--hosts <file...>", "files with the status of hosts, as JSON", refuseEmpty))
     .addOption(repeatedOption("--base <image>", "an older image that every host has, besides what --hosts say"))
     .addOption(
       new Option("--repo <dir>", "a repo with older images, for layers that are not zstd:chunked").argParser(parsePath),
     )
-    .action((image: string, options: BundleOptions) =>
-      frame.write(
+    .action((word: string | undefined, options: BundleOptions) => {
+      const { image, hosts } = readBundleWords(word, options.hosts, command);
+      return frame.write(
         async (system) => {
           const { bundleImage } = await import("../../operations/bundle.ts");
           const { base: bases, output, repo } = options;
-          const hosts = options.hosts.map(fromText);
           return bundleImage(system, { ...sourceRequest(image, options, frame), hosts, bases, repo, output });
         },
         { text: bundleText },
-      ),
-    );
+      );
+    });
   addExamples(command, [
     ["osdeploy bundle quay.io/os:v2 --hosts site-a.json site-b.json --output v2.tar", "what two hosts lack"],
     ["osdeploy bundle quay.io/os:v2 --base quay.io/os:v1 --output v2.tar", "for all that have v1"],

@@ -57,6 +57,35 @@ describe("bundle", () => {
     });
   });
 
+  test("takes the image before or behind its options", async () => {
+    const hosts = ["a.json", "b.json"].map((name) => join(scratch, name));
+    const out = ["--output", join(scratch, "order.tar")];
+    const image = layout("v2");
+    for (const words of [
+      [image, "--hosts", ...hosts, ...out],
+      ["--hosts", ...hosts, image, ...out],
+      [...out, "--hosts", ...hosts, image],
+      ["--hosts", ...hosts, ...out, image],
+      ...hosts.map((host) => ["--hosts", host, "--hosts", ...hosts, ...out, image]),
+    ]) {
+      expect(await json("bundle", "bundle", ...words), words.join(" ")).toMatchObject({
+        layers: [{ kind: "absent" }, {}],
+      });
+    }
+  });
+
+  test.each([
+    [[], "missing required argument 'image'"],
+    [["--hosts", "a.json"], "missing required argument 'image'"],
+    [["--hosts", "", "oci:os"], "option '--hosts <file...>' argument '' is invalid. it is empty"],
+  ])("refuses %j", async (words, state) => {
+    const { status, err } = await run("bundle", "--output", join(scratch, "none.tar"), ...words);
+    expect([status, err]).toEqual([
+      2,
+      `osdeploy: Cannot run osdeploy bundle: ${state}\nhint: See: osdeploy bundle --help\n`,
+    ]);
+  });
+
   test("tells in text what is in it", async () => {
     const file = join(scratch, "text.tar");
     const { status, out } = await run("bundle", layout("v2"), "--base", layout("v1"), "--output", file);
