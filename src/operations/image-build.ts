@@ -76,9 +76,9 @@ export class ImageBuild {
     }
   }
 
-  /** The tree of all layers, those of the repo included. To be called once: the entries are not kept. */
-  mergeLayers(): FileTree {
-    return toRawTree(mergeLayers(this.#takeEntries()));
+  /** The tree of all layers, those of the repo included; `name` is for errors. To be called once: the entries are not kept. */
+  mergeLayers(name: string): FileTree {
+    return toRawTree(mergeLayers(this.#takeEntries()), name);
   }
 
   /** The entries of one layer after the other. Those that were merged can be forgotten: an image has tens of thousands. */
@@ -93,8 +93,8 @@ export class ImageBuild {
   }
 
   /** The tree that boots. To be asked for before anything of the image gets a name: not every image can boot. */
-  bootTree(raw: FileTree): FileTree {
-    return toBootTree(raw, (content) => this.#readContent(content));
+  bootTree(raw: FileTree, name: string): FileTree {
+    return toBootTree(raw, (content) => this.#readContent(content), name);
   }
 
   /** Stages the root image to look at, and the one that boots where there is such a tree. */

@@ -82,8 +82,9 @@ function orRefusal<T>(make: () => T): T | string {
   try {
     return make();
   } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-bootable") return error.message;
-    throw error;
+    if (!(error instanceof OsdeployError && error.code === "not-bootable")) throw error;
+    const { hint } = error.facts;
+    return hint === undefined ? error.message : `${error.message}. ${hint}`;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
 import { type ErrorCode, OsdeployError } from "../core/errors.ts";
+import { formatImageReference } from "../core/oci/reference.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { checkPromisedDigests, type PromisedDigest } from "../core/trust/promised-digests.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
@@ -165,6 +166,7 @@ async function importImage(
   },
 ): Promise<Imported> {
   const { image, layers, missing } = request;
+  const name = formatImageReference(request.reference);
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
   let naming: ObjectNaming | undefined;
   let isFetched = false;
@@ -179,12 +181,12 @@ async function importImage(
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "merge" });
     naming = new ObjectNaming(system, repo, build.layerObjects());
-    const raw = build.mergeLayers();
+    const raw = build.mergeLayers(name);
     request.checkTree?.(raw);
     // What the import threads had.
     system.linux.releaseMemory();
     system.progress({ kind: "phase", phase: "root-image" });
-    const boot = request.bootable ? build.bootTree(raw) : undefined;
+    const boot = request.bootable ? build.bootTree(raw, name) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
     if (!request.isSealed) naming.begin();
     const rootImages = build.addRootImages(raw, boot);

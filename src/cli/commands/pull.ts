@@ -16,7 +16,7 @@ export const define: DefineCommand = (command, frame) => {
   addSourceOptions(command)
     .description(
       "Brings an image into the repo: only the layers that the repo lacks, only the files that no other image has. Every digest " +
-        "that the image promises is checked on the way. The image keeps its name as a tag, which protects it from repo gc. " +
+        "that the image promises is checked on the way. It needs the directory /usr, whose metadata its root gets. The image keeps its name as a tag, which protects it from repo gc. " +
         "A plain directory becomes an image of one layer, hard links and all; its files share their blocks with the repo where the " +
         "file system can, and an unchanged directory gives the same image again.",
     )

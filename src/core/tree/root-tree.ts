@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../bytes/byte-string.ts";
+import { fromText } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { labelTree } from "../selinux/label-tree.ts";
 import { readPolicy } from "../selinux/selinux-policy.ts";
@@ -23,16 +23,17 @@ export type ReadFile = (content: FileContent) => Uint8Array;
  *
  * The root gets the metadata of /usr, because layers seldom say anything reliable about it; /run is emptied and gets the
  * time of /usr; of extended attributes only `security.capability` stays. All of it decides the image's id, and is what
- * composefs-rs does.
+ * composefs-rs does. `name` is for errors.
  *
  * @throws OsdeployError `not-bootable` when /usr is no directory, or /run something else.
  */
-export function toRawTree(tree: FileTree): FileTree {
-  const usr = requireDirectory(tree.root, names.usr);
+export function toRawTree(tree: FileTree, name = "this image"): FileTree {
+  const doing = `make a root image of ${name}`;
+  const usr = requireDirectory(tree.root, "usr", doing);
   const entries = new Map(tree.root.entries);
   const run = entries.get(names.run);
   if (run !== undefined) {
-    if (run.kind !== "directory") throw notBootable("run", run);
+    if (run.kind !== "directory") throw notBootable("run", run, doing);
     const { mtimeSeconds, mtimeNanoseconds } = usr.stat;
     entries.set(names.run, emptied(run, { ...run.stat, mtimeSeconds, mtimeNanoseconds }));
   }
@@ -50,34 +51,35 @@ export function toRawTree(tree: FileTree): FileTree {
  * @throws OsdeployError `not-bootable` when /usr, /boot or /sysroot is no directory or the policy cannot be used;
  * `limit-exceeded` when the policy is too large or too costly to apply; what `readFile` throws.
  */
-export function toBootTree(tree: FileTree, readFile: ReadFile): FileTree {
-  const usr = requireDirectory(tree.root, names.usr);
+export function toBootTree(tree: FileTree, readFile: ReadFile, image = "this image"): FileTree {
+  const doing = `boot ${image}`;
+  const usr = requireDirectory(tree.root, "usr", doing);
   const entries = new Map(tree.root.entries);
-  for (const name of [names.boot, names.sysroot]) {
-    const directory = requireDirectory(tree.root, name);
-    entries.set(name, emptied(directory, { ...directory.stat, mtimeSeconds: usr.stat.mtimeSeconds }));
+  for (const name of ["boot", "sysroot"] as const) {
+    const directory = requireDirectory(tree.root, name, doing);
+    entries.set(names[name], emptied(directory, { ...directory.stat, mtimeSeconds: usr.stat.mtimeSeconds }));
   }
   const root = { ...tree.root, entries };
   return finishHardLinks(labelTree(root, readPolicy(root, readFile)));
 }
 
-function requireDirectory(root: Directory, name: ByteString): Directory {
-  const inode = root.entries.get(name);
-  if (inode?.kind !== "directory") throw notBootable(name, inode);
+function requireDirectory(root: Directory, name: keyof typeof advice, doing: string): Directory {
+  const inode = root.entries.get(names[name]);
+  if (inode?.kind !== "directory") throw notBootable(name, inode, doing);
   return inode;
 }
 
-const advice: Readonly<Record<string, string>> = {
-  usr: "An operating system's image has its files under /usr, a directory",
+const advice = {
+  usr: "The root of every root image gets the metadata of /usr: add that directory to the image's recipe",
   run: "Make it an empty directory in the image's recipe; the system mounts over it",
   boot: 'Add "RUN mkdir -p /boot /sysroot" to the image\'s recipe; the system mounts over them',
   sysroot: 'Add "RUN mkdir -p /boot /sysroot" to the image\'s recipe; the system mounts over them',
 };
 
-function notBootable(name: string, inode: Inode | undefined): OsdeployError {
+function notBootable(name: keyof typeof advice, inode: Inode | undefined, doing: string): OsdeployError {
   const state = inode === undefined ? `it has no /${name}` : `its /${name} is a ${kindNames[inode.kind]}`;
-  return new OsdeployError("not-bootable", `Cannot use image as operating system: ${state}. ${advice[name]}`, {
-    facts: { path: `/${name}` },
+  return new OsdeployError("not-bootable", `Cannot ${doing}: ${state}`, {
+    facts: { path: `/${name}`, hint: advice[name] },
   });
 }
 

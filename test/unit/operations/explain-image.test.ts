@@ -110,7 +110,9 @@ describe("image explain", () => {
     const image = await buildImage({ layers: [[{ path: "usr/" }]] });
     const result = await explain(await machineWithRepo({ image }), layoutReference("image"));
     expect(result).toMatchObject({ bootImage: null, bootRefusal: expect.stringMatching(/no \/boot/), promises: [] });
-    expect(explainText(result)).toMatch(/Boot image: none: Cannot use .*\n\nNothing is promised of this image\n$/);
+    expect(explainText(result)).toMatch(
+      /Boot image: none: Cannot boot this image: it has no \/boot. Add .*\n\nNothing is promised of this image\n$/,
+    );
   });
 
   test("a stored image is taken from the repo, unless its source is to be asked", async () => {

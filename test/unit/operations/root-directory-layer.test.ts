@@ -132,11 +132,7 @@ describe("pull of rootfs:DIR", () => {
     ["rootfs:/repo", "usage", 'Cannot pull rootfs:/repo: repo "/repo" lies in it'],
     ["rootfs:/os/etc/hostname", "bad-format", "Cannot read /os/etc/hostname as a root: it is not a directory"],
     ["rootfs:/gone", "not-found", 'Cannot read the metadata of "/gone": it does not exist (ENOENT)'],
-    [
-      "rootfs:/os/etc",
-      "not-bootable",
-      "Cannot use image as operating system: it has no /usr. An operating system's image has its files under /usr, a directory",
-    ],
+    ["rootfs:/os/etc", "not-bootable", "Cannot make a root image of rootfs:/os/etc: it has no /usr"],
   ])("refuses %s: %s", async (reference, code, message) => {
     await expect(pullRoot(machine(), { reference })).rejects.toThrow(expect.objectContaining({ code, message }));
   });

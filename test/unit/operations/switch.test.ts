@@ -268,7 +268,7 @@ describe("images that do not boot", () => {
     ["no kernel", top, /it has no kernel: there is no \/usr\/lib\/modules\/VERSION\/vmlinuz/],
     ["two kernels", [...top, ...kernelFiles("6.1"), ...kernelFiles("6.2")], /it has 2 kernels \(6\.1, 6\.2\)/],
     ["no initramfs", [...top, ...kernelFiles("6.1").slice(0, 2)], /kernel 6\.1 has no initramfs/],
-    ["no /usr", [{ path: "etc" }], /^Cannot use image as operating system/],
+    ["no /usr", [{ path: "etc" }], /^Cannot make a root image of oci:.layout:bad: it has no .usr$/],
   ])("switchImage: refuses an image with %s, and names nothing of it", async (_, files, message) => {
     linux = machineWith({ bad: await buildImage({ layers: [files] }) });
     expect(await failureOf(switchTo(linux, "bad"))).toMatchObject({

@@ -92,14 +92,16 @@ test("toRawTree: is done when done once, and leaves its input as it is", () => {
   expect(showTree(toRawTree(raw))).toBe(showTree(raw));
 });
 
-test.each<[string, FileTree, string]>([
-  ["no /usr", tree({}), "it has no /usr. An operating system's image"],
-  ["a symlink /usr", tree({ usr: symlink("x") }), "its /usr is a symlink. "],
-  ["a file /run", tree({ usr: usr(), run: file("") }), "its /run is a regular file. Make it an empty directory"],
-])("toRawTree: refuses %s", (_, bad, message) => {
-  expect(() => toRawTree(bad)).toThrow(
-    expect.objectContaining({ code: "not-bootable", message: expect.stringContaining(message) }),
-  );
+test.each<[string, FileTree, string, RegExp]>([
+  ["no /usr", tree({}), "it has no /usr", /gets the metadata of \/usr/],
+  ["a symlink /usr", tree({ usr: symlink("x") }), "its /usr is a symlink", /gets the metadata of \/usr/],
+  ["a file /run", tree({ usr: usr(), run: file("") }), "its /run is a regular file", /^Make it an empty directory/],
+])("toRawTree: refuses %s, names the image and says what to do", (_, bad, state, hint) => {
+  const error = { code: "not-bootable", facts: { path: expect.any(String), hint: expect.stringMatching(hint) } };
+  for (const name of [undefined, "oci:os:v1"]) {
+    const message = `Cannot make a root image of ${name ?? "this image"}: ${state}`;
+    expect(() => toRawTree(bad, name)).toThrow(expect.objectContaining({ ...error, message }));
+  }
 });
 
 const bootable = (entries: Record<string, Inode> = {}) =>
@@ -117,15 +119,18 @@ test("toBootTree: /boot and /sysroot are emptied and get the seconds of /usr, no
   expect(showTree(boot)).toContain('"/sysroot" directory 755 0:0 100.000000022');
 });
 
-test.each<[string, FileTree, string]>([
-  ["no /boot", tree({ usr: usr(), sysroot: directory({}) }), 'it has no /boot. Add "RUN mkdir -p /boot /sysroot"'],
-  ["no /sysroot", tree({ usr: usr(), boot: directory({}) }), "it has no /sysroot. Add"],
-  ["a symlink /boot", bootable({ boot: symlink("x") }), "its /boot is a symlink. Add"],
-  ["no /usr", tree({ boot: directory({}), sysroot: directory({}) }), "it has no /usr"],
-])("toBootTree: refuses %s and says what to do", (_, bad, message) => {
-  expect(() => toBootTree(bad, readInline)).toThrow(
-    expect.objectContaining({ code: "not-bootable", message: expect.stringContaining(message) }),
-  );
+const mkdir = /^Add "RUN mkdir -p \/boot \/sysroot"/;
+test.each<[string, FileTree, string, RegExp]>([
+  ["no /boot", tree({ usr: usr(), sysroot: directory({}) }), "it has no /boot", mkdir],
+  ["no /sysroot", tree({ usr: usr(), boot: directory({}) }), "it has no /sysroot", mkdir],
+  ["a symlink /boot", bootable({ boot: symlink("x") }), "its /boot is a symlink", mkdir],
+  ["no /usr", tree({ boot: directory({}), sysroot: directory({}) }), "it has no /usr", /metadata of \/usr/],
+])("toBootTree: refuses %s, names the image and says what to do", (_, bad, state, hint) => {
+  const error = { code: "not-bootable", facts: { path: expect.any(String), hint: expect.stringMatching(hint) } };
+  for (const name of [undefined, "oci:os:v1"]) {
+    const message = `Cannot boot ${name ?? "this image"}: ${state}`;
+    expect(() => toBootTree(bad, readInline, name)).toThrow(expect.objectContaining({ ...error, message }));
+  }
 });
 
 const policy = (contexts: string) =>
