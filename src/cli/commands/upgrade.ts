@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { addExamples } from "../examples.ts";
 import { successStatus, unchangedStatus } from "../exit-status.ts";
@@ -14,6 +15,9 @@ interface UpgradeOptions extends SourceWords {
   readonly ignoreQuarantine?: true;
 }
 
+/** Options about what is staged, which nothing is with `--check`. */
+const writing = ["apply", "downloadOnly"];
+
 /** `osdeploy upgrade` */
 export const define: DefineCommand = (command, frame) => {
   addSourceOptions(command)
@@ -26,9 +30,9 @@ export const define: DefineCommand = (command, frame) => {
         `${successStatus} when an upgrade would bring something, and ${unchangedStatus} when not.`,
     )
     .addOption(sysrootOption())
-    .option("--check", "only tell what is new, what it costs and what it changes")
+    .addOption(new Option("--check", "only tell what is new, what it costs and what it changes").conflicts(writing))
     .option("--download-only", "stage it, but leave it out at shutdown, until upgrade is run again without this")
-    .option("--apply", "reboot when something is staged")
+    .addOption(new Option("--apply", "reboot when something is staged").conflicts("downloadOnly"))
     .option("--ignore-quarantine", "take an image that failed here before, too")
     .action((options: UpgradeOptions) => {
       const { sysroot, ignoreQuarantine = false } = options;

@@ -50,6 +50,15 @@ async function fallBack(): Promise<void> {
 }
 
 describe("upgrade", () => {
+  test.each([
+    ["--check", "--apply"],
+    ["--check", "--download-only"],
+    ["--apply", "--download-only"],
+  ])("%s is refused together with %s", async (one, other) => {
+    const err = `osdeploy: Cannot run osdeploy upgrade: option '${one}' cannot be used with option '${other}'\n`;
+    expect(await run("upgrade", other, one)).toMatchObject({ status: 2, err: expect.stringContaining(err) });
+  });
+
   test("--check tells by its status whether there is something new", async () => {
     expect(await run("upgrade", "--check")).toMatchObject({
       status: 77,
