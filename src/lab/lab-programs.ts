@@ -41,7 +41,7 @@ const packages: Readonly<Record<GuestArchitecture, { readonly qemu: string; read
  *
  * `dataDirectories` as in XDG_DATA_DIRS.
  *
- * @throws OsdeployError `not-found` that names the Debian packages to install: all of them at once.
+ * @throws OsdeployError `unsupported` that names the Debian packages to install: all of them at once.
  */
 export function findLabPrograms(
   linux: Linux,
@@ -67,7 +67,7 @@ export function findLabPrograms(
 /** The error that programs are missing, with what to do about it on Debian. */
 export function missingPackages(verb: string, names: readonly string[]): OsdeployError {
   return new OsdeployError(
-    "not-found",
+    "unsupported",
     `${verb}: ${names.join(", ")} ${names.length === 1 ? "is" : "are"} not installed`,
     {
       facts: { hint: `Install the Debian packages: apt install ${names.join(" ")}` },

@@ -1,5 +1,6 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { kindNames } from "../core/tree/kind-names.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
@@ -26,10 +27,13 @@ export class Lab {
   readonly linux: Linux;
   readonly paths: LabPaths;
 
-  /** @throws OsdeployError `usage` when the path is too long. */
+  /** @throws OsdeployError `usage` when the path is too long; `not-found` when there is something else than a directory. */
   constructor(linux: Linux, root: Path) {
     this.linux = linux;
     this.paths = labPaths(root.startsWith("/") ? root : absolute(linux, root));
+    const kind = linux.files.lstatIfExists(root)?.kind;
+    if (kind === undefined || kind === "directory" || kind === "symlink") return;
+    throw new OsdeployError("not-found", `Cannot use "${toText(root)}" as a lab: it is a ${kindNames[kind]}`);
   }
 
   /** All machines, by name. */

@@ -30,7 +30,7 @@ describe("findLabPrograms", () => {
       return [];
     };
     expect(missing("x86_64")).toEqual([
-      "not-found",
+      "unsupported",
       "Cannot run virtual machines here: qemu-system-x86, qemu-utils, ovmf, openssh-client are not installed",
       "Install the Debian packages: apt install qemu-system-x86 qemu-utils ovmf openssh-client",
     ]);

@@ -30,6 +30,15 @@ describe("Lab", () => {
     expect(linux.files.lstatIfExists(disk)).toBeUndefined();
   });
 
+  test("refuses what is no directory", () => {
+    const linux = labLinux();
+    place(linux, fromText("/file"), "no lab");
+    expect(failure(() => new Lab(linux, fromText("/file")))).toMatchObject({
+      code: "not-found",
+      message: 'Cannot use "/file" as a lab: it is a regular file',
+    });
+  });
+
   test("prepare: refuses a name that is taken", () => {
     const lab = addMachine(labLinux());
     expect(failure(() => lab.prepare("one"))).toMatchObject({
