@@ -34,8 +34,9 @@ export async function leaveQuarantine(
   system: System,
   request: LeaveQuarantineRequest,
 ): Promise<{ readonly manifestDigest: ManifestDigest }> {
+  const isMeant = readBeginning(request.digest);
   return await withWritableSystem(system, request, ({ sysroot, state }) => {
-    const { manifestDigest } = findRecord(state.quarantine, request.digest);
+    const { manifestDigest } = findRecord(state.quarantine.filter(isMeant), request.digest);
     removeQuarantine(sysroot.files, sysroot.paths, manifestDigest);
     return { manifestDigest };
   });
@@ -44,20 +45,24 @@ export async function leaveQuarantine(
 /** Of fewer digits nobody can say that they were meant: an unset variable of a script has none. */
 const leastDigits = 4;
 
-function findRecord(records: readonly QuarantineRecord[], digest: string): QuarantineRecord {
+/** Which records the digest, or its beginning, may mean. */
+function readBeginning(digest: string): (record: QuarantineRecord) => boolean {
   const [, algorithm = "", digits] = /^(sha256:|sha512:)?([0-9a-f]*)$/.exec(digest) ?? [];
   if (digits === undefined || digits.length < leastDigits) {
     const state = `it is no digest, and no beginning of one with at least ${leastDigits} digits`;
     throw refusal("usage", digest, state);
   }
-  const found = records.filter(({ manifestDigest }) => {
+  return ({ manifestDigest }) => {
     const parts = splitDigest(manifestDigest);
     return `${parts.algorithm}:`.startsWith(algorithm) && parts.hex.startsWith(digits);
-  });
-  const [only] = found;
+  };
+}
+
+function findRecord(meant: readonly QuarantineRecord[], digest: string): QuarantineRecord {
+  const [only, second] = meant;
   if (only === undefined) throw refusal("not-found", digest, "it is not in quarantine");
-  if (found.length === 1) return only;
-  throw refusal("not-found", digest, `it may be ${found.map((record) => record.manifestDigest).join(" or ")}`);
+  if (second === undefined) return only;
+  throw refusal("not-found", digest, `it may be ${meant.map((record) => record.manifestDigest).join(" or ")}`);
 }
 
 function refusal(code: "usage" | "not-found", digest: string, state: string): OsdeployError {

@@ -39,6 +39,11 @@ test.each(["", "a", "aaa", "sha256:", "sha256:aaa", "aaaz", "AAAA", "sha1:aaaa"]
   },
 );
 
+test("leaveQuarantine: wrong words are refused before a sysroot is looked for", async () => {
+  const sysroot = fromText("/nowhere");
+  expect(await failureOf(leaveQuarantine(systemOn(linux), { sysroot, digest: "" }))).toMatchObject({ code: "usage" });
+});
+
 test.each(["cccc", "sha512:aaaa"])("leaveQuarantine: refuses %s, which is not in there", async (digest) => {
   expect(await failureOf(leave(digest))).toMatchObject({
     code: "not-found",
