@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -15,6 +16,8 @@ import {
   overlayByPaths,
 } from "../../src/linux/live-mounts.ts";
 import { attachMount, openPlace, withDescriptor } from "../../src/linux/mount-context.ts";
+import { unmountImage } from "../../src/operations/unmount-image.ts";
+import { systemOn } from "../builders/operation-machine.ts";
 import { FakeLinux } from "../fakes/fake-linux.ts";
 import { projectDir } from "../tools/find-tool.ts";
 
@@ -145,6 +148,18 @@ describe.skipIf(!canMount)(`live mounts (need root, and erofs and overlay in the
       `Cannot mount at "${none}": it does not exist (ENOENT)`,
     );
     expect(mountsBelow(scratch)).toEqual([]);
+  });
+
+  test("unmountImage: takes an image away, and leaves what is mounted on it or without it", async () => {
+    const request = { target: mount.target };
+    linux.mounts.mountComposefs(mount);
+    expect(spawnSync("mount", ["-t", "tmpfs", "none", mount.target]).status).toBe(0);
+    await expect(unmountImage(systemOn(linux), request)).rejects.toThrow("what is mounted there is no image (tmpfs)");
+    expect(mountsBelow(scratch)).toHaveLength(2);
+    linux.mounts.unmount(mount.target);
+    await unmountImage(systemOn(linux), request);
+    expect(mountsBelow(scratch)).toEqual([]);
+    await expect(unmountImage(systemOn(linux), request)).rejects.toThrow("nothing is mounted there");
   });
 
   test("unmount: says busy while the mount is used, and refuses what is no mount", () => {
