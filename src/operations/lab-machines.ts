@@ -72,6 +72,8 @@ export interface LabRemoveResult {
 /** Removes machines, with all that was written in them. Those that run are switched off by force, or are an error. */
 export async function removeLabMachines({ linux }: System, request: LabRemoveRequest): Promise<LabRemoveResult> {
   const lab = new Lab(linux, request.lab);
+  // To take the lock makes the lab: one that is not there has no machine, and stays so.
+  for (const name of request.names) lab.get(name);
   return await lab.locked(async () => {
     const known = request.names.map((name) => lab.get(name));
     if (!request.force) for (const { machine, running } of known) if (running !== undefined) throw runs(machine.name);

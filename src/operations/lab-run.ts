@@ -76,6 +76,8 @@ export async function startLabMachine(
   request: LabPlace & { readonly name: string },
 ): Promise<LabRunResult> {
   const lab = new Lab(system.linux, request.lab);
+  // To take the lock makes the lab: one that is not there has no machine, and stays so.
+  lab.get(request.name);
   const host = findHost(system, request);
   return await lab.locked(async () => {
     const known = lab.get(request.name);

@@ -49,6 +49,14 @@ describe("machines of the lab", () => {
     expect(lab.list()).toHaveLength(2);
   });
 
+  test("removeLabMachines: makes no lab where there is none", async () => {
+    const linux = labLinux();
+    const lab = fromText("/typo");
+    const removed = removeLabMachines(systemOn(linux), { lab, names: ["one"], force: false, keepDisks: false });
+    await expect(removed).rejects.toMatchObject({ code: "not-found" });
+    expect(linux.files.lstatIfExists(lab)).toBeUndefined();
+  });
+
   test("removeLabMachines: with force; disks that nothing begins with go too, or stay", async () => {
     const { linux, system, lab } = twoMachines();
     const request = { lab: labPath, names: ["one"], force: true };

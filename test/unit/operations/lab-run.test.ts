@@ -99,8 +99,11 @@ describe("startLabMachine", () => {
     linux.programs.signal(new Lab(linux, labPath).getRunning(name).running, "SIGKILL");
     expect(await startLabMachine(systemOn(linux), again)).toMatchObject({ name, diskReused: true });
     expect(started[1]).toEqual(started[0]);
-    await expect(startLabMachine(systemOn(linux), { ...again, name: "x" })).rejects.toMatchObject({
-      code: "not-found",
-    });
+    const lab = fromText("/typo");
+    for (const wrong of [{ name: "x" }, { lab }]) {
+      const started = startLabMachine(systemOn(linux), { ...again, ...wrong });
+      await expect(started).rejects.toMatchObject({ code: "not-found" });
+    }
+    expect(linux.files.lstatIfExists(lab)).toBeUndefined();
   });
 });
