@@ -1,12 +1,11 @@
-import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { type BlobDigest, splitDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { formatImageReference, type OciArchiveReference } from "../core/oci/reference.ts";
 import { paddingBytes, tarEndBytes, writeEntryHeader } from "../core/tar/tar-writer.ts";
 import type { Stat } from "../core/tree/inode.ts";
-import { kindNames } from "../core/tree/kind-names.ts";
 import { withOpen } from "../linux/file-content.ts";
+import { filePlace } from "../linux/file-place.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import type { WorkDirectory } from "../linux/work-directory.ts";
@@ -30,6 +29,8 @@ export class ArchiveDestination implements ImageDestination {
   readonly #reference: OciArchiveReference;
   readonly #tag: string | undefined;
   readonly #archive: Path;
+  /** Where it goes. */
+  readonly #place: Path;
   readonly #written = new Set<string>();
   #fd: Fd | undefined;
 
@@ -38,8 +39,8 @@ export class ArchiveDestination implements ImageDestination {
     this.#reference = reference;
     this.#files = linux.files;
     this.#tag = tagOfChoice(reference.choice, this.describe());
-    checkArchivePlace(linux.files, reference.path);
-    this.#work = openScratchDirectory(linux, parentOf(reference.path));
+    this.#place = archivePlace(linux.files, reference.path);
+    this.#work = openScratchDirectory(linux, parentOf(this.#place));
     this.scratch = this.#work.path;
     this.#archive = pathBelow(this.scratch, "archive");
   }
@@ -74,7 +75,7 @@ export class ArchiveDestination implements ImageDestination {
     this.#files.write(this.#open(), new Uint8Array(tarEndBytes));
     withOpen(this.#files, this.scratch, "directory", (fd) => {
       this.#files.syncFileSystem(fd);
-      this.#files.rename(this.#archive, this.#reference.path, { replace: true });
+      this.#files.rename(this.#archive, this.#place, { replace: true });
       this.#files.syncFileSystem(fd);
     });
   }
@@ -120,14 +121,9 @@ export class ArchiveDestination implements ImageDestination {
   }
 }
 
-/** @throws OsdeployError `already-exists` when there is something at `path` that is no file. */
-export function checkArchivePlace(files: LinuxFiles, path: Path): void {
-  const kind = files.lstatIfExists(path)?.kind;
-  if (kind === undefined || kind === "regular" || kind === "symlink") return;
-  throw new OsdeployError(
-    "already-exists",
-    `Cannot write an archive to "${toText(path)}": there is a ${kindNames[kind]}`,
-  );
+/** Where an archive at `path` is put. @throws OsdeployError `already-exists` when there is something that is no file. */
+export function archivePlace(files: LinuxFiles, path: Path): Path {
+  return filePlace(files, path, "an archive");
 }
 
 function blobPath(digest: BlobDigest): string {

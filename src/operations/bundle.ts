@@ -7,7 +7,7 @@ import { bundleBridgedBytes } from "../core/oci/plan-bundle.ts";
 import type { Platform } from "../core/oci/platform.ts";
 import type { ImageReference, OciArchiveReference } from "../core/oci/reference.ts";
 import { formatRegistryName } from "../core/oci/registry-name.ts";
-import { ArchiveDestination, checkArchivePlace } from "../image-source/archive-destination.ts";
+import { ArchiveDestination, archivePlace } from "../image-source/archive-destination.ts";
 import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
 import { openImageSource, type SourceOptions } from "../image-source/open-image-source.ts";
 import type { Path } from "../linux/linux.ts";
@@ -61,7 +61,7 @@ const heldTableBudgetBytes = 128 * 1024 * 1024;
  */
 export async function bundleImage(system: System, request: BundleRequest): Promise<BundleResult> {
   const { linux, signal } = system;
-  checkArchivePlace(linux.files, request.output);
+  archivePlace(linux.files, request.output);
   const source = openImageSource(request.image, linux, { ...request.source, signal });
   try {
     system.progress({ kind: "start", task: "copy", subject: source.describe() });

@@ -1,15 +1,13 @@
-import { toText } from "../core/bytes/byte-string.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { ImageConfig } from "../core/oci/image-config.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
 import { type RepackedLayer, repackManifest } from "../core/oci/repacked-manifest.ts";
 import { findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
-import { kindNames } from "../core/tree/kind-names.ts";
 import { isChunkedAnnotation } from "../core/zstd-chunked/chunked-tail.ts";
 import type { ImageDestination } from "../image-source/image-destination.ts";
 import type { ResolvedDocument } from "../image-source/image-source.ts";
+import { filePlace } from "../linux/file-place.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
@@ -119,12 +117,7 @@ export async function sendImage(
  */
 export function checkDigestFile(files: LinuxFiles, path: Path | undefined): void {
   if (path === undefined) return;
-  const kind = files.lstatIfExists(path)?.kind;
-  if (kind !== undefined && kind !== "regular" && kind !== "symlink") {
-    const state = `there is a ${kindNames[kind]}`;
-    throw new OsdeployError("already-exists", `Cannot write the digest to "${toText(path)}": ${state}`);
-  }
-  const unfinished = unfinishedFile(path);
+  const unfinished = unfinishedFile(digestPlace(files, path));
   removeTree(files, unfinished);
   files.writeNewFile(unfinished, new Uint8Array(), 0o644);
   files.unlink(unfinished);
@@ -132,10 +125,15 @@ export function checkDigestFile(files: LinuxFiles, path: Path | undefined): void
 
 /** As podman writes it, without a newline. A file that is there is replaced. */
 export function writeDigestFile(files: LinuxFiles, path: Path, digest: ManifestDigest): void {
-  const unfinished = unfinishedFile(path);
+  const place = digestPlace(files, path);
+  const unfinished = unfinishedFile(place);
   removeTree(files, unfinished);
   files.writeNewFile(unfinished, new TextEncoder().encode(digest), 0o644);
-  files.rename(unfinished, path, { replace: true });
+  files.rename(unfinished, place, { replace: true });
+}
+
+function digestPlace(files: LinuxFiles, path: Path): Path {
+  return filePlace(files, path, "the digest");
 }
 
 function unfinishedFile(path: Path): Path {
