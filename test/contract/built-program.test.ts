@@ -53,7 +53,7 @@ test("bundle.mjs: names every program of a thread that the source starts", () =>
   const started = sources
     .filter((name) => name.endsWith(".ts"))
     .flatMap((name) => [
-      ...readFileSync(join(projectDir, "src", name), "utf8").matchAll(/new Worker\(new URL\("\.\/(.*?)\.js"/g),
+      ...readFileSync(join(projectDir, "src", name), "utf8").matchAll(/startThread\(new URL\("\.\/(.*?)\.js"/g),
     ])
     .map((match) => match[1]);
   const bundle = readFileSync(join(projectDir, "bundle.mjs"), "utf8");
@@ -77,10 +77,10 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
     expect(loadedBy(["composefs", "create", "--help"]).length).toBeLessThan(20);
   });
 
-  // There is no sysroot: all that they load is loaded when they find out. Nothing is staged then, either.
+  // There is no sysroot: all that they load is loaded when they find out.
   test.each([
     ["boot-complete", 3],
-    ["finalize-staged", 0],
+    ["finalize-staged", 3],
     ["gc", 3],
     ["rollback", 3],
     ["status", 3],
