@@ -3,6 +3,7 @@ import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import { readErofsImage } from "../core/erofs/reader.ts";
+import { OsdeployError } from "../core/errors.ts";
 import { diffTrees, type TreeChange } from "../core/tree/diff-trees.ts";
 import { parseDump } from "../core/tree/dump-parser.ts";
 import { dumpLines } from "../core/tree/dump-writer.ts";
@@ -56,7 +57,7 @@ export function explainFile(
   const bytes = withOpen(files, path, "read", (fd) => readToEnd(files, fd, limitBytes));
   const isRootImage = magic.every((byte, at) => bytes[magicOffset + at] === byte);
   const image = isRootImage ? readErofsImage(bytes) : undefined;
-  const expected = image?.tree ?? withWholeDigests(parseDump(bytes));
+  const expected = image?.tree ?? withWholeDigests(readDump(bytes, path));
   const itsAlgorithm = algorithmOf(expected) ?? algorithm;
   const compared = (["boot", "raw", "merged"] as const).flatMap((name) => {
     const made = trees.tree(name, itsAlgorithm);
@@ -77,6 +78,17 @@ export function explainFile(
     differences: Math.max(nearest.differences.length, first === null ? 0 : 1),
     first,
   };
+}
+
+/** What is wrong with a dump is said in words of composefs, which name no file. */
+function readDump(bytes: Uint8Array, path: Path): FileTree {
+  try {
+    return parseDump(bytes);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+    const text = `Cannot read "${toText(path)}": it is no root image, and no dump of one (${error.message})`;
+    throw new OsdeployError(error.code, text, { facts: error.facts, cause: error });
+  }
 }
 
 function count({ differences }: { readonly differences: readonly unknown[] }): number {

@@ -196,6 +196,16 @@ describe("image explain --expected", () => {
     expect(text).toMatch(/both hold the same\n$/);
   });
 
+  test("a file that is neither root image nor dump is named", async () => {
+    const linux = await machineWithRepo({ plain });
+    await pullTag(linux, "plain");
+    linux.files.writeNewFile(expected, Buffer.from("/ none\n"), 0o644);
+    expect(await failureOf(explain(linux, layoutReference("plain"), { expected }))).toMatchObject({
+      code: "bad-format",
+      message: expect.stringMatching(/^Cannot read "\/expected": it is no root image, and no dump of one \(.+\)$/),
+    });
+  });
+
   test("the first entry that differs, with both lines", async () => {
     const dump = await dumpOf("sha512", true);
     const { first, text } = await compare(dump.replace(/^(\/usr\/small .*) 100644 /m, "$1 100600 "));
