@@ -16,6 +16,8 @@ export interface RawDirectory {
   readonly raw: RawInode;
   readonly stat: Stat;
   readonly xattrs: Xattrs;
+  /** Whether a whiteout has its own name here. Only formats 0 and 1 tell. */
+  readonly holdsWhiteouts: boolean;
 }
 
 /** Turns the inodes of an image into values, one by one, as it is asked for them. */
@@ -45,12 +47,18 @@ export class InodeReader {
         `Cannot read the root image: it is more than ${maxDepth} directories deep`,
       );
     }
-    return { kind: "directory", raw, stat: statOf(raw), xattrs: decoded.xattrs };
+    const { xattrs, holdsWhiteouts } = decoded;
+    return { kind: "directory", raw, stat: statOf(raw), xattrs, holdsWhiteouts };
   }
 
   /** The names of a directory in stored order, with the nids that they lead to; to be read once. */
   names(raw: RawInode): Iterable<{ readonly name: ByteString; readonly nid: number }> {
     return this.#image.names(raw);
+  }
+
+  /** Whether an inode stands for a whiteout of the tree. */
+  isEscapedWhiteout(inode: Inode): boolean {
+    return this.#escapedWhiteouts.has(inode);
   }
 
   /**
@@ -60,7 +68,7 @@ export class InodeReader {
    * keep the object directories from showing through. composefs-info leaves out all of them in any format.
    */
   isHidden(inode: Inode): boolean {
-    if (inode.kind !== "character-device" || inode.rdev !== 0 || this.#escapedWhiteouts.has(inode)) return false;
+    if (inode.kind !== "character-device" || inode.rdev !== 0 || this.isEscapedWhiteout(inode)) return false;
     return this.#view === "composefs-info" || this.#image.superblock.composefsVersion < 2;
   }
 

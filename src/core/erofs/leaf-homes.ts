@@ -29,9 +29,21 @@ export function homesDepthFirst(root: Directory, shared: ReadonlySet<Leaf>): voi
 
 /**
  * The same from the places of the inodes, by nid: mkcomposefs numbers them breadth-first by their own names, so where they are
- * tells which name that was. Where the places follow no such order it is the first name.
+ * tells which name that was. Where the places follow no such order it is the first name. The last name of a level can be as good
+ * as the first of the next: then it is the one that `mayBeHome`, or the first.
  */
-export function homesByNid(root: Directory, shared: ReadonlySet<Leaf>, inodes: ReadonlyMap<number, Inode>): void {
+export function homesByNid(
+  root: Directory,
+  {
+    shared,
+    inodes,
+    mayBeHome,
+  }: {
+    readonly shared: ReadonlySet<Leaf>;
+    readonly inodes: ReadonlyMap<number, Inode>;
+    readonly mayBeHome: (directory: Directory, inode: Inode) => boolean;
+  },
+): void {
   const inOrder = [...inodes].sort(([a], [b]) => a - b).map(([, inode]) => inode);
   const names = new Map<Inode, { readonly directory: Directory; readonly name: ByteString }[]>();
   const homes = new Map<Inode, number>();
@@ -40,7 +52,7 @@ export function homesByNid(root: Directory, shared: ReadonlySet<Leaf>, inodes: R
   // The queue grows while it is walked.
   for (const directory of queue) {
     for (const [name, inode] of directory.entries) {
-      const isNext = inode === inOrder[next];
+      const isNext = inode === inOrder[next] && mayBeHome(directory, inode);
       if (isNext) next += 1;
       if (inode.kind === "directory") queue.push(inode);
       else if (shared.has(inode)) {

@@ -15,6 +15,8 @@ export type ErofsView =
 export interface DecodedXattrs {
   readonly xattrs: Xattrs;
   readonly isWhiteout: boolean;
+  /** Of a directory: whether a whiteout has its own name in it. Only formats 0 and 1 tell. */
+  readonly holdsWhiteouts: boolean;
   readonly backingPath: ByteString | undefined;
   readonly digest: string | undefined;
 }
@@ -38,7 +40,8 @@ export function decodeXattrs(
   how: { readonly isRegular: boolean; readonly version: number; readonly view: ErofsView },
 ): DecodedXattrs {
   const escapesWhiteouts = how.version < 2 || how.view === "composefs-info";
-  const hidesOpaque = how.view === "tree" && how.version === 1 && stored.some(([key]) => key === overlayKey.whiteouts);
+  const holdsWhiteouts = how.version < 2 && stored.some(([key]) => key === overlayKey.whiteouts);
+  const hidesOpaque = how.view === "tree" && how.version === 1 && holdsWhiteouts;
   const xattrs: [ByteString, ByteString][] = [];
   let isWhiteout = false;
   let backingPath: ByteString | undefined;
@@ -54,7 +57,8 @@ export function decodeXattrs(
   }
   if (how.view === "tree") xattrs.sort(([a], [b]) => compareBytes(a, b));
   const digest = metacopy === undefined ? undefined : digestOf(metacopy, backingPath);
-  return { xattrs: xattrs.length === 0 ? noXattrs : new Map(xattrs), isWhiteout, backingPath, digest };
+  const named = xattrs.length === 0 ? noXattrs : new Map(xattrs);
+  return { xattrs: named, isWhiteout, holdsWhiteouts, backingPath, digest };
 }
 
 const noXattrs: Xattrs = new Map();

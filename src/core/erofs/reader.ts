@@ -66,6 +66,8 @@ class TreeBuilder {
   /** Leaves that have several names. */
   readonly #shared = new Set<Leaf>();
   readonly #queue: QueuedDirectory[] = [];
+  /** Directories in which whiteouts have their own names. */
+  readonly #holders = new Set<Directory>();
   /** Names that are in the image and not in the view. */
   readonly #hidden: { readonly directory: OpenDirectory; readonly name: ByteString }[] = [];
 
@@ -82,8 +84,11 @@ class TreeBuilder {
     // The queue grows while it is walked.
     for (const queued of this.#queue) this.#addEntries(queued, queued.depth === 0 ? rootEntries : undefined);
     if (this.#shared.size > 0) {
-      if (this.#view === "tree" && composefsVersion < 2) homesByNid(root, this.#shared, this.#inodes);
-      else homesDepthFirst(root, this.#shared);
+      const mayBeHome = (directory: Directory, inode: Inode) =>
+        !this.#reader.isEscapedWhiteout(inode) || this.#holders.has(directory);
+      if (this.#view === "tree" && composefsVersion < 2) {
+        homesByNid(root, { shared: this.#shared, inodes: this.#inodes, mayBeHome });
+      } else homesDepthFirst(root, this.#shared);
     }
     // Until now they were needed: they take their places among the numbers.
     for (const { directory, name } of this.#hidden) {
@@ -118,8 +123,9 @@ class TreeBuilder {
     return inode;
   }
 
-  #directory({ raw, stat, xattrs }: RawDirectory, depth: number): Directory {
+  #directory({ raw, stat, xattrs, holdsWhiteouts }: RawDirectory, depth: number): Directory {
     const directory: OpenDirectory = { kind: "directory", stat, xattrs, entries: new Map(), links: new Set() };
+    if (holdsWhiteouts) this.#holders.add(directory);
     this.directorySizes.set(directory, raw.sizeBytes);
     this.directoryLinks.set(directory, raw.nlink);
     this.#queue.push({ directory, raw, depth });

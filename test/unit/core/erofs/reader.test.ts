@@ -312,3 +312,26 @@ test("readErofs: every cut of an image is refused or read, never anything else",
   for (let length = 4096; length < 16384; length += 512)
     expect(readErofs(image.subarray(0, length)).root.entries.size).toBe(1);
 });
+
+test.each([
+  ["/a/x/w", "/b/w"],
+  ["/b/w", "/a/x/w"],
+])(
+  "readErofs: a whiteout with two names that are as good by its place has its own, %s, where the directory says so",
+  (own, other) => {
+    const entries = [
+      "/ 0 40755 4 0 0 0 0.0 - - -",
+      "/a 0 40755 3 0 0 0 0.0 - - -",
+      "/a/x 0 40755 2 0 0 0 0.0 - - -",
+      "/b 0 40755 2 0 0 0 0.0 - - -",
+      `${own} 0 20000 2 0 0 0 0.0 - - -`,
+      `${other} 0 @20000 2 0 0 0 0.0 ${own} - -`,
+    ];
+    for (const version of [0, 1] as const) {
+      const image = writeErofs(parseDump(dumpOf(`${entries.join("\n")}\n`)), { version });
+      const tree = readErofs(image);
+      expect(Buffer.compare(writeErofs(tree, { version }), image)).toBe(0);
+      expect(writeDump(tree)).toContain(`${other} 0 @20000 2 0 0 0 0.0 ${own} - -`);
+    }
+  },
+);
