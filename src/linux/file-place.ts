@@ -10,11 +10,13 @@ import type { LinuxFiles, Path } from "./linux.ts";
  * @throws OsdeployError `already-exists` when there is something that is no file, as a directory or the pipe behind /dev/stdout.
  */
 export function filePlace(files: LinuxFiles, path: Path, what: string): Path {
-  const place = files.lstatIfExists(path)?.kind === "symlink" ? (realPathIfExists(files, path) ?? path) : path;
+  const isLink = files.lstatIfExists(path)?.kind === "symlink";
+  const end = isLink ? realPathIfExists(files, path) : path;
+  // A symlink that leads to nothing is replaced itself.
+  if (end === undefined) return path;
+  const kind = files.lstatIfExists(end)?.kind;
+  if (kind === "regular" || (kind === undefined && !isLink)) return end;
   // The kernel has names for pipes and sockets that lead nowhere.
-  const kind = files.lstatIfExists(place)?.kind ?? (place === path ? "regular" : undefined);
-  // A symlink here leads to nothing.
-  if (kind === "regular" || kind === "symlink") return place;
   const state = kind === undefined ? "it leads to no file" : `there is a ${kindNames[kind]}`;
   throw new OsdeployError("already-exists", `Cannot write ${what} to "${toText(path)}": ${state}`);
 }

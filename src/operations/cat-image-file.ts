@@ -3,6 +3,7 @@ import { parseObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import { followPath } from "../core/tree/tree-path.ts";
+import { openRootImage } from "../repo/object-graph.ts";
 import { streamObject } from "../repo/stream-object.ts";
 import { type ImageRequest, readImageTree, withImage } from "./image-tree.ts";
 import { noSuchPath } from "./list-image-files.ts";
@@ -25,7 +26,7 @@ export interface CatImageFileResult {
  */
 export async function catImageFile(system: System, request: CatImageFileRequest): Promise<CatImageFileResult> {
   return await withImage(system, request, async (repo, image) => {
-    const inode = followPath(readImageTree(repo, image, { ...request, onDemand: true }), request.path);
+    const inode = followPath(readImageTree(repo, image, request, openRootImage), request.path);
     if (inode === undefined) throw noSuchPath(request.image, request.path);
     if (inode.kind !== "regular") {
       throw new OsdeployError(

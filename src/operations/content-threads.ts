@@ -10,7 +10,7 @@ import {
   type ContentStageOptions,
   type FileToStore,
 } from "./content-worker.ts";
-import { startThread, threadError } from "./thread-failure.ts";
+import { asManyAs, startThread, threadError } from "./start-thread.ts";
 
 /** Less than this is stored sooner than threads have started. */
 const leastFiles = 2000;
@@ -94,7 +94,7 @@ export class ContentThreads {
   }
 
   #start(): void {
-    this.#lanes = Array.from({ length: this.#threads }, (_, number) => new Lane(this.#options(String(number))));
+    this.#lanes = asManyAs(this.#threads, (number) => new Lane(this.#options(String(number))));
   }
 
   #options(temporarySuffix: string): ContentStageOptions {

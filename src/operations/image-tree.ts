@@ -2,7 +2,7 @@ import type { FileTree } from "../core/tree/inode.ts";
 import { mergeLayers } from "../core/tree/merge-layers.ts";
 import { toBootTree, toRawTree } from "../core/tree/root-tree.ts";
 import type { Path } from "../linux/linux.ts";
-import { openRootImage, readRootImage } from "../repo/object-graph.ts";
+import { readRootImage } from "../repo/object-graph.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
 import { readLayer } from "../repo/streams.ts";
 import { findImage, type StoredImage } from "./find-image.ts";
@@ -32,20 +32,20 @@ export async function withImage<T>(
   }
 }
 
-/** Which tree of an image, and whether its directories are read when they are looked at. */
-export interface TreeRequest extends Pick<ImageRequest, "bootable"> {
-  readonly onDemand?: boolean;
-}
-
 /**
- * The tree of an image: from its root image where the repo has one, else merged from its layers.
+ * The tree of an image: from its root image where the repo has one, else merged from its layers. `read` is `openRootImage` for
+ * who looks at few directories.
  *
  * @throws OsdeployError `not-bootable` when the tree that boots is wanted and cannot be made.
  */
-export function readImageTree(repo: Repo, image: StoredImage, { bootable, onDemand }: TreeRequest): FileTree {
+export function readImageTree(
+  repo: Repo,
+  image: StoredImage,
+  { bootable }: Pick<ImageRequest, "bootable">,
+  read = readRootImage,
+): FileTree {
   const rootImage = bootable ? image.bootImage : image.rawImage;
-  if (rootImage !== undefined)
-    return onDemand === true ? openRootImage(repo, rootImage) : readRootImage(repo, rootImage);
+  if (rootImage !== undefined) return read(repo, rootImage);
   const raw = toRawTree(mergeLayers(image.config.diffIds.map((diffId) => readLayer(repo, diffId))));
   return bootable ? toBootTree(raw, (content) => readContent(repo, content)) : raw;
 }

@@ -7,7 +7,8 @@ import type { StagingOptions } from "../repo/object-staging.ts";
 import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
 import { type BroughtLayer, type LayerJob, LayerStage } from "./layer-stage.ts";
 import type { MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
-import { failureOf, startThread, threadError } from "./thread-failure.ts";
+import { startThread, threadError } from "./start-thread.ts";
+import { failureOf } from "./thread-failure.ts";
 
 /** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
 const youngGenerationMegabytes = 2;
@@ -58,9 +59,13 @@ export function openWorkerLane(staging: StagingOptions): Lane {
   });
   // It can break before it is asked for anything, and an error that nobody listens to would end the program.
   const ended: { error?: unknown } = {};
-  worker.on("error", (error) => {
-    ended.error ??= threadError(error);
-  });
+  worker
+    .on("error", (error) => {
+      ended.error ??= threadError(error);
+    })
+    .on("exit", (status) => {
+      ended.error ??= endedWith(status);
+    });
   const ask = (request: WorkerRequest, onRanges?: OnRanges) => askWorker(worker, ended, { request, onRanges });
   return {
     expect: (known) => send(worker, { kind: "expect", known }),
@@ -81,6 +86,10 @@ export function openWorkerLane(staging: StagingOptions): Lane {
       await worker.terminate();
     },
   };
+}
+
+function endedWith(status: number): Error {
+  return new Error(`An import thread ended with status ${status}`);
 }
 
 function send(worker: Worker, request: WorkerRequest): void {
@@ -109,7 +118,7 @@ function askWorker(
       else settle(() => resolve(reply));
     };
     const onError = (error: unknown) => settle(() => reject(threadError(error)));
-    const onExit = (status: number) => settle(() => reject(new Error(`An import thread ended with status ${status}`)));
+    const onExit = (status: number) => settle(() => reject(endedWith(status)));
     worker.on("message", onMessage).on("error", onError).on("exit", onExit);
     send(worker, request);
   });

@@ -9,6 +9,7 @@ import { LayerCounters } from "./layer-feed.ts";
 import { type LayerFetch, startFetch } from "./layer-fetch.ts";
 import type { BroughtLayer } from "./layer-stage.ts";
 import type { PartialPulls } from "./partial-pulls.ts";
+import { asManyAs } from "./start-thread.ts";
 import type { System } from "./system.ts";
 
 /** The layers to import, and where from and where to. */
@@ -191,14 +192,7 @@ function toImport({ digest, sizeBytes, diffId, compression }: ResolvedLayer): La
 function openLanes(system: System, { run }: LayersToImport, layers: number): readonly Lane[] {
   const threads = Math.min(system.importThreads, layers);
   if (threads === 0) return [openInlineLane(system.linux.files, run.newStagingOptions())];
-  const lanes: Lane[] = [];
-  try {
-    while (lanes.length < threads) lanes.push(openWorkerLane(run.newStagingOptions()));
-  } catch (error) {
-    // Fewer do as well.
-    if (lanes.length === 0) throw error;
-  }
-  return lanes;
+  return asManyAs(threads, () => openWorkerLane(run.newStagingOptions()));
 }
 
 /** Hands the lanes the hint for layers that come whole. A layer in parts needs none, and the hint has its price. */

@@ -3,6 +3,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { FileTree, Inode } from "../core/tree/inode.ts";
 import { findInode, sortedEntries } from "../core/tree/tree-path.ts";
 import { walkTree } from "../core/tree/walk-tree.ts";
+import { openRootImage, readRootImage } from "../repo/object-graph.ts";
 import { type ImageRequest, readImageTree, withImage } from "./image-tree.ts";
 import type { System } from "./system.ts";
 
@@ -26,9 +27,9 @@ export interface ImageFile {
  * @throws OsdeployError `not-found` when the image has no such path.
  */
 export async function listImageFiles(system: System, request: ListImageFilesRequest): Promise<readonly ImageFile[]> {
-  const onDemand = !request.recursive;
+  const read = request.recursive ? readRootImage : openRootImage;
   return await withImage(system, request, (repo, image) =>
-    listFiles(readImageTree(repo, image, { ...request, onDemand }), request),
+    listFiles(readImageTree(repo, image, request, read), request),
   );
 }
 

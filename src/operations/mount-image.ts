@@ -21,8 +21,8 @@ export interface MountImageResult {
 /**
  * Mounts an image's root image on a directory, read-only, as it is mounted at boot.
  *
- * @throws OsdeployError `not-found` when the repo has no such root image, or the target is no directory; `permission-denied` without root's rights;
- * `unsupported` when the kernel lacks erofs, or overlays with data-only layers; `damaged` when it cannot read the root image.
+ * @throws OsdeployError `not-found` when the repo has no such root image, or the target is no directory; `permission-denied`
+ * without root's rights; `unsupported` when the kernel lacks erofs, or overlays with data-only layers; `damaged` when it cannot read the root image.
  */
 export async function mountImage(system: System, request: MountImageRequest): Promise<MountImageResult> {
   const { bootable, target } = request;

@@ -5,8 +5,9 @@ import { storeOf } from "../repo/publish.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { countStaged, type StagedObjects, unpackStaged } from "../repo/staged-objects.ts";
 import type { NamingJob, NamingReply } from "./name-worker.ts";
+import { startThread, threadError } from "./start-thread.ts";
 import type { System } from "./system.ts";
-import { failureOf, startThread, threadError } from "./thread-failure.ts";
+import { failureOf } from "./thread-failure.ts";
 
 /** To start a thread takes as long as to name this many objects. */
 const threadObjects = 5000;

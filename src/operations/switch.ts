@@ -30,7 +30,7 @@ import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
  */
 export interface SwitchRequest extends ImageRequest {
   readonly sysroot: Path;
-  /** Kernel arguments for the first deployment of a sysroot; later ones keep those of the deployment before, and take no others. */
+  /** For the first deployment of a sysroot; later ones have those of the deployment before, and take no others. */
   readonly kernelArguments: readonly string[];
   /** What the deployment follows from then on, where that is not the image itself: the disk was made from a copy of it. */
   readonly targetReference?: ImageReference | undefined;

@@ -45,7 +45,7 @@ export function tagImage(repo: WritableRepo, tag: string, digest: ManifestDigest
   repo.sync();
 }
 
-/** Refuses what is no possible name for a tag: to be asked before the work of which the tag is the end. @throws OsdeployError `usage`. */
+/** Asks before the work of which a tag is the end. @throws OsdeployError `usage` when it is no possible name. */
 export function checkTag(tag: string): void {
   tagFileName(tag);
 }

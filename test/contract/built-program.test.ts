@@ -1,4 +1,5 @@
-import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   mkdirSync,
@@ -16,6 +17,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fromText } from "../../src/core/bytes/byte-string.ts";
+import { openLinux } from "../../src/linux/live-linux.ts";
 import { buildImage } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { content } from "../builders/os-images.ts";
@@ -110,6 +113,29 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
     const pulled = JSON.parse(run(["pull", "--json", "--platform", "linux/amd64", "--repo", repo, `oci:${layout}`]));
     expect(pulled.layers).toHaveLength(2);
     expect(run(["repo", "fsck", "--repo", repo])).toMatch(/all is well/);
+  });
+
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("waits for a repo that somebody else has, says so, and ends on %s", async (signal, status) => {
+    const repo = join(directory, `repo-${signal}`);
+    run(["repo", "init", "--insecure", "--repo", repo]);
+    const { files } = openLinux();
+    const lock = files.open(fromText(repo), "directory");
+    files.lock(lock, "exclusive", { wait: false });
+    const waiting = spawn(process.execPath, [join(dist, "cli/main.js"), "repo", "gc", "--repo", repo]);
+    let told = "";
+    waiting.stderr.on("data", (piece: Buffer) => {
+      const before = told;
+      told += piece;
+      if (!before.includes("waiting") && told.includes("waiting")) waiting.kill(signal);
+    });
+    const [ended] = await once(waiting, "close");
+    files.close(lock);
+    expect(ended).toBe(status);
+    expect(told).toContain(`Cannot open repo "${repo}": another operation uses it: waiting for it to end`);
+    expect(told).toContain(`Stopped by ${signal}`);
   });
 
   // Of undici the bundle has parts only: an entry of its own, see bundle.mjs.

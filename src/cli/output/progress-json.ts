@@ -10,7 +10,8 @@ import { shortDigest } from "./units.ts";
 const advanceEveryMs = 100;
 
 /**
- * JSON lines, one object each; that of a failure, the last one, is the command line's own. Types and fields have the names that bootc's `--progress-fd` gives them, where it has them.
+ * JSON lines, one object each, but that of a failure, which `errorLine` writes. Types and fields have the names that bootc's
+ * `--progress-fd` gives them, where it has them.
  *
  * @see docs/reference/schema/progress.json
  */
