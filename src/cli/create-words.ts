@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { argumentBytes } from "../core/bytes/argument-text.ts";
 import { fromText, toBytes } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ComposefsSource, CreateComposefsRequest, CreateComposefsResult } from "../operations/create-composefs.ts";
@@ -64,7 +65,7 @@ export async function createRequest(
   if (image === "-" && io.stdout.isTerminal) {
     throw new OsdeployError("unsupported", "stdout is a tty.  Refusing to use it");
   }
-  const output = image === undefined || image === "-" ? undefined : fromText(image);
+  const output = image === undefined || image === "-" ? undefined : argumentBytes(image);
   return { source: await composefsSource(source, options, io), version, output };
 }
 
@@ -72,12 +73,12 @@ async function composefsSource(source: string, options: CreateOptions, io: CliIo
   const strict = "CFS_PARSE_STRICT" in io.environment;
   if (options.fromFile) {
     if (source === "-") return { kind: "dump", bytes: await io.readStdin(), strict };
-    return { kind: "dump-file", path: fromText(source), strict };
+    return { kind: "dump-file", path: argumentBytes(source), strict };
   }
   return {
     kind: "directory",
-    path: fromText(source),
-    digestStore: options.digestStore === undefined ? undefined : fromText(options.digestStore || "."),
+    path: argumentBytes(source),
+    digestStore: options.digestStore === undefined ? undefined : argumentBytes(options.digestStore || "."),
     useEpoch: options.useEpoch === true,
     skipDevices: options.skipDevices === true,
     xattrs: xattrsOf(source, options),
@@ -87,7 +88,7 @@ async function composefsSource(source: string, options: CreateOptions, io: CliIo
 /** mkcomposefs refuses both options at once, in the words in which it refuses a source. */
 function xattrsOf(source: string, { skipXattrs, userXattrs }: CreateOptions): "all" | "user" | "none" {
   if (skipXattrs && userXattrs) {
-    throw new OsdeployError("bad-format", fromText(`error accessing ${source}: Invalid argument`));
+    throw new OsdeployError("bad-format", argumentBytes(`error accessing ${source}: Invalid argument`));
   }
   return skipXattrs ? "none" : userXattrs ? "user" : "all";
 }

@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { argumentBytes } from "../core/bytes/argument-text.ts";
+import type { ByteString } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ComposefsImagesRequest } from "../operations/composefs-info.ts";
 import { repeatedOption } from "./options.ts";
@@ -62,8 +63,8 @@ export function readInfoWords(words: readonly string[], own: InfoOptions, comman
   checkFilter(options);
   return {
     images: readPaths(words, "image path", command),
-    filter: options.filter.map(fromText),
-    baseDirectory: options.basedir === undefined ? undefined : fromText(options.basedir),
+    filter: options.filter.map(argumentBytes),
+    baseDirectory: options.basedir === undefined ? undefined : argumentBytes(options.basedir),
   };
 }
 
@@ -80,10 +81,10 @@ export function readFileWords(words: readonly string[], own: InfoOptions, comman
 function checkFilter({ filter }: InfoOptions): void {
   const path = filter.find((name) => name.includes("/"));
   if (path === undefined) return;
-  throw new OsdeployError("bad-format", fromText(`Filter must be a single name: ${path}: Success`));
+  throw new OsdeployError("bad-format", argumentBytes(`Filter must be a single name: ${path}: Success`));
 }
 
 function readPaths(words: readonly string[], what: "image path" | "files", command: Command): readonly ByteString[] {
   if (words.length === 0) throw wrongWords(`No ${what} specified`, command);
-  return words.map(fromText);
+  return words.map(argumentBytes);
 }

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { argumentBytes } from "../core/bytes/argument-text.ts";
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import { type ProgressMode, progressModes } from "./output/progress.ts";
@@ -27,7 +28,7 @@ export function addGlobalOptions(program: Command): Command {
 /** A path as it was typed; relative paths start at the working directory. */
 export function parsePath(text: string): ByteString {
   if (text === "") throw new InvalidArgumentError("it is empty.");
-  return fromText(text);
+  return argumentBytes(text);
 }
 
 /** `--repo DIR`; without it the command takes the system's repo, or for a user without root's rights their own. */

@@ -21,9 +21,16 @@ export async function runInProcess(): Promise<void> {
   // What else fails, such as a full disk, fails the write itself.
   process.stdout.on("error", endWithoutReader);
   process.stderr.on("error", () => undefined);
-  const status = await runMain(process.argv.slice(2), processIo());
+  const status = await runMain(await processArguments(), processIo());
   // Not left to the event loop: an idle connection of a registry would hold the process for seconds.
   process.exit(status);
+}
+
+/** Most words need no second look, and what takes it no time to load. */
+async function processArguments(): Promise<readonly string[]> {
+  const words = process.argv.slice(2);
+  if (words.every((word) => !word.includes("\ufffd"))) return words;
+  return (await import("../linux/process-arguments.ts")).exactArguments(words);
 }
 
 function endWithoutReader(error: NodeJS.ErrnoException): void {

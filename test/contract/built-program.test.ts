@@ -115,6 +115,16 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
     expect(run(["repo", "fsck", "--repo", repo])).toMatch(/all is well/);
   });
 
+  test("takes paths in words that are no UTF-8 as they are", () => {
+    const script =
+      'cd "$1" && mkdir "$(printf "d\\377")" && touch "$(printf "d\\377/f\\303")" &&\
+      "$2" "$3" composefs create "$(printf "d\\377")" "$(printf "i\\376")" && "$2" "$3" composefs ls "$(printf "i\\376")"';
+    const place = mkdtempSync(join(directory, "bytes-"));
+    const words = ["-c", script, "sh", place, process.execPath, join(dist, "cli/main.js")];
+    expect(execFileSync("sh", words, { encoding: "latin1" })).toContain("/f\\xc3");
+    expect(readdirSync(place, { encoding: "latin1" }).sort()).toEqual(["d\xff", "i\xfe"]);
+  });
+
   test.each([
     ["SIGTERM", 143],
     ["SIGINT", 130],

@@ -1,3 +1,4 @@
+import { isPlainArgument } from "../bytes/argument-text.ts";
 import { type ByteString, fromText, toText } from "../bytes/byte-string.ts";
 import { type ManifestDigest, parseManifestDigest } from "../digest/oci-digest.ts";
 import { OsdeployError } from "../errors.ts";
@@ -199,6 +200,7 @@ function archiveName(text: string): string {
 function parsePath(path: string, text: string): ByteString {
   if (path === "") throw wrong(text, "the path is missing");
   if (path.includes("\0")) throw wrong(text, "a path cannot hold a NUL");
+  if (!isPlainArgument(path)) throw wrong(text, "the path is no UTF-8, and references are written down as text");
   return fromText(path);
 }
 

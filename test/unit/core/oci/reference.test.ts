@@ -133,6 +133,7 @@ describe("parseImageReference: a path", () => {
     ["oci::v1", "the path is missing"],
     ["rootfs:", "the path is missing"],
     ["oci:a\0b", "NUL"],
+    ["rootfs:/a\udcff", "no UTF-8"],
     ["oci:os:-", "a tag is letters and digits"],
     [`oci:os:${"a".repeat(256)}`, "a tag is letters and digits"],
     ["oci:os:@x", "the position of an image"],
