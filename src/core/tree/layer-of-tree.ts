@@ -1,6 +1,7 @@
-import type { ByteString } from "../bytes/byte-string.ts";
+import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { OsdeployError } from "../errors.ts";
 import type { FileTree, Inode, Leaf } from "./inode.ts";
-import type { LayerEntry } from "./layer.ts";
+import { type LayerEntry, whiteoutPrefix } from "./layer.ts";
 import { walkTree } from "./walk-tree.ts";
 
 /** A tree as one layer. */
@@ -14,6 +15,8 @@ export interface LayerOfTree {
 /**
  * The layer that makes `tree`, for one whose hard links are finished. Contents stay as they are in the tree. O(names)
  * memory.
+ *
+ * @throws OsdeployError `unsupported` for a name that a layer has for whiteouts: it would take other names away.
  */
 export function layerOfTree(tree: FileTree): LayerOfTree {
   const entries: LayerEntry[] = [];
@@ -21,6 +24,7 @@ export function layerOfTree(tree: FileTree): LayerOfTree {
   const homes = new Map<Leaf, ByteString>();
   for (const { path, inode } of walkTree(tree)) {
     const relative = path.slice(1) as ByteString;
+    if (path.slice(path.lastIndexOf("/") + 1).startsWith(whiteoutPrefix)) throw takenForWhiteout(relative);
     const home = inode.kind === "directory" ? undefined : homes.get(inode);
     const entry = home === undefined ? entryOf(inode, relative) : linkTo(home, inode, relative);
     if (entry === undefined) leftOut.push(relative);
@@ -28,6 +32,11 @@ export function layerOfTree(tree: FileTree): LayerOfTree {
     if (inode.kind !== "directory" && inode.nlink > 1) homes.set(inode, home ?? relative);
   }
   return { entries, leftOut };
+}
+
+function takenForWhiteout(path: ByteString): OsdeployError {
+  const shown = JSON.stringify(toText(path).slice(-200));
+  return new OsdeployError("unsupported", `Cannot put ${shown} into a layer: ${whiteoutPrefix} begins whiteouts there`);
 }
 
 function linkTo(target: ByteString, { kind }: Inode, path: ByteString): LayerEntry | undefined {

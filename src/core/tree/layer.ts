@@ -1,6 +1,9 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import type { FileContent, Stat, Xattrs } from "./inode.ts";
 
+/** The names of a layer that begin so take names of the layers below away. */
+export const whiteoutPrefix = ".wh.";
+
 /**
  * One entry of a layer's tar, checked and decoded; in the order of the tar.
  *

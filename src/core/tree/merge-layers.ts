@@ -3,7 +3,7 @@ import { OsdeployError } from "../errors.ts";
 import { finishHardLinks } from "./hard-links.ts";
 import type { FileTree, Leaf, Stat, Xattrs } from "./inode.ts";
 import { kindNames } from "./kind-names.ts";
-import type { LayerEntry } from "./layer.ts";
+import { type LayerEntry, whiteoutPrefix } from "./layer.ts";
 import { pathComponents } from "./tree-path.ts";
 
 /** A directory while layers are being applied to it. */
@@ -33,7 +33,6 @@ const noLinks: ReadonlySet<ByteString> = new Set();
 /** Of directories which a layer implies but does not list. Other unpackers take the time of day; this is reproducible. */
 const impliedStat: Stat = { permissions: 0o755, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
 
-const whiteoutPrefix = ".wh.";
 const opaqueName = ".wh..wh..opq";
 
 /**

@@ -49,6 +49,18 @@ test("layerOfTree: sockets are left out under each of their names", () => {
   expect(leftOut).toEqual(["c", "run/a", "run/b"]);
 });
 
+test.each([".wh.a", ".wh..wh..opq", ".wh."])(
+  "layerOfTree: refuses the name %s, which a layer has for whiteouts",
+  (name) => {
+    const before = tree({ usr: directory({ a: file("a"), [name]: file("b") }) });
+    expect(() => layerOfTree(before)).toThrow(`Cannot put "usr/${name}" into a layer: .wh. begins whiteouts there`);
+    expect(() => layerOfTree(tree({ [name]: directory({}) }))).toThrow(
+      expect.objectContaining({ code: "unsupported" }),
+    );
+    expect(layerOfTree(tree({ [`a${name}`]: file("a") })).entries).toHaveLength(2);
+  },
+);
+
 test("layerOfTree: merging the layer gives the tree again", () => {
   const shared: Leaf = { ...file("s"), nlink: 2 };
   const before = tree({ a: directory({ one: shared, three: file("3", { mtimeSeconds: 5n }) }), two: shared });
