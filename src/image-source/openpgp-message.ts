@@ -1,5 +1,5 @@
 import { decodeBase64 } from "../core/bytes/base64.ts";
-import { fromText } from "../core/bytes/byte-string.ts";
+import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { OpenedMessage } from "../core/trust/judge-image.ts";
 import type { Linux, Path } from "../linux/linux.ts";
@@ -89,7 +89,7 @@ const armorForm =
 
 /** gpgv wants keys in binary; administrators have them as text, too. */
 function withoutArmor(bytes: Uint8Array): Uint8Array {
-  const text = new TextDecoder("latin1").decode(bytes);
+  const text = fromBytes(bytes);
   const blocks = [...text.matchAll(armorForm)].flatMap(
     ([, body = ""]) => decodeBase64(body.replaceAll(/\s/g, "")) ?? [],
   );

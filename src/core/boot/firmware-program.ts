@@ -1,3 +1,5 @@
+import { fromBytes } from "../bytes/byte-string.ts";
+
 /** Fields of PE files: where the header is, its magic, and what lies how far behind it. */
 const offsetField = 0x3c;
 const peMagic = 0x4550;
@@ -37,8 +39,7 @@ export function readFirmwareProgram(bytes: Uint8Array): FirmwareProgram | undefi
   if (u32(header) !== peMagic || u16(header + optionalHeader) !== widePe) return undefined;
   const security = header + optionalHeader + wideDirectories + securityDirectory * 8;
   const sections = header + optionalHeader + u16(header + optionalHeaderSize);
-  const text = (start: number, length: number) =>
-    new TextDecoder("latin1").decode(bytes.subarray(start, start + length));
+  const text = (start: number, length: number) => fromBytes(bytes.subarray(start, start + length));
   const headerOf = (name: string) =>
     Array.from({ length: u16(header + sectionCount) }, (_, index) => sections + index * sectionHeaderBytes).find(
       (at) => text(at, sectionNameBytes).replace(/\0+$/, "") === name,

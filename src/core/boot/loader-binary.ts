@@ -1,3 +1,4 @@
+import { fromBytes } from "../bytes/byte-string.ts";
 import { type FirmwareProgram, readFirmwareProgram } from "./firmware-program.ts";
 
 /** What a boot loader is, by what its build wrote into it. */
@@ -19,7 +20,7 @@ export interface LoaderBuild {
 export function loaderBuild(bytes: Uint8Array): LoaderBuild | undefined {
   const program = readFirmwareProgram(bytes);
   const isSigned = program?.isSigned === true;
-  const text = new TextDecoder("latin1").decode(bytes);
+  const text = fromBytes(bytes);
   const version = /#### LoaderInfo: systemd-boot ([A-Za-z0-9.,+~^:_-]{1,100}) ####/.exec(text)?.[1];
   if (version !== undefined) return { name: "systemd-boot", version, isSigned };
   const grub = program && grubBuild(program);

@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject, verify, X509Certificate } from "node:crypto";
+import { fromBytes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 
 /** A public key that signatures are checked with. */
@@ -13,7 +14,7 @@ const keyKinds = new Set(["ec", "rsa", "ed25519"]);
  * @throws OsdeployError `bad-format` when it is no such key.
  */
 export function parsePublicKey(bytes: Uint8Array, what: string): PublicKey {
-  const text = new TextDecoder("latin1").decode(bytes);
+  const text = fromBytes(bytes);
   const block = /-----BEGIN (PUBLIC KEY|RSA PUBLIC KEY|CERTIFICATE)-----[^-]*-----END \1-----/.exec(text)?.[0];
   if (block === undefined)
     throw new OsdeployError("bad-format", `Cannot use ${what} as a key: it is no PEM public key`);
@@ -68,7 +69,7 @@ export interface Certificate {
  * @throws OsdeployError `bad-format` when one cannot be read.
  */
 export function parseCertificates(bytes: Uint8Array, what: string): readonly Certificate[] {
-  const text = new TextDecoder("latin1").decode(bytes);
+  const text = fromBytes(bytes);
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [bytes];
   if (blocks.length > certificateLimit) {
     throw new OsdeployError("limit-exceeded", `Cannot use ${what}: it has more than ${certificateLimit} certificates`);

@@ -1,4 +1,5 @@
 import { decodeBase64 } from "../bytes/base64.ts";
+import { fromBytes } from "../bytes/byte-string.ts";
 import { sha256Of } from "../digest/blob-hasher.ts";
 import { isSameKey, type PublicKey, parseCertificates, parsePublicKey } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
@@ -82,7 +83,7 @@ function readIntoto(spec: JsonPlace): LoggedFacts {
   const content = member(spec, "content");
   const envelope = onlyOne(member(member(content, "envelope"), "signatures"));
   const place = member(envelope, "sig");
-  const signature = decodeBase64(new TextDecoder("latin1").decode(base64Of(place)));
+  const signature = decodeBase64(fromBytes(base64Of(place)));
   if (signature === undefined) throw badPlace(place, "is not base64 of base64");
   return {
     digest: digestAt(member(content, "payloadHash")),

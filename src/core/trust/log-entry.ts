@@ -1,3 +1,4 @@
+import { fromBytes } from "../bytes/byte-string.ts";
 import { isSignedBy, type PublicKey } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
@@ -89,7 +90,7 @@ function canonicalPromise(body: Uint8Array, { integratedTime, logId, logIndex }:
 }
 
 function encodeBase64(bytes: Uint8Array): string {
-  return btoa(new TextDecoder("latin1").decode(bytes));
+  return btoa(fromBytes(bytes));
 }
 
 function checkProof(body: Uint8Array, proof: LogProof, logKeys: readonly PublicKey[]): void {
