@@ -47,7 +47,8 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
 export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Array | undefined {
   if (keys === undefined) return undefined;
   const bytes = files.readFile(keys, keysLimitBytes);
-  if (/^\s*[^#\s]/m.test(new TextDecoder().decode(bytes))) return bytes;
+  const lines = new TextDecoder().decode(bytes).split("\n");
+  if (lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;
   throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
 }
 

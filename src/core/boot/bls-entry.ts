@@ -1,4 +1,5 @@
 import { OsdeployError } from "../errors.ts";
+import { type LineField, lineFields } from "./line-fields.ts";
 
 /**
  * A Boot Loader Specification Type #1 entry: keys and values in the order of the file. A key may occur several times
@@ -7,12 +8,7 @@ import { OsdeployError } from "../errors.ts";
  * @see https://uapi-group.org/specifications/specs/boot_loader_specification/#type-1-boot-loader-specification-entries
  */
 export interface BlsEntry {
-  readonly fields: readonly BlsField[];
-}
-
-export interface BlsField {
-  readonly key: string;
-  readonly value: string;
+  readonly fields: readonly LineField[];
 }
 
 /** Entries are a handful of lines; whoever writes more than this onto the boot partition means harm. */
@@ -28,12 +24,7 @@ export function parseBlsEntry(text: string): BlsEntry {
   if (text.length > entryLimitBytes) {
     throw new OsdeployError("bad-format", `Cannot read the boot entry: it is larger than ${entryLimitBytes} bytes`);
   }
-  const fields: BlsField[] = [];
-  for (const line of text.split("\n")) {
-    const match = /^\s*([^\s#]\S*)\s+(.*?)\s*$/.exec(line);
-    if (match?.[1] !== undefined && match[2] !== undefined) fields.push({ key: match[1], value: match[2] });
-  }
-  return { fields };
+  return { fields: lineFields(text) };
 }
 
 /**
@@ -45,7 +36,7 @@ export function formatBlsEntry(entry: BlsEntry): string {
   return entry.fields.map(formatField).join("");
 }
 
-function formatField({ key, value }: BlsField): string {
+function formatField({ key, value }: LineField): string {
   if (!/^[^\s#]\S*$/.test(key) || value !== value.trim() || /[\n\r\0]/.test(value) || value === "") {
     throw new OsdeployError(
       "bad-format",

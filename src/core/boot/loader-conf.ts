@@ -1,3 +1,5 @@
+import { lineFields } from "./line-fields.ts";
+
 /**
  * The pattern by which a `loader.conf` of systemd-boot chooses what starts; undefined where it leaves that to the order of the
  * entries. The last line counts.
@@ -5,8 +7,7 @@
  * @see https://www.freedesktop.org/software/systemd/man/latest/loader.conf.html
  */
 export function defaultPattern(config: string): string | undefined {
-  const lines = config.split("\n").map((line) => /^\s*default\s+(.*\S)\s*$/.exec(line)?.[1]);
-  return lines.findLast((pattern) => pattern !== undefined);
+  return lineFields(config).findLast(({ key }) => key === "default")?.value;
 }
 
 /**

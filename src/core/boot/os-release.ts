@@ -16,8 +16,9 @@ export interface OsRelease {
 export function parseOsRelease(text: string): OsRelease {
   const values = new Map<string, string>();
   for (const line of text.split("\n")) {
-    const match = /^\s*([A-Z0-9_]+)=(.*?)\s*$/.exec(line);
-    if (match?.[1] !== undefined && match[2] !== undefined) values.set(match[1], oneLine(unquote(match[2])));
+    const equals = line.indexOf("=");
+    const key = line.slice(0, Math.max(equals, 0)).trimStart();
+    if (/^[A-Z0-9_]+$/.test(key)) values.set(key, oneLine(unquote(line.slice(equals + 1).trimEnd())));
   }
   return {
     id: values.get("ID") || "linux",

@@ -1,6 +1,7 @@
-import { type BlsEntry, type BlsField, blsOptions } from "../boot/bls-entry.ts";
+import { type BlsEntry, blsOptions } from "../boot/bls-entry.ts";
 import { type BootEntry, bootEntryFileName, bootEntryId, nextSequence } from "../boot/boot-menu.ts";
 import { entryArgument, splitCmdline } from "../boot/kernel-cmdline.ts";
+import type { LineField } from "../boot/line-fields.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import {
@@ -83,7 +84,7 @@ function namingEntry(entry: BlsEntry): BlsEntry {
   return { fields: [...entry.fields, { key: "options", value: entryArgument("") }] };
 }
 
-function valueAs({ key, value }: BlsField, sequence: number): string {
+function valueAs({ key, value }: LineField, sequence: number): string {
   if (key === "version") return value.replace(/^\d+/, String(sequence));
   if (key !== "options") return value;
   const argument = entryArgument(bootEntryId(sequence));

@@ -17,7 +17,8 @@ const maxRegexBytes = 4096;
 /** Lines that say something in one file; Fedora's has 6 000. */
 const maxLines = 100_000;
 
-const decoder = new TextDecoder("utf-8", { fatal: true });
+/** A byte order mark is a character like others to composefs-rs. */
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The lines of a file_contexts file, in their order, which decides: the last match counts.
@@ -59,11 +60,15 @@ export function parseSubs(bytes: Uint8Array, aliases: Map<ByteString, ByteString
  * @throws OsdeployError `bad-format` when a line before it is not UTF-8.
  */
 export function parsePolicyType(bytes: Uint8Array): ByteString | undefined {
-  for (const text of decode(bytes).split("\n")) {
+  for (let start = 0; start < bytes.length; ) {
+    const feed = bytes.indexOf(lineFeed, start);
+    const end = feed < 0 ? bytes.length : feed;
+    const text = decode(bytes.subarray(start, end));
     const equals = text.indexOf("=");
-    if (equals >= 0 && trim(text.slice(0, equals)).toUpperCase() === "SELINUXTYPE") {
+    // Letters that become ASCII in upper case are not taken for it.
+    if (equals >= 0 && /^SELINUXTYPE$/i.test(trim(text.slice(0, equals))))
       return fromText(trim(text.slice(equals + 1)));
-    }
+    start = end + 1;
   }
   return undefined;
 }
@@ -71,7 +76,9 @@ export function parsePolicyType(bytes: Uint8Array): ByteString | undefined {
 /** Unicode's white space, by which composefs-rs splits. JavaScript's `\s` differs in two characters. */
 const space = "[\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 const spaces = new RegExp(`${space}+`);
-const outerSpaces = new RegExp(`^${space}+|${space}+$`, "g");
+const oneSpace = new RegExp(space);
+
+const lineFeed = 0x0a;
 
 /** Lines that say something, as fields; numbered from 1. Comments count only at the start of a line. */
 function readLines(bytes: Uint8Array): readonly { readonly line: number; readonly fields: string[] }[] {
@@ -93,8 +100,13 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
+/** By hand, since a regex for the end of a text looks at every run of white space in it. */
 function trim(text: string): string {
-  return text.replace(outerSpaces, "");
+  let start = 0;
+  let end = text.length;
+  while (start < end && oneSpace.test(text.charAt(start))) start += 1;
+  while (start < end && oneSpace.test(text.charAt(end - 1))) end -= 1;
+  return text.slice(start, end);
 }
 
 function badLine(line: number, state: string): OsdeployError {

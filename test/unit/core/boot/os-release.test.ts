@@ -24,3 +24,9 @@ test("parseOsRelease: keeps an unfinished quote from eating the value", () => {
 test("parseOsRelease: turns control characters of a hostile image into spaces", () => {
   expect(parseOsRelease("PRETTY_NAME=a\x1b[2Jb\tc").prettyName).toBe("a [2Jb c");
 });
+
+test("parseOsRelease: a value keeps white space in it, and as much as a hostile image likes takes no time", () => {
+  expect(parseOsRelease("  ID=a b \r\nVERSION = 1\n=x").id).toBe("a b");
+  const much = " ".repeat(1 << 20);
+  expect(parseOsRelease(`VERSION=a${much}b`).version).toBe(`a${much}b`);
+});

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { fromText } from "../../../../src/core/bytes/byte-string.ts";
 import { parseFileContexts, parsePolicyType, parseSubs } from "../../../../src/core/selinux/file-contexts.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -66,6 +67,21 @@ test.each([
   ['SELINUXTYPE="a" # b=c', '"a" # b=c'],
   ["SELINUXTYPE\nSELINUX=enforcing", undefined],
   ["", undefined],
-])("parsePolicyType: %j", (text, type) => {
+  ["\ufeffSELINUXTYPE=x\nSELINUXTYPE=y", "y"],
+  ["\u017fEL\u0131NUXTYPE=x", undefined],
+  ["\u2003SELINUXTYPE\u00a0=\u3000a b\u0085", "a b"],
+  [`SELINUXTYPE=a${" ".repeat(1 << 20)}b`, `a${" ".repeat(1 << 20)}b`],
+])("parsePolicyType: %.60j", (text, type) => {
   expect(parsePolicyType(bytes(text))).toBe(type);
+});
+
+test("parsePolicyType: a line that is no UTF-8 counts only before the one that is looked for", () => {
+  const line = new Uint8Array([0x23, 0xe9, 0x0a]);
+  const named = bytes("SELINUXTYPE=targeted\n");
+  expect(parsePolicyType(new Uint8Array([...named, ...line]))).toBe("targeted");
+  expect(() => parsePolicyType(new Uint8Array([...line, ...named]))).toThrow("it is not UTF-8");
+});
+
+test("parseFileContexts: a byte order mark is part of the regex, as for composefs-rs", () => {
+  expect(parseFileContexts(bytes("\ufeff#a l"))).toMatchObject([{ regex: fromText("\ufeff#a") }]);
 });
