@@ -18,12 +18,27 @@ export function badPlace(place: JsonPlace, state: string): OsdeployError {
   return new OsdeployError("bad-format", `Cannot read ${place.document}: ${where} ${state}`);
 }
 
-/** The value of `key`; JSON null counts as missing, as the tools that write these documents do it. */
+/**
+ * The value of `key`; JSON null counts as missing, as the tools that write these documents do it.
+ *
+ * @throws OsdeployError `bad-format` when another key differs from it in case alone: programs in Go take either of both.
+ */
 export function optional(place: JsonPlace, key: string): JsonPlace | undefined {
   const fields = objectOf(place);
+  const other = Object.keys(fields).find((each) => isOtherSpelling(each, key));
+  if (other !== undefined) throw badPlace(place, `has the key ${JSON.stringify(other)}, which some read as "${key}"`);
   const value = Object.hasOwn(fields, key) ? fields[key] : undefined;
   if (value === undefined || value === null) return undefined;
   return { document: place.document, path: place.path === "" ? key : `${place.path}.${key}`, value };
+}
+
+function isOtherSpelling(one: string, other: string): boolean {
+  return one !== other && one.length === other.length && folded(one) === folded(other);
+}
+
+/** As Go compares keys: the long s is an S, and the sign for Kelvin a K. */
+function folded(key: string): string {
+  return key.toUpperCase().toLowerCase();
 }
 
 /** @throws OsdeployError `bad-format` when there is no value of `key`. */
