@@ -55,6 +55,7 @@ export function readEntry(header: TarHeader, extension: Extension, limits: TarLi
       return { kind: "complete", entry: { kind, path, stat, xattrs, target: readTarget(path, link) } };
     case "character-device":
     case "block-device":
+      if (header.format === "v7") throw refuse(path, "it is a device, which its header cannot say the number of");
       return { kind: "complete", entry: { kind, path, stat, xattrs, rdev: encodeDevice(header) } };
     default:
       return { kind: "complete", entry: { kind, path, stat, xattrs } };

@@ -111,10 +111,14 @@ function checkDialect(block: Uint8Array, { format }: TarHeader): void {
   if (format === "ustar" && fromBytes(block, 508, 512) === "tar\0") throw refuse("it has headers of star");
 }
 
-function typeOf({ type }: TarHeader, name: ByteString): OutlineType {
+function typeOf({ type, format }: TarHeader, name: ByteString): OutlineType {
   if (name === "") throw refuse("an entry has no name");
   const letter = String.fromCharCode(type);
-  if (letter === "\0" && name.endsWith("/")) return "dir";
+  // An old directory is a file with a slash. Go knows it by the letter, and osdeploy by the header without magic.
+  const isOldDirectory = letter === "\0" && name.endsWith("/");
+  const isOurDirectory = format === "v7" && (letter === "\0" || letter === "0") && name.endsWith("/");
+  if (isOldDirectory !== isOurDirectory) throw refuse(`${show(name)} is a file or a directory`);
+  if (isOldDirectory) return "dir";
   const found = types[letter];
   if (found === undefined) throw refuse(`${show(name)} is of the type ${JSON.stringify(letter)}`);
   return found;

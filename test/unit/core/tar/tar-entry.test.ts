@@ -97,6 +97,8 @@ test.each([
   [{ type: "2", linkName: "" }, "a target of 0 bytes"],
   [{ type: "1", linkName: "" }, "it has no name"],
   [{ type: "1", linkName: "../a" }, '".."'],
+  [{ type: "3", magic: v7, major: "0000012\0", minor: "0000012\0" }, "cannot say the number of"],
+  [{ type: "4", magic: v7 }, "cannot say the number of"],
   [{ type: "\0", name: "etc/", magic: v7, size: 1 }, "it is a directory with a size of 1"],
 ])("readEntry: refuses %j", (fields, message) => {
   expect(() => read(fields)).toThrow(

@@ -59,6 +59,14 @@ describe("outlineEntry", () => {
     expect(entryOf({ type }).type).toBe(expected);
   });
 
+  test.each([
+    { type: "\0", name: "d/" },
+    { type: "0", name: "d/", magic: v7 },
+  ])("what readers take for a file or a directory is refused: %j", (fields) => {
+    expect(() => entryOf(fields)).toThrow(refusal('"d/" is a file or a directory'));
+    expect(entryOf({ ...fields, name: "d" })).toMatchObject({ type: "reg" });
+  });
+
   test("an old regular file whose name ends in a slash is a directory", () => {
     expect(entryOf({ type: "\0", name: "d/", magic: v7, major: "0000007\0" })).toMatchObject({
       type: "dir",
