@@ -19,29 +19,35 @@ export interface RollbackRequest {
 }
 
 export interface RollbackResult {
-  /** `unqueued`: a rollback waited for the next boot, and does so no longer. */
-  readonly kind: "queued" | "unqueued";
+  /**
+   * `unqueued`: a rollback waited for the next boot, and does so no longer. `unstaged`: there was nothing to go back to, and what
+   * was staged is dropped.
+   */
+  readonly kind: "queued" | "unqueued" | "unstaged";
   /** What boots next; null only where nothing does. */
   readonly rootImage: ObjectId | null;
   readonly image: string | null;
-  /** The boot entry that was added or removed. */
-  readonly bootEntry: string;
+  /** The boot entry that was added or removed; null where only what was staged is dropped. */
+  readonly bootEntry: string | null;
   /** The image that no upgrade brings back by itself from now on. */
   readonly quarantined: ManifestDigest | null;
   /** Whether something was staged, which was dropped. */
   readonly droppedStaged: boolean;
 }
 
-/** Lets the deployment before the default boot next; a second time, takes that back. */
+/** Lets the deployment before the default boot next; a second time, takes that back. Drops what is staged. */
 export async function rollback(system: System, request: RollbackRequest): Promise<RollbackResult> {
   if (request.apply) requireRunning(system, request.sysroot, "reboot");
   const result = await withWritableSystem(system, request, (writable) => {
     const plan = planRollback(writable.state);
     // First: were the entry added before, a shutdown in between would put what is staged on top of it.
     if (writable.state.staged !== undefined) removeStagedMarker(writable.sysroot.files);
-    return plan.kind === "queue" ? queue(system, writable, plan) : unqueue(writable, plan);
+    if (plan.kind === "queue") return queue(system, writable, plan);
+    if (plan.kind === "unqueue") return unqueue(writable, plan);
+    return { kind: "unstaged" as const, ...describe(writable.state, plan), bootEntry: null, quarantined: null };
   });
-  if (request.apply) reboot(system);
+  // Otherwise what runs boots next, as before.
+  if (request.apply && result.kind !== "unstaged") reboot(system);
   return result;
 }
 

@@ -14,7 +14,7 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Lets the deployment before the default boot next, with the /etc that it had. The image that it leads away from goes into " +
-        "quarantine, so that no upgrade brings it back by itself. What was staged is dropped. Run again before the reboot, it takes " +
+        "quarantine, so that no upgrade brings it back by itself. What was staged is dropped, also where there is nothing to go back to. Run again before the reboot, it takes " +
         "the rollback back.",
     )
     .addOption(sysrootOption())

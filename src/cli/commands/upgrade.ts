@@ -31,7 +31,7 @@ export const define: DefineCommand = (command, frame) => {
     )
     .addOption(sysrootOption())
     .addOption(new Option("--check", "only tell what is new, what it costs and what it changes").conflicts(writing))
-    .option("--download-only", "stage it, but leave it out at shutdown, until upgrade is run again without this")
+    .option("--download-only", "stage it, and leave it out at shutdown until upgrade runs again; a reboot drops it")
     .addOption(new Option("--apply", "reboot when something is staged").conflicts("downloadOnly"))
     .option("--ignore-quarantine", "take an image that failed here before, too")
     .action((options: UpgradeOptions) => {

@@ -20,11 +20,14 @@ export function switchText(result: SwitchResult): string {
     case "kept-staged":
       return `Nothing to get: ${image} ${stagedWords(result)}\n`;
     case "staged":
-      return `${image} ${stagedWords(result)}\n${deployedFields(result, "at shutdown")}`;
+      return `${image} ${stagedWords(result)}\n${deployedFields(result, result.finalizationLocked ? notYet : "at shutdown")}`;
     case "deployed":
       return `${image} boots next\n${deployedFields(result, printable(result.bootEntry))}`;
   }
 }
+
+/** Of a deployment that is only downloaded. */
+export const notYet = "none before osdeploy upgrade";
 
 function stagedWords({ finalizationLocked }: { readonly finalizationLocked: boolean }): string {
   return finalizationLocked
@@ -99,7 +102,11 @@ export function finalizeStagedValue(result: FinalizeStagedResult): unknown {
 /** What `rollback` did. */
 export function rollbackText(result: RollbackResult): string {
   const what = printable(result.image ?? result.rootImage ?? "nothing");
-  const first = result.kind === "queued" ? `${what} boots next` : `The rollback is taken back: ${what} boots next`;
+  const first = {
+    queued: `${what} boots next`,
+    unqueued: `The rollback is taken back: ${what} boots next`,
+    unstaged: `There is nothing before it to go back to: ${what} boots next, as before`,
+  }[result.kind];
   const dropped = result.droppedStaged ? "What was staged is dropped\n" : "";
   const left =
     result.quarantined === null
@@ -111,7 +118,8 @@ export function rollbackText(result: RollbackResult): string {
 /** What `boot-complete` did. */
 export function bootCompleteText(result: BootCompleteResult): string {
   const entry = result.bootEntry === null ? "This boot" : `Boot entry ${printable(result.bootEntry)}`;
-  const state = result.blessed ? "is good from now on" : "was known to be good, or is not counted";
+  // Where systemd has its own unit for that, it has taken the counter away before.
+  const state = result.blessed ? "is good from now on" : "is good, and is not counted";
   const failed = result.quarantined
     .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})\n`)
     .join("");

@@ -1,4 +1,5 @@
 import type { BootEntryStatus, DeploymentStatus, StatusResult } from "../../operations/status.ts";
+import { notYet } from "./deployment-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
 import { formatCount, shortDigest } from "./units.ts";
@@ -17,7 +18,7 @@ export function statusText(result: StatusResult, detail: StatusDetail): string {
 }
 
 function deploymentText(result: StatusResult, deployment: DeploymentStatus, detail: StatusDetail): string {
-  const isStaged = deployment.roles.includes("staged");
+  const staged = deployment.roles.includes("staged") ? result.staged : null;
   const id = (text: string | null) => (text === null || detail.verbose ? text : shortDigest(text));
   const fields = formatFields([
     ["Version", shown(deployment.version)],
@@ -27,7 +28,7 @@ function deploymentText(result: StatusResult, deployment: DeploymentStatus, deta
     ["Sealed by", deployment.sealedBy.map(printable).join(", ") || undefined],
     ["Root image", `${id(deployment.rootImage)}${verityWords(deployment)}`],
     ["Boot digest", detail.verbose ? shown(deployment.bootDigest) : undefined],
-    [deployment.bootEntries.length > 1 ? "Boot entries" : "Boot entry", entriesText(deployment.bootEntries, isStaged)],
+    [deployment.bootEntries.length > 1 ? "Boot entries" : "Boot entry", entriesText(deployment.bootEntries, staged)],
     ["Quarantine", shown(deployment.quarantineReason)],
   ]);
   const roles = deployment.roles.map((role) => roleWords(result, role)).join(", ");
@@ -47,9 +48,10 @@ function verityWords({ verity }: DeploymentStatus): string {
   return verity === "required" ? ", checked by fs-verity" : ", not checked: fs-verity is optional";
 }
 
-function entriesText(entries: readonly BootEntryStatus[], isStaged: boolean): string {
+function entriesText(entries: readonly BootEntryStatus[], staged: StatusResult["staged"]): string {
   if (entries.length > 0) return entries.map(entryText).join(", ");
-  return isStaged ? "at shutdown" : "none";
+  if (staged === null) return "none";
+  return staged.finalizationLocked ? notYet : "at shutdown";
 }
 
 function entryText({ name, triesLeft, triesDone }: BootEntryStatus): string {

@@ -16,7 +16,7 @@ import {
 } from "./deployment.ts";
 import { findQuarantine } from "./plan-switch.ts";
 
-/** What `rollback` is going to do. What is staged is dropped in both cases. */
+/** What `rollback` is going to do. What is staged is dropped in any case. */
 export type RollbackPlan =
   /** The way back gets the newest entry, and what it leads away from goes into quarantine, so that no upgrade undoes it. */
   | {
@@ -32,17 +32,20 @@ export type RollbackPlan =
       readonly deployment: Deployment | undefined;
       readonly entry: BootEntry;
       readonly lift: ManifestDigest | undefined;
-    };
+    }
+  /** There is nothing to go back to, and what is staged is all that can be dropped: the default stays. */
+  | { readonly kind: "unstage"; readonly deployment: Deployment | undefined };
 
 /**
  * Decides what a rollback does.
  *
- * @throws OsdeployError `not-found` when there is nothing to go back to.
+ * @throws OsdeployError `not-found` when there is nothing to go back to, and nothing staged.
  */
 export function planRollback(state: SysrootState): RollbackPlan {
   if (isRollbackQueued(state)) return planUnqueue(state);
   const way = wayBack(state);
   if (way === undefined) {
+    if (state.staged !== undefined) return { kind: "unstage", deployment: defaultDeployment(state) };
     throw new OsdeployError("not-found", "Cannot roll back: there is no other deployment that can boot", {
       facts: { hint: "See what there is with: osdeploy status" },
     });

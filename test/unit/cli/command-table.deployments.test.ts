@@ -136,7 +136,7 @@ test("finalize-staged and boot-complete: what the units run", async () => {
   });
   boot(linux);
   expect(await ok("boot-complete")).toBe("Boot entry osdeploy-000002 is good from now on\n");
-  expect(await ok("boot-complete")).toBe("Boot entry osdeploy-000002 was known to be good, or is not counted\n");
+  expect(await ok("boot-complete")).toBe("Boot entry osdeploy-000002 is good, and is not counted\n");
   expect(await json("status", "status")).toMatchObject({ staged: null, rollbackQueued: false });
 });
 

@@ -117,6 +117,24 @@ describe("rollback", () => {
     });
   });
 
+  test("drops what is staged where there is nothing to go back to, and does not reboot for it", async () => {
+    linux = await runningMachine(images, "v1", { runProgram: programs.run });
+    await switchRunning(linux, "v2");
+    const before = entries();
+    programs.calls.length = 0;
+    expect(await run(true)).toEqual({
+      kind: "unstaged",
+      rootImage: stateOf(linux).booted?.rootImage,
+      image: layoutReference("v1"),
+      bootEntry: null,
+      quarantined: null,
+      droppedStaged: true,
+    });
+    expect(programs.calls).toEqual([]);
+    expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toEqual({ kind: "nothing-staged" });
+    expect(entries()).toEqual(before);
+  });
+
   test("works on a sysroot that nothing runs from, without a reboot", async () => {
     linux = machineWith(images);
     for (const tag of ["v1", "v2"]) await switchTo(linux, tag);

@@ -50,4 +50,14 @@ test("rollbackText: names what boots next by what is known of it", () => {
   const unknown = { kind: "queued", image: null, bootEntry: "x", quarantined: null, droppedStaged: false } as const;
   expect(rollbackText({ ...unknown, rootImage })).toBe(`${rootImage} boots next\n`);
   expect(rollbackText({ ...unknown, rootImage: null })).toBe("nothing boots next\n");
+  const unstaged = {
+    ...unknown,
+    kind: "unstaged",
+    image: "os",
+    rootImage,
+    bootEntry: null,
+    droppedStaged: true,
+  } as const;
+  const sentence = "There is nothing before it to go back to: os boots next, as before\nWhat was staged is dropped\n";
+  expect(rollbackText(unstaged)).toBe(sentence);
 });

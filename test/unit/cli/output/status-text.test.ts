@@ -83,7 +83,7 @@ describe("statusText", () => {
       /^Test OS \(staged, boots next\)\n(?:.*\n)*? {2}Boot entry: at shutdown\n\nTest OS \(running, default until then\)\n/,
     );
     expect(text({ deployments, staged: { ...staged, finalizationLocked: true } })).toMatch(
-      /^Test OS \(downloaded\)\n(?:.+\n)*\nTest OS \(running, boots next\)\n/,
+      /^Test OS \(downloaded\)\n(?:.+\n)*? {2}Boot entry: none before osdeploy upgrade\n\nTest OS \(running, boots next\)\n/,
     );
   });
 

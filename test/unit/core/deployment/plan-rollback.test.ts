@@ -1,16 +1,32 @@
 import { describe, expect, test } from "vitest";
 import { blsField, blsOptions } from "../../../../src/core/boot/bls-entry.ts";
-import { planRollback } from "../../../../src/core/deployment/plan-rollback.ts";
-import { bootedOf, entryOf, manifestOf, recordOf, rootImageOf, stateWith } from "../../../builders/sysroot-states.ts";
+import type { SysrootState } from "../../../../src/core/deployment/deployment.ts";
+import { planRollback, type RollbackPlan } from "../../../../src/core/deployment/plan-rollback.ts";
+import {
+  bootedOf,
+  entryOf,
+  manifestOf,
+  recordOf,
+  rootImageOf,
+  stagedOf,
+  stateWith,
+} from "../../../builders/sysroot-states.ts";
 
 const givenUp = { left: 0, done: 3 };
+
+/** A plan that adds an entry or takes one away. */
+function planOf(state: SysrootState): Exclude<RollbackPlan, { readonly kind: "unstage" }> {
+  const plan = planRollback(state);
+  if (plan.kind === "unstage") throw new Error("There is nothing to go back to");
+  return plan;
+}
 
 describe("planRollback", () => {
   test("queues the deployment before, as the newest entry, without counters", () => {
     const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a")], {
       booted: bootedOf("b", 7),
     });
-    const plan = planRollback(state);
+    const plan = planOf(state);
     expect(plan).toMatchObject({
       kind: "queue",
       deployment: { rootImage: rootImageOf("a") },
@@ -28,7 +44,7 @@ describe("planRollback", () => {
     const made = entryOf(6, "a");
     const fields = made.entry.fields.filter(({ key }) => key !== "options");
     const edited = { ...made, entry: { fields: [...fields, { key: "options", value: "rw composefs=x" }] } };
-    const { entry } = planRollback(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
+    const { entry } = planOf(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
     expect(blsOptions(entry)).toBe("rw composefs=x osdeploy.entry=osdeploy-000008");
   });
 
@@ -36,7 +52,7 @@ describe("planRollback", () => {
     const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a", { left: 1, done: 2 })], {
       booted: bootedOf("b", 7),
     });
-    expect(planRollback(state).entry).toMatchObject({
+    expect(planOf(state).entry).toMatchObject({
       fileName: "osdeploy-000008+3.conf",
       tries: { left: 3, done: 0 },
     });
@@ -78,5 +94,10 @@ describe("planRollback", () => {
     ["nothing at all", stateWith("", [])],
   ])("refuses where there is %s", (_, state) => {
     expect(() => planRollback(state)).toThrow("Cannot roll back: there is no other deployment that can boot");
+  });
+
+  test("drops what is staged where there is nothing to go back to", () => {
+    const state = stateWith("b", [entryOf(7, "b")], { booted: bootedOf("b", 7), staged: stagedOf("d") });
+    expect(planRollback(state)).toEqual({ kind: "unstage", deployment: state.deployments[0] });
   });
 });
