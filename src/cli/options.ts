@@ -74,7 +74,13 @@ export function repeatedOption(
 
 /** `--karg ARGUMENT`. */
 export function kernelArgumentOption(description: string): Option {
-  return repeatedOption("--karg <argument>", description, refuseEmpty);
+  return repeatedOption("--karg <argument>", description, parseKernelArgument);
+}
+
+/** A double quote that is open would take the arguments after it into this one. */
+function parseKernelArgument(word: string): string {
+  if (refuseEmpty(word).split('"').length % 2 === 0) throw new InvalidArgumentError("it leaves a double quote open.");
+  return word;
 }
 
 /** For words that mean something; a variable that is not set is none. */

@@ -135,11 +135,12 @@ function readOsRelease(repo: Repo, tree: FileTree): OsRelease {
 /** The kernel arguments of the deployment before, or those given for the first one, with this root image. */
 function bootOptions(request: DeployRequest): string {
   const { writable, repo, base, rootImage, tree, verity } = request;
-  const before = base === undefined ? [] : kernelArgumentsOfImage(request, openRootImage(repo, base.rootImage));
+  const before =
+    base === undefined ? [] : kernelArgumentsOfImage(request, openRootImage(repo, base.rootImage), "deployed");
   return deploymentOptions({
     inherited: inheritedOptions(writable.state, request),
     rootArgument: composefsArgument(rootImage, verity),
-    imageArguments: { before, after: kernelArgumentsOfImage(request, tree) },
+    imageArguments: { before, after: kernelArgumentsOfImage(request, tree, "new") },
   });
 }
 
@@ -175,12 +176,16 @@ export function checkKernelArguments(state: SysrootState, wanted: readonly strin
 }
 
 /** Files of `/usr/lib/bootc/kargs.d` say which arguments an image wants. */
-function kernelArgumentsOfImage({ repo, architecture }: DeployRequest, tree: FileTree): readonly string[] {
+function kernelArgumentsOfImage(
+  { repo, architecture }: DeployRequest,
+  tree: FileTree,
+  image: "new" | "deployed",
+): readonly string[] {
   const directory = findDirectory(tree, fromText("usr/lib/bootc/kargs.d"));
   const files = [...(directory?.entries ?? [])].flatMap(([name, inode]) =>
     inode.kind === "regular"
       ? [{ name: toText(name), text: new TextDecoder().decode(readContent(repo, inode.content)) }]
       : [],
   );
-  return imageKernelArguments(files, architecture);
+  return imageKernelArguments(files, architecture, image);
 }

@@ -80,6 +80,23 @@ test("law: readBootMenu gives each sequence number once, newest first, and loses
   );
 });
 
+test("law: whatever is inherited, the entry says its root image and its name", () => {
+  const piece = fc.constantFrom(
+    ...'a= \t"',
+    " composefs=",
+    `composefs=?${"cd".repeat(32)}`,
+    "osdeploy.entry=osdeploy-000009",
+  );
+  const osRelease = { id: "x", prettyName: "X", version: "1" };
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 20 }), (pieces) => {
+      const options = deploymentOptions({ inherited: pieces.join(""), rootArgument: `composefs=${rootImage}` });
+      const made = makeBootEntry({ sequence: 3, rootImage, osRelease, kernelPath: "/k", initramfsPath: "/i", options });
+      expect(readBootMenu([made]).entries).toEqual([{ ...made, tries: undefined }]);
+    }),
+  );
+});
+
 test("law: deploymentOptions applied to its own result changes nothing", () => {
   const word = fc.stringMatching(/^[a-z][a-z.]{0,5}(=[a-z0-9?]{0,4})?$/);
   const words = fc.array(fc.oneof(word, fc.constantFrom("panic=1", "composefs=00", "osdeploy.tries=2", 'a="b c"')));

@@ -3,7 +3,7 @@ import type { ObjectId } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import type { BlsEntry } from "./bls-entry.ts";
 import { blsField, blsOptions } from "./bls-entry.ts";
-import { entryArgument, rootImageOfCmdline } from "./kernel-cmdline.ts";
+import { entryArgument, entryOfCmdline, rootImageOfCmdline } from "./kernel-cmdline.ts";
 import type { OsRelease } from "./os-release.ts";
 
 /** How often the loader may still start an entry that has not proved itself, and how often it did. */
@@ -130,14 +130,16 @@ export interface NewBootEntry {
  * Loaders sort by `sort-key` and then by `version`, highest first (systemd-boot), or by file name (GRUB): both carry the
  * sequence number, so the newest entry is the default for either.
  *
- * @throws OsdeployError `bad-format` when the kernel would cut its arguments off.
+ * @throws OsdeployError `bad-format` when the kernel would cut its arguments off, or the initramfs would not find the root image
+ * and the entry's name in them.
  */
 export function makeBootEntry(made: NewBootEntry): BootEntry {
   const { sequence, rootImage } = made;
   const imageVersion = cut(made.osRelease.version, versionLimit);
   const version = imageVersion === "" ? `${sequence}` : `${sequence}-${imageVersion}`;
   const options = `${made.options} ${entryArgument(bootEntryId(sequence))}`;
-  checkOptions(options);
+  checkLength(options);
+  checkNames(options, made);
   const fields = [
     { key: "title", value: cut(made.osRelease.prettyName, titleLimit) },
     { key: "version", value: version },
@@ -181,9 +183,15 @@ function cut(text: string, limit: number): string {
 /** COMMAND_LINE_SIZE of the usual machines, without the byte that ends it. */
 const optionsLimitBytes = 2047;
 
-function checkOptions(options: string): void {
+function checkLength(options: string): void {
   const { length } = fromText(options);
   if (length <= optionsLimitBytes) return;
   const state = `the kernel arguments are ${length} bytes, and the kernel takes ${optionsLimitBytes}`;
   throw new OsdeployError("bad-format", `Cannot write the boot entry: ${state}`);
+}
+
+function checkNames(options: string, { rootImage, sequence }: NewBootEntry): void {
+  if (rootImageOfCmdline(options) === rootImage && entryOfCmdline(options) === bootEntryId(sequence)) return;
+  const state = "its root image and its name cannot be read from the kernel arguments";
+  throw new OsdeployError("bad-format", `Cannot write the boot entry: ${state}: ${options}`);
 }

@@ -1,6 +1,6 @@
 import { parse } from "smol-toml";
 import { OsdeployError } from "../errors.ts";
-import { splitCmdline } from "./kernel-cmdline.ts";
+import { hasOpenQuote, splitCmdline } from "./kernel-cmdline.ts";
 
 /** A file of an image's `/usr/lib/bootc/kargs.d`. */
 export interface KargsFile {
@@ -15,17 +15,22 @@ const textLimit = 64 * 1024;
  * The kernel arguments that an image brings: `kargs` of each `*.toml`, in the order of the files' names, without those for
  * other machines (`match-architectures`). As in bootc.
  *
- * `architecture` is OCI's word, for example `amd64`.
+ * `architecture` is OCI's word, for example `amd64`. A file that is bad is refused in an image that is to be deployed; in one
+ * that is deployed already it counts as none, because it must not keep a better image out.
  *
- * @throws OsdeployError `bad-format` that names the file when one is no TOML, or holds anything else.
+ * @throws OsdeployError `bad-format` that names the file when one is no TOML, leaves a quote open, or holds anything else.
  * @see https://bootc.dev/bootc/building/kernel-arguments.html
  */
-export function imageKernelArguments(files: readonly KargsFile[], architecture: string): readonly string[] {
+export function imageKernelArguments(
+  files: readonly KargsFile[],
+  architecture: string,
+  image: "new" | "deployed" = "new",
+): readonly string[] {
   const wanted = rustArchitectures[architecture] ?? [architecture];
   return files
     .filter(({ name }) => name.endsWith(".toml"))
     .sort((a, b) => (a.name < b.name ? -1 : 1))
-    .map(parseKargsFile)
+    .map((file) => parseIfGood(file, image))
     .filter(({ architectures }) => architectures?.some((name) => wanted.includes(name)) ?? true)
     .flatMap(({ words }) => words);
 }
@@ -43,6 +48,15 @@ interface ParsedKargs {
   readonly architectures: readonly string[] | undefined;
 }
 
+function parseIfGood(file: KargsFile, image: "new" | "deployed"): ParsedKargs {
+  try {
+    return parseKargsFile(file);
+  } catch (error) {
+    if (image === "new") throw error;
+    return { words: [], architectures: undefined };
+  }
+}
+
 function parseKargsFile({ name, text }: KargsFile): ParsedKargs {
   const { kargs, "match-architectures": architectures, ...others } = parseToml(name, text);
   const [unknown] = Object.keys(others);
@@ -53,7 +67,9 @@ function parseKargsFile({ name, text }: KargsFile): ParsedKargs {
   }
   const bad = kargs.find((word) => /\p{Cc}/u.test(word));
   if (bad !== undefined) throw badKargs(name, `${JSON.stringify(bad)} is no kernel argument`);
-  return { words: kargs.flatMap(splitCmdline), architectures };
+  const line = kargs.join(" ");
+  if (hasOpenQuote(line)) throw badKargs(name, "it leaves a double quote open");
+  return { words: splitCmdline(line), architectures };
 }
 
 function parseToml(name: string, text: string): Record<string, unknown> {

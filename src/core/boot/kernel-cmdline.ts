@@ -6,6 +6,19 @@ export function splitCmdline(text: string): readonly string[] {
 }
 
 /**
+ * Whether a double quote is left open: for the kernel all that comes after it belongs to one argument, also what osdeploy adds
+ * at the end.
+ */
+export function hasOpenQuote(text: string): boolean {
+  return text.split('"').length % 2 === 0;
+}
+
+/** The same arguments for the kernel, which closes a quote where they end; more can come after them. */
+export function closedCmdline(text: string): string {
+  return hasOpenQuote(text) ? `${text}"` : text;
+}
+
+/**
  * The kernel argument that names a root image: `composefs=<hex>`, with `?` before the digest where the kernel cannot
  * check it. Every initramfs program of the field takes this form.
  */
@@ -43,7 +56,9 @@ export interface DeploymentOptions {
 export function deploymentOptions({ inherited, rootArgument, imageArguments }: DeploymentOptions): string {
   const { before, after } = imageArguments ?? { before: [], after: [] };
   const gone = new Set(before.filter((word) => !after.includes(word)));
-  const kept = splitCmdline(inherited).filter((word) => !isOfRootImage(word) && !isOfEntry(word) && !gone.has(word));
+  const kept = splitCmdline(closedCmdline(inherited)).filter(
+    (word) => !isOfRootImage(word) && !isOfEntry(word) && !gone.has(word),
+  );
   const come = after.filter((word, index) => !before.includes(word) && after.indexOf(word) === index);
   // An image does not get to say which root image or which entry this is, nor how osdeploy's own programs do their work.
   const words = [...kept, ...come.filter((word) => !kept.includes(word) && !hasPart(word, /^(osdeploy\.|composefs)/))];

@@ -1,6 +1,6 @@
 import { type BlsEntry, blsOptions } from "../boot/bls-entry.ts";
 import { type BootEntry, bootEntryFileName, bootEntryId, nextSequence } from "../boot/boot-menu.ts";
-import { entryArgument, splitCmdline } from "../boot/kernel-cmdline.ts";
+import { closedCmdline, entryArgument, splitCmdline } from "../boot/kernel-cmdline.ts";
 import type { LineField } from "../boot/line-fields.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
 import { assert, OsdeployError } from "../errors.ts";
@@ -81,10 +81,12 @@ function againAs(entry: BootEntry, sequence: number): BootEntry {
   return { ...entry, sequence, tries, fileName: bootEntryFileName(sequence, tries), entry: { fields } };
 }
 
-/** The entry with an argument that names it: one that somebody edited may have lost it. */
+/** The entry with an argument that names it: one that somebody edited may have lost it, also behind a quote left open. */
 function namingEntry(entry: BlsEntry): BlsEntry {
-  if (splitCmdline(blsOptions(entry)).some((word) => word.startsWith(entryArgument("")))) return entry;
-  return { fields: [...entry.fields, { key: "options", value: entryArgument("") }] };
+  const options = blsOptions(entry);
+  if (splitCmdline(options).some((word) => word.startsWith(entryArgument("")))) return entry;
+  const others = entry.fields.filter(({ key }) => key !== "options");
+  return { fields: [...others, { key: "options", value: `${closedCmdline(options)} ${entryArgument("")}` }] };
 }
 
 function valueAs({ key, value }: LineField, sequence: number): string {

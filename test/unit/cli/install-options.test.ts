@@ -25,10 +25,14 @@ test.each([
   ["install", "to-disk", "--source-imgref", "oci:os", "disk"],
   ["lab", "run", "oci:os"],
 ])("kernelArgumentOption: an argument that is none is refused by %s %s", async (...words) => {
-  for (const karg of ["", " "]) {
+  for (const [karg, state] of [
+    ["", "it is empty"],
+    [" ", "it is empty"],
+    ['dyndbg="file a', "it leaves a double quote open"],
+  ] as const) {
     const io = new FakeCliIo();
     expect(await runMain([...words, "--karg", karg], io)).toBe(2);
-    expect(io.stderr.text).toContain(`option '--karg <argument>' argument '${karg}' is invalid. it is empty\n`);
+    expect(io.stderr.text).toContain(`option '--karg <argument>' argument '${karg}' is invalid. ${state}\n`);
   }
 });
 

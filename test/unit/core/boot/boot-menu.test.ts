@@ -32,7 +32,8 @@ test("makeBootEntry: file name and version carry the sequence number", () => {
 });
 
 const { entry: besideOthers } = makeBootEntry({
-  ...{ sequence: 1, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", options: "rw", besideOthers: true },
+  ...{ sequence: 1, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", besideOthers: true },
+  options: `composefs=${id("a")}`,
   osRelease: { id: "x", prettyName: "X", version: "" },
 });
 
@@ -119,17 +120,35 @@ test("defaultEntry: is the newest that is not given up, the newest of all when a
 });
 
 test("makeBootEntry: cuts what the image calls itself, and refuses arguments that the kernel would cut", () => {
+  const rootArgument = ` composefs=${id("a")}`;
   const make = (prettyName: string, version: string, options: string) =>
     makeBootEntry({
-      ...{ sequence: 12, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", options },
+      ...{ sequence: 12, rootImage: id("a"), kernelPath: "/k", initramfsPath: "/i", options: options + rootArgument },
       osRelease: { id: "x", prettyName, version },
     });
   const { entry } = make(`${"\u{1f600}".repeat(199)} ${"x".repeat(900)}`, "1".repeat(900), "rw");
   expect(blsField(entry, "title")).toBe("\u{1f600}".repeat(199));
   expect(blsField(entry, "version")).toBe(`12-${"1".repeat(100)}`);
-  const room = 2047 - " osdeploy.entry=osdeploy-000012".length;
-  expect(blsOptions(make("x", "", "\u00e4".repeat(room / 2)).entry)).toHaveLength(room / 2 + 2047 - room);
+  const room = 2047 - `${rootArgument} osdeploy.entry=osdeploy-000012`.length;
+  const longest = `${"\u00e4".repeat((room - 1) / 2)}x`;
+  expect(blsOptions(make("x", "", longest).entry)).toHaveLength((room + 1) / 2 + 2047 - room);
   expect(() => make("x", "", `${"x".repeat(room)}x`)).toThrow(
     "Cannot write the boot entry: the kernel arguments are 2048 bytes, and the kernel takes 2047",
+  );
+});
+
+test.each([
+  ["a quote before it is open", `rw x="y composefs=${id("a")}`],
+  ["there is none", "rw"],
+  ["another comes first", `composefs=${id("b")} composefs=${id("a")}`],
+  ["the name is behind an open quote", `composefs=${id("a")} x="y`],
+])("makeBootEntry: refuses arguments that do not say root image and name: %s", (_name, options) => {
+  const paths = { kernelPath: "/k", initramfsPath: "/i" };
+  const osRelease = { id: "x", prettyName: "X", version: "" };
+  expect(() => makeBootEntry({ sequence: 12, rootImage: id("a"), osRelease, ...paths, options })).toThrow(
+    expect.objectContaining({
+      code: "bad-format",
+      message: `Cannot write the boot entry: its root image and its name cannot be read from the kernel arguments: ${options} osdeploy.entry=osdeploy-000012`,
+    }),
   );
 });

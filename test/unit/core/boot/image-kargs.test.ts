@@ -18,6 +18,18 @@ describe("imageKernelArguments", () => {
     expect(of({})).toEqual([]);
   });
 
+  test("a quote goes from one string of a file to the next, as they are on the kernel's line", () => {
+    expect(of({ "a.toml": 'kargs = ["dyndbg=\\"file a", "+p\\"", "quiet"]' })).toEqual(['dyndbg="file a +p"', "quiet"]);
+  });
+
+  test("a bad file of an image that is deployed counts as none", () => {
+    const files = ['kargs = ["a=\\"b"]', 'kargs = ["c"]', "kargs ="].map((text, index) => ({
+      name: `${index}.toml`,
+      text,
+    }));
+    expect(imageKernelArguments(files, "amd64", "deployed")).toEqual(["c"]);
+  });
+
   test.each([
     ["amd64", ["x86", "all"]],
     ["arm64", ["arm", "all"]],
@@ -43,6 +55,7 @@ describe("imageKernelArguments", () => {
     ["kargs = [1]", "it has no array of strings named kargs"],
     ['kargs = []\nmatch-architecture = ["x"]', 'it has a key "match-architecture"'],
     ["kargs = []\nmatch-architectures = 7", "match-architectures is no array of strings"],
+    ['kargs = ["dyndbg=\\"file a"]', "it leaves a double quote open"],
     ['kargs = ["a\\nb"]', '"a\\nb" is no kernel argument'],
     [`kargs = []${" ".repeat(70_000)}`, "it is larger than 65536 bytes"],
   ])("refuses %j, and names the file", (text, state) => {

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
 import {
+  closedCmdline,
   composefsArgument,
   deploymentOptions,
   entryArgument,
   entryOfCmdline,
+  hasOpenQuote,
   rootImageOfArgument,
   rootImageOfCmdline,
   splitCmdline,
@@ -18,6 +20,16 @@ test("splitCmdline: keeps white space inside double quotes together", () => {
   expect(splitCmdline('  rw  dyndbg="file a.c +p; b" x=y ')).toEqual(["rw", 'dyndbg="file a.c +p; b"', "x=y"]);
   expect(splitCmdline('open="never closed here')).toEqual(['open="never closed here']);
   expect(splitCmdline("")).toEqual([]);
+});
+
+test.each([
+  ["rw", false],
+  ['a="b c" d', false],
+  ['a="b c', true],
+  ['"', true],
+  ['a="b" c"', true],
+])("hasOpenQuote, closedCmdline: %s", (text, open) => {
+  expect([hasOpenQuote(text), closedCmdline(text)]).toEqual([open, open ? `${text}"` : text]);
 });
 
 test("composefsArgument: marks optional verity with a question mark", () => {
@@ -48,6 +60,12 @@ describe("deploymentOptions", () => {
     expect(deploymentOptions({ inherited, rootArgument })).toBe(
       `root=UUID=1 rw a="b c" osdeploy.deadline=90 panic=30 ${rootArgument}`,
     );
+  });
+
+  test("closes a quote that somebody left open at the end, so that what comes after it stays apart", () => {
+    const options = of('rw panic=1 dyndbg="file a', [], ["new"]);
+    expect(options).toBe(`rw panic=1 dyndbg="file a" new ${rootArgument}`);
+    expect(rootImageOfCmdline(options)).toBe("cd".repeat(32));
   });
 
   test("leaves a panic= that is there, also when the image brings it", () => {

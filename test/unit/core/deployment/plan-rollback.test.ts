@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { blsField, blsOptions } from "../../../../src/core/boot/bls-entry.ts";
+import { entryOfCmdline } from "../../../../src/core/boot/kernel-cmdline.ts";
 import type { SysrootState } from "../../../../src/core/deployment/deployment.ts";
 import { planRollback, type RollbackPlan } from "../../../../src/core/deployment/plan-rollback.ts";
 import {
@@ -40,12 +41,17 @@ describe("planRollback", () => {
     expect(blsOptions(entry)).toBe(`rw composefs=${rootImageOf("a")} osdeploy.entry=osdeploy-000008`);
   });
 
-  test("an entry that lost the argument that names it gets it again", () => {
+  test.each([
+    ["rw composefs=x", "rw composefs=x"],
+    ['composefs=x a="b', 'composefs=x a="b"'],
+    ['composefs=x a="b osdeploy.entry=osdeploy-000006', 'composefs=x a="b osdeploy.entry=osdeploy-000006"'],
+  ])("an entry that lost the argument that names it gets it again: %s", (value, kept) => {
     const made = entryOf(6, "a");
     const fields = made.entry.fields.filter(({ key }) => key !== "options");
-    const edited = { ...made, entry: { fields: [...fields, { key: "options", value: "rw composefs=x" }] } };
+    const edited = { ...made, entry: { fields: [...fields, { key: "options", value }] } };
     const { entry } = planOf(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
-    expect(blsOptions(entry)).toBe("rw composefs=x osdeploy.entry=osdeploy-000008");
+    expect(blsOptions(entry)).toBe(`${kept} osdeploy.entry=osdeploy-000008`);
+    expect(entryOfCmdline(blsOptions(entry))).toBe("osdeploy-000008");
   });
 
   test("what never proved itself is counted, from the start", () => {
