@@ -7,6 +7,7 @@
 # Where a test has them elsewhere.
 : "${cmdline_file:=/proc/cmdline}" "${kmsg:=/dev/kmsg}" "${reboot_program:=}"
 : "${efi_variables:=/sys/firmware/efi/efivars}" "${physical_root:=}"
+count_variable=LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
 
 # tell TEXT: to the journal by way of standard error, and to the console even where the kernel is told to be quiet
 tell() {
@@ -55,6 +56,18 @@ read_entry() {
   if entry_number "$value"; then entry=$value sequence=$number; fi
 }
 
+# read_counted_entry: read_entry from what systemd-boot says that it counted, for arguments that do not say it: a quote that is left
+# open hides all that follows. It comes second, because it outlives a kexec to another entry. Fails where it names none of ours.
+read_counted_entry() {
+  count_path=$efi_variables/$count_variable
+  [ -e "$count_path" ] || return 1
+  value=$(tr -d '\000' <"$count_path")
+  value=${value##*\\}
+  case $value in *+*.conf) entry_number "${value%%+*}" || return 1 ;; *) return 1 ;; esac
+  # shellcheck disable=SC2034 # for boot-partition.sh
+  entry=${value%%+*} sequence=$number
+}
+
 # entry_number NAME: sets $number to the number of an entry of ours, without leading zeros; fails for other names
 entry_number() {
   digits=${1#osdeploy-}
@@ -66,7 +79,7 @@ entry_number() {
 # says_counted: whether the loader says that it took a try for this boot: systemd-boot by a variable of the firmware, GRUB by an
 # argument
 says_counted() {
-  count_path=$efi_variables/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f
+  count_path=$efi_variables/$count_variable
   [ -e "$count_path" ] || argument osdeploy.tries
 }
 

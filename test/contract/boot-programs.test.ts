@@ -217,6 +217,24 @@ describe("boot/boot-deadline", () => {
     expect(wait("600.00").rebooted).toBe(rebooted);
   });
 
+  test("a counted boot whose arguments stand behind a quote that is left open: is named by the loader, and reboots", () => {
+    say('rw dyndbg="file a osdeploy.entry=osdeploy-000003');
+    countBoot(
+      `\x06\0\0\0${Buffer.from("\\loader\\entries\\osdeploy-000012+2-1.conf\0", "utf16le").toString("latin1")}`,
+    );
+    expect(wait("600.00")).toMatchObject({ status: 0, rebooted: true });
+    expect(recorded()).toMatch(/^The boot was not complete after 600 seconds/);
+  });
+
+  test.each([
+    ["another program's entry", "fedora+2-1.conf", "composefs=x"],
+    ["arguments without a root image", "osdeploy-000012+2-1.conf", "root=UUID=1"],
+  ])("a counted boot of %s, behind a quote that is left open: is left alone", (_name, file, words) => {
+    say('x="y', words);
+    countBoot(Buffer.from(`\\loader\\entries\\${file}\0`, "utf16le").toString("latin1"));
+    expect(wait("600.00")).toMatchObject({ status: 0, rebooted: false, stderr: "" });
+  });
+
   test.each(["soon", "-1", "99999999999", ""])("osdeploy.deadline=%s: is told, and 600 seconds count", (value) => {
     say(`osdeploy.entry=osdeploy-000012 osdeploy.deadline=${value}`);
     countBoot();

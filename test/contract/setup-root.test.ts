@@ -208,6 +208,18 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       expect([...run.disk.keys()].filter((path) => path.includes("+0"))).toEqual([]);
     });
 
+    test.each([
+      ["of ours", "osdeploy-000001+2-1.conf", true, "osdeploy-000001"],
+      ["of ours, after its last try", "osdeploy-000001+0-4.conf", false, "osdeploy-000001"],
+      ["of another", "mine+2-1.conf", true, undefined],
+    ])("the arguments stand behind a quote that is left open, in an entry %s", (_name, counted, rebooted, named) => {
+      const run = sysroot.setUp({ arguments: `rw x="y composefs=${sysroot.id} ${words}`, counted });
+      expect(run.rebooted).toBe(rebooted);
+      const failures = [...run.disk].filter(([path]) => path.includes("boot-failures"));
+      const reason = "the kernel's arguments name no root image (composefs=ID)\n";
+      expect(failures).toEqual(named === undefined ? [] : [[`state/osdeploy/boot-failures/${named}`, reason]]);
+    });
+
     test("a boot that is not counted: does not reboot, because the same entry would start again", () => {
       const run = sysroot.setUp({ arguments: `composefs=${sysroot.id} ${words}`, prepare });
       expect(run).toMatchObject({ rebooted: false, status: 1 });

@@ -38,8 +38,8 @@ export interface SetUpOptions {
   readonly look?: string;
   /** The text of setup-root-conf.toml. */
   readonly config?: string;
-  /** Whether the firmware's variables say that systemd-boot counted this boot. */
-  readonly counted?: boolean;
+  /** Whether the firmware's variables say that systemd-boot counted this boot; the name of the entry's file, where that matters. */
+  readonly counted?: boolean | string;
   /** Whether the kernel says of root images what it says of sealed ones. This machine's may have no fs-verity. */
   readonly sealed?: boolean;
 }
@@ -78,6 +78,9 @@ export class Sysroot {
     writeFileSync(join(place, "console"), "");
     if (options.config !== undefined) writeFileSync(join(place, "config"), options.config);
     if (options.counted === true) writeFileSync(join(place, "efi", countPath), "");
+    if (typeof options.counted === "string") {
+      writeFileSync(join(place, "efi", countPath), Buffer.from(`\\loader\\entries\\${options.counted}\0`, "utf16le"));
+    }
     writeProgram(join(place, "reboot"), `echo >${place}/rebooted`);
     const fsverity = findTool("fsverity") ?? "fsverity";
     const measure = options.sealed === true ? sealedMeasure(fsverity) : `exec ${fsverity} "$@"`;
