@@ -34,8 +34,11 @@ export function openWorkDirectory(
     const close = () => {
       if (!isOpen) return;
       isOpen = false;
-      removeTree(files, path);
-      files.close(fd);
+      try {
+        removeTree(files, path);
+      } finally {
+        files.close(fd);
+      }
     };
     return { path, close };
   }

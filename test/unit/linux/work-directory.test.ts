@@ -76,3 +76,10 @@ test("openWorkDirectory: works where it may not look", () => {
   const work = openWorkDirectory({ files, clock: linux.clock }, fromText("/"), ".work-");
   expect(linux.files.readDirectory(fromText("/"))).toEqual([nameOf(work.path)]);
 });
+
+test("openWorkDirectory: nothing stays open when it cannot be removed", () => {
+  const linux = new FakeLinux({ failAt: 2, fault: "EIO" });
+  const work = openWorkDirectory(linux, fromText("/"), ".work-");
+  expect(() => work.close()).toThrow(OsdeployError);
+  expect(linux.openPaths).toEqual([]);
+});
