@@ -23,8 +23,7 @@ export function openBootloader(files: LinuxFiles, { boot, kind }: BootPartition)
  * then what `bootctl install` leaves, then what `grub-install` leaves.
  */
 export function detectBootloader(files: LinuxFiles, boot: Path): BootloaderKind {
-  const written = new TextDecoder().decode(readSmallFile(files, bootloaderNotePath(boot))).trim();
-  const noted = kinds.find((kind) => kind === written);
+  const noted = notedBootloader(files, boot);
   if (noted !== undefined) return noted;
   if (systemdBootTraces.some((path) => files.lstatIfExists(pathBelow(boot, path)))) return "systemd-boot";
   return findGrubDirectory(files, boot) === undefined ? "none" : "grub";
@@ -34,6 +33,12 @@ const kinds: readonly BootloaderKind[] = ["systemd-boot", "grub", "none"];
 
 /** On the ESP, and on an extended boot partition, which has no loader of its own. */
 const systemdBootTraces = ["EFI/systemd", "loader/loader.conf", "loader/entries.srel"];
+
+/** Which loader `install` noted; undefined where it was not there. */
+export function notedBootloader(files: LinuxFiles, boot: Path): BootloaderKind | undefined {
+  const note = new TextDecoder().decode(readSmallFile(files, bootloaderNotePath(boot))).trim();
+  return kinds.find((kind) => kind === note);
+}
 
 /** The file in which `install` notes the loader. */
 export function bootloaderNotePath(boot: Path): Path {

@@ -1,7 +1,8 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { commitFile } from "../bootloader/commit-file.ts";
 import { findGrubDirectory } from "../bootloader/grub.ts";
 import { addKernel } from "../bootloader/kernel-store.ts";
-import { openBootloader } from "../bootloader/open-bootloader.ts";
+import { notedBootloader, openBootloader } from "../bootloader/open-bootloader.ts";
 import { type LoaderSettings, prepareBootPartition } from "../bootloader/prepare-boot-partition.ts";
 import { readSmallFile } from "../bootloader/small-file.ts";
 import { makeBootEntry } from "../core/boot/boot-menu.ts";
@@ -18,12 +19,13 @@ import type { DiskArchitecture } from "../core/disk/disk-architecture.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
-import { copyContent, readPieces, withOpen } from "../linux/file-content.ts";
+import { readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { contentSource } from "./boot-files.ts";
 import { findImageFile, readImageText, readImageTexts } from "./image-content.ts";
 import type { InstallImage } from "./install-image.ts";
+import { readContent } from "./read-content.ts";
 
 /** The boot partition of a new machine. */
 export interface NewBootPartition {
@@ -121,9 +123,10 @@ function loaderSettings({ bootloader, fileSystemUuid, esp }: NewBootPartition): 
 const grubDirectory = "/grub";
 
 /**
- * Puts the boot loader of an image onto an empty boot partition, with its settings.
+ * Puts the boot loader of an image onto a boot partition, with its settings: one that is empty, or where that was begun before.
  *
- * @throws OsdeployError `not-bootable` when the image has no such loader.
+ * @throws OsdeployError `not-bootable` when the image has no such loader; `already-exists` where another one is in its place,
+ * before anything is written there.
  */
 export function addLoader(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
   addBinaries(files, image, request);
@@ -150,8 +153,9 @@ export function adoptLoader(
   const custom = pathBelow(directory, "custom.cfg");
   const there = files.lstatIfExists(custom);
   const line = `source "\${config_directory}/osdeploy.cfg"\n`;
-  if (there === undefined) {
-    files.writeNewFile(custom, new TextEncoder().encode(line), 0o644);
+  // Nobody writes an empty one on purpose: something was stopped before it had its bytes.
+  if (there === undefined || (there.kind === "regular" && there.sizeBytes === 0)) {
+    commitFile(files, boot, custom, new TextEncoder().encode(line), { replace: true });
     return undefined;
   }
   if (new TextDecoder().decode(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
@@ -180,34 +184,64 @@ export function placeOfEsp(files: LinuxFiles, tree: FileTree, boot: Path): "/efi
   return "/boot/efi";
 }
 
+/** A file of the loader's on the EFI system partition. */
+interface LoaderFile {
+  readonly path: Path;
+  readonly bytes: Uint8Array;
+}
+
+/** The largest loader, GRUB with all its modules, has three megabytes. */
+const loaderLimitBytes = 32 * 1024 * 1024;
+
+/**
+ * Each of them is whole when it has its name. One that is there already with the same bytes stays, and where a note says that
+ * osdeploy installed this loader here before, others are replaced: a stopped installation can be run again.
+ */
 function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPartition): void {
   const { boot, esp = boot, bootloader } = request;
   if (bootloader === "none") return;
-  copyBinary(files, image, { esp, files: loaderFiles(bootloader, request.architecture.efiName) });
-  if (bootloader === "grub") addGrubStubs(files, image, { ...request, esp });
-}
-
-/** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
-function addGrubStubs(
-  files: LinuxFiles,
-  image: InstallImage,
-  { esp, fileSystemUuid }: NewBootPartition & { readonly esp: Path },
-): void {
-  const { id } = parseOsRelease(readImageText(image.repo, image.tree, osReleasePaths));
-  const stub = formatGrubStub({ fileSystemUuid, directory: grubDirectory });
-  const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
-  for (const directory of ["EFI/BOOT", ...[...vendors].map((vendor) => `EFI/${vendor}`)]) {
-    makeParents(files, esp, `${directory}/grub.cfg`);
-    files.writeNewFile(pathBelow(esp, `${directory}/grub.cfg`), new TextEncoder().encode(stub), 0o644);
+  const missing = [
+    ...(bootloader === "grub" ? grubStubs(image, request) : []),
+    ...copiesOf(image, loaderFiles(bootloader, request.architecture.efiName)),
+  ]
+    .map(({ onEsp, bytes }) => ({ onEsp, path: pathBelow(esp, onEsp), bytes }))
+    .filter((file) => !isThere(files, file));
+  if (notedBootloader(files, boot) !== bootloader) refuseOthers(files, missing);
+  for (const { onEsp, path, bytes } of missing) {
+    makeParents(files, esp, onEsp);
+    commitFile(files, esp, path, bytes, { replace: true });
   }
 }
 
-function copyBinary(
-  files: LinuxFiles,
-  { repo, tree }: InstallImage,
-  copy: { readonly esp: Path; readonly files: LoaderFiles },
-): void {
-  const { inImage, onEsp } = copy.files;
+function isThere(files: LinuxFiles, { path, bytes }: LoaderFile): boolean {
+  const there = readSmallFile(files, path, loaderLimitBytes);
+  return there !== undefined && Buffer.compare(there, bytes) === 0;
+}
+
+function refuseOthers(files: LinuxFiles, missing: readonly LoaderFile[]): void {
+  const other = missing.find(({ path }) => files.lstatIfExists(path) !== undefined);
+  if (other === undefined) return;
+  const state = "it is there already, and is not the image's";
+  throw new OsdeployError("already-exists", `Cannot install the boot loader as "${toText(other.path)}": ${state}`, {
+    facts: { hint: "Move it away when nothing else is started by it, or choose another partition" },
+  });
+}
+
+interface LoaderContent {
+  readonly onEsp: string;
+  readonly bytes: Uint8Array;
+}
+
+/** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
+function grubStubs({ repo, tree }: InstallImage, { fileSystemUuid }: NewBootPartition): readonly LoaderContent[] {
+  const { id } = parseOsRelease(readImageText(repo, tree, osReleasePaths));
+  const bytes = new TextEncoder().encode(formatGrubStub({ fileSystemUuid, directory: grubDirectory }));
+  const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
+  return ["BOOT", ...vendors].map((directory) => ({ onEsp: `EFI/${directory}/grub.cfg`, bytes }));
+}
+
+/** The loader's binary under each of its names; the one that the firmware looks for comes last. */
+function copiesOf({ repo, tree }: InstallImage, { inImage, onEsp }: LoaderFiles): readonly LoaderContent[] {
   const found = findImageFile(tree, inImage);
   if (found === undefined) {
     const state = `it has no boot loader: there is no /${inImage.at(-1)}`;
@@ -215,11 +249,8 @@ function copyBinary(
       facts: { hint: "Choose another one with --bootloader, or use an image that has it" },
     });
   }
-  const source = contentSource(repo, found.file.content);
-  for (const path of onEsp) {
-    makeParents(files, copy.esp, path);
-    copyContent(files, source, pathBelow(copy.esp, path));
-  }
+  const bytes = readContent(repo, found.file.content);
+  return onEsp.map((path) => ({ onEsp: path, bytes }));
 }
 
 function makeParents(files: LinuxFiles, boot: Path, path: string): void {

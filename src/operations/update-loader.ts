@@ -1,5 +1,5 @@
 import { nameFinished, removeUnfinished, writeUnfinished } from "../bootloader/commit-file.ts";
-import { bootloaderNotePath } from "../bootloader/open-bootloader.ts";
+import { notedBootloader } from "../bootloader/open-bootloader.ts";
 import { readSmallFile } from "../bootloader/small-file.ts";
 import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
@@ -68,8 +68,8 @@ function warn(system: System, why: string): void {
 
 /** By the note that `install` leaves; beside a system that was there, the loader is that one's. */
 function installedLoader(files: LinuxFiles, boot: Path): "systemd-boot" | "grub" | undefined {
-  const note = new TextDecoder().decode(readSmallFile(files, bootloaderNotePath(boot))).trim();
-  return (["systemd-boot", "grub"] as const).find((loader) => loader === note);
+  const noted = notedBootloader(files, boot);
+  return noted === "none" ? undefined : noted;
 }
 
 const mountsLimitBytes = 16 * 1024 * 1024;

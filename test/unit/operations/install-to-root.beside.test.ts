@@ -95,6 +95,14 @@ describe("installToRoot, beside a system that is there", () => {
     expect(text(linux, "/target/boot/grub/custom.cfg")).toBe("set color=blue\n");
   });
 
+  test("an empty custom.cfg is one that somebody did not finish", async () => {
+    const linux = packageSystem({ "/target/boot/grub/grub.cfg": "", "/target/boot/grub/custom.cfg": "" });
+    const progress = new SeenProgress();
+    await installToRoot(systemOn(linux, { progress: progress.report }), requestFor(beside));
+    expect(progress.warnings).toEqual([]);
+    expect(text(linux, "/target/boot/grub/custom.cfg")).toBe(`source "\${config_directory}/osdeploy.cfg"\n`);
+  });
+
   test("a custom.cfg that has the line already is fine", async () => {
     const line = `source "\${config_directory}/osdeploy.cfg"\n`;
     const linux = packageSystem({ "/target/boot/grub/grub.cfg": "", "/target/boot/grub/custom.cfg": line });

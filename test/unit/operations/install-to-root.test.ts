@@ -55,6 +55,40 @@ describe("installToRoot, into an empty file system", () => {
     expect(text(linux, "/target/boot/grub/osdeploy.cfg")).toContain("osdeploy-000001");
   });
 
+  test.each(["systemd-boot", "grub"] as const)("a %s that is there with the same bytes stays", async (bootloader) => {
+    const linux = machine();
+    const paths = ["EFI/BOOT/BOOTX64.EFI", ...(bootloader === "grub" ? ["EFI/debian/grub.cfg"] : [])];
+    const whole = machine();
+    await install(whole, { bootloader });
+    for (const path of paths) putFile(linux.files, `/target/boot/${path}`, text(whole, `/target/boot/${path}`));
+    const before = paths.map((path) => linux.files.lstat(fromText(`/target/boot/${path}`)).identity);
+    await install(linux, { bootloader });
+    expect(paths.map((path) => linux.files.lstat(fromText(`/target/boot/${path}`)).identity)).toEqual(before);
+    expect(entriesOf(linux)).toHaveLength(1);
+  });
+
+  test("refuses to replace a loader of somebody else's, before any of ours is there", async () => {
+    const linux = machine();
+    putFile(linux.files, "/target/boot/EFI/BOOT/BOOTX64.EFI", "another");
+    expect(await refusal(linux)).toBe(
+      'already-exists: Cannot install the boot loader as "/target/boot/EFI/BOOT/BOOTX64.EFI": it is there already, and is not the image\'s',
+    );
+    expect(text(linux, "/target/boot/EFI/BOOT/BOOTX64.EFI")).toBe("another");
+    expect(linux.files.readDirectory(fromText("/target/boot/EFI"))).toEqual(["BOOT"]);
+    // What another loader was installed as here says nothing of this one.
+    putFile(linux.files, "/target/boot/osdeploy/bootloader", "grub\n");
+    expect(await refusal(linux)).toContain("already-exists");
+  });
+
+  test("replaces a loader that an installation before left where its note says so", async () => {
+    const linux = machine();
+    putFile(linux.files, "/target/boot/EFI/BOOT/BOOTX64.EFI", "of an older image");
+    putFile(linux.files, "/target/boot/osdeploy/bootloader", "systemd-boot\n");
+    await install(linux);
+    expect(text(linux, "/target/boot/EFI/BOOT/BOOTX64.EFI")).toBe(content("systemd-boot", 9000));
+    expect(linux.files.readDirectory(fromText("/target/boot/EFI/BOOT"))).toEqual(["BOOTX64.EFI"]);
+  });
+
   test("without a loader the boot files may lie in the root file system", async () => {
     const linux = machine({ mounts: [rootMount] });
     const { bootEntry } = await install(linux, { bootloader: "none", rootSpec: "LABEL=root" });
