@@ -147,10 +147,13 @@ describe.skipIf(missing.length > 0)(`bundles in a log, with cosign (missing: ${m
   async function withBundle(
     signer: SigningKey,
     logged: Omit<BundleLogOptions, "log"> & { readonly log?: SigningKey },
-    material: object = {},
+    { material = {}, subject }: { readonly material?: object; readonly subject?: string } = {},
   ): Promise<string> {
     const { image, name } = await newImage();
-    const found = bundle(signer, signStatement(image.manifestDigest), { logged: { log, ...logged }, material });
+    const found = bundle(signer, signStatement(subject ?? image.manifestDigest), {
+      logged: { log, ...logged },
+      material,
+    });
     if (found.kind !== "bundle") throw new Error("A bundle is one");
     await putReferrer(name, image.manifestDigest, {
       artifactType: bundleType,
@@ -194,23 +197,32 @@ describe.skipIf(missing.length > 0)(`bundles in a log, with cosign (missing: ${m
   ];
   const fulcio = { oidcIssuer: "https://login.example", subjectEmail: "builder@example.com" };
 
-  test.each<readonly [string, boolean, Omit<BundleLogOptions, "log">, string]>([
+  test.each<readonly [string, boolean, Omit<BundleLogOptions, "log"> & { readonly subject?: string }, string]>([
     ["dsse", true, {}, "leaf.pem"],
     ["intoto", true, { kind: "intoto" }, "leaf.pem"],
     ["the wrong time", false, { integratedTime: inside + 1000 }, "leaf.pem"],
     ["no time", false, { without: "promise" }, "leaf.pem"],
     ["another certificate in the log", false, {}, "leaf-raw.pem"],
-  ])("our bundle with a certificate: cosign and osdeploy agree on %s (%s)", async (_name, good, logged, pem) => {
-    const signer = { ...certifiedKey(), pem: trustVector(pem) };
-    const certificate = { rawBytes: derOf(trustVector("leaf.pem")) };
-    const name = await withBundle(signer, { integratedTime: inside, ...logged }, { publicKey: undefined, certificate });
-    const said = await accepts("--insecure-ignore-sct", ...identity, name);
-    expect(said === "accepted", said).toBe(good);
-    writeFileSync(file("between.pem"), trustVector("between.pem"));
-    const policy = { fulcio: { caPath: file("between.pem"), ...fulcio }, rekorPublicKeyPath: file("log.pub") };
-    const verdict = await check(name, policy);
-    expect(typeof verdict === "object", JSON.stringify(verdict)).toBe(good);
-  });
+    ["another image", false, { subject: `sha256:${"e".repeat(64)}` }, "leaf.pem"],
+  ])(
+    "our bundle with a certificate: cosign and osdeploy agree on %s (%s)",
+    async (_name, good, { subject, ...logged }, pem) => {
+      const signer = { ...certifiedKey(), pem: trustVector(pem) };
+      const certificate = { rawBytes: derOf(trustVector("leaf.pem")) };
+      const material = { publicKey: undefined, certificate };
+      const name = await withBundle(
+        signer,
+        { integratedTime: inside, ...logged },
+        { material, ...(subject && { subject }) },
+      );
+      const said = await accepts("--insecure-ignore-sct", ...identity, name);
+      expect(said === "accepted", said).toBe(good);
+      writeFileSync(file("between.pem"), trustVector("between.pem"));
+      const policy = { fulcio: { caPath: file("between.pem"), ...fulcio }, rekorPublicKeyPath: file("log.pub") };
+      const verdict = await check(name, policy);
+      expect(typeof verdict === "object", JSON.stringify(verdict)).toBe(good);
+    },
+  );
 
   test("cosign's own bundle, of a key and with an entry of a log: accepted, and not with another log", async () => {
     const { image, name } = await newImage();

@@ -10,6 +10,7 @@ import {
   log,
   other,
   payload,
+  reference,
   rejection,
   stranger,
 } from "../../../builders/judging.ts";
@@ -17,6 +18,7 @@ import {
   attachment,
   bundle,
   certifiedKey,
+  cosignPayload,
   derOf,
   type SigningKey,
   signStatement,
@@ -36,9 +38,12 @@ describe("judgeImage with certificates", () => {
     },
     rekorPublicKeyData: data(log.pem),
   });
-  const signed = (leaf: string, more: { chain?: string; time?: number; signer?: SigningKey } = {}) => {
+  const signed = (
+    leaf: string,
+    more: { chain?: string; time?: number; signer?: SigningKey; payload?: Uint8Array } = {},
+  ) => {
     const signer = { ...(more.signer ?? certified), pem: trustVector(leaf) };
-    return attachment(signer, payload, {
+    return attachment(signer, more.payload ?? payload, {
       annotations: {
         "dev.sigstore.cosign/certificate": trustVector(leaf),
         "dev.sigstore.cosign/chain": more.chain ?? trustVector("between.pem") + trustVector("root.pem"),
@@ -115,6 +120,18 @@ describe("judgeImage with certificates", () => {
       /belongs to builder@/,
     ],
     ["no owner", requirement(), signed("leaf-no-email.pem"), /belongs to nobody by mail/],
+    [
+      "another image",
+      requirement(),
+      signed("leaf.pem", { payload: cosignPayload(other, reference) }),
+      /it is for another image \(sha256:e/,
+    ],
+    [
+      "another name",
+      requirement(),
+      signed("leaf.pem", { payload: cosignPayload(digest, "quay.io/other:v1") }),
+      /it is for "quay.io\/other:v1", which the policy does not take/,
+    ],
     ["no certificate", requirement(), attachment(certified, payload), /it has no certificate/],
     ["another use", requirement(), signed("leaf-other-use.pem"), /not for signing code/],
     ["no use", requirement(), signed("leaf-no-use.pem"), /not for signing code/],
@@ -149,6 +166,21 @@ describe("judgeImage with certificates", () => {
 
 describe("judgeImage with bundles", () => {
   const statement = signStatement(digest);
+  const certified = (more: object = byAny) => ({
+    type: "sigstoreSigned",
+    fulcio: {
+      caData: data(trustVector("between.pem")),
+      oidcIssuer: "https://login.example",
+      subjectEmail: "builder@example.com",
+    },
+    rekorPublicKeyData: data(log.pem),
+    ...more,
+  });
+  const withCertificate = (signedStatement: Uint8Array, material?: object) =>
+    bundle({ ...certifiedKey(), pem: trustVector("leaf.pem") }, signedStatement, {
+      material: material ?? { publicKey: undefined, certificate: { rawBytes: derOf(trustVector("leaf.pem")) } },
+      logged: { log },
+    });
   const accepts = (signature: FoundSignature, more: object = {}) => judge(keyed({ ...byAny, ...more }), [signature]);
 
   test("takes a bundle of a key, of this version and an older one", () => {
@@ -167,17 +199,13 @@ describe("judgeImage with bundles", () => {
       (rawBytes, between) => ({ x509CertificateChain: { certificates: [{ rawBytes }, { rawBytes: between }] } }),
     ],
   ])("takes a bundle with %s", (_name, material) => {
-    const signature = bundle({ ...certifiedKey(), pem: trustVector("leaf.pem") }, statement, {
-      material: material(derOf(trustVector("leaf.pem")), derOf(trustVector("between.pem"))),
-      logged: { log },
-    });
-    const fulcio = {
-      caData: data(trustVector("between.pem")),
-      oidcIssuer: "https://login.example",
-      subjectEmail: "builder@example.com",
-    };
-    const policy = { type: "sigstoreSigned", fulcio, rekorPublicKeyData: data(log.pem), ...byAny };
-    expect(judge(policy, [signature]).accepted).toBe(true);
+    const made = material(derOf(trustVector("leaf.pem")), derOf(trustVector("between.pem")));
+    expect(judge(certified(), [withCertificate(statement, made)]).accepted).toBe(true);
+  });
+
+  test("refuses a bundle with a certificate for another image, and where the policy asks for a tag", () => {
+    expect(rejection(certified(), withCertificate(signStatement(other)))).toMatch(/it is for another image/);
+    expect(rejection(certified({}), withCertificate(statement))).toMatch(/names no tag.*matchRepository/);
   });
 
   test("refuses it where the policy asks for a tag, and says what to write", () => {
