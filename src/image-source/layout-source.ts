@@ -87,7 +87,7 @@ class LayoutSource implements ImageSource {
   async resolve(platform: Platform): Promise<ResolvedImage> {
     const name = this.describe();
     const entries = this.#entries(name);
-    const readDocument = async (descriptor: Descriptor) => this.#readBlob(descriptor);
+    const readDocument = (descriptor: Descriptor) => this.#readDocument(descriptor);
     const image = await resolveEntries(entries, { readDocument, platform, name });
     this.#bundle = this.#readBundle(entries.find(({ digest }) => digest === image.manifest.digest));
     return image;
@@ -99,14 +99,9 @@ class LayoutSource implements ImageSource {
     if (entry === undefined || others.length > 0) {
       throw new OsdeployError("unsupported", `Cannot take all images of ${name}: no index joins them`);
     }
-    const readDocument = async (descriptor: Descriptor) => {
-      const bytes = this.#readBlob(descriptor);
-      checkDocument(bytes, descriptor);
-      return bytes;
-    };
     const { mediaType, digest } = entry;
-    const document = asIndex({ mediaType, digest, bytes: await readDocument(entry) }, name);
-    return document && { document, readDocument };
+    const document = asIndex({ mediaType, digest, bytes: await this.#readDocument(entry) }, name);
+    return document && { document, readDocument: (descriptor) => this.#readDocument(descriptor) };
   }
 
   locateBlob(blob: Pick<Descriptor, "digest" | "sizeBytes">): BlobLocation {
@@ -144,8 +139,10 @@ class LayoutSource implements ImageSource {
     return chooseInLayout(parseIndex(place), this.#reference.choice, name);
   }
 
-  #readBlob(descriptor: Descriptor): Uint8Array {
-    return readRange(this.#files, this.locateBlob(descriptor), documentLimitBytes);
+  async #readDocument(descriptor: Descriptor): Promise<Uint8Array> {
+    const bytes = readRange(this.#files, this.locateBlob(descriptor), documentLimitBytes);
+    checkDocument(bytes, descriptor);
+    return bytes;
   }
 
   #readBundle(entry: IndexEntry | undefined): BundleDocument | undefined {

@@ -17,7 +17,7 @@ const depthLimit = 4;
 /** Documents read on the way to one image: an index can name a thousand others. */
 const readLimit = 32;
 
-/** How a source reads one of its documents; `descriptor` says which and how large. */
+/** How a source reads one of its documents and compares it with its descriptor. @throws OsdeployError as {@link checkDocument}. */
 export type ReadDocument = (descriptor: Descriptor) => Promise<Uint8Array>;
 
 /** What the search for an image needs to know everywhere. */
@@ -108,7 +108,7 @@ async function searchEntries(entries: readonly IndexEntry[], search: Search, at:
   for (const entry of entries) {
     at.way.reads++;
     if (at.way.reads > readLimit) throw tooMuch(search, `its indexes name more than ${readLimit} others`);
-    const bytes = await readChecked(entry, search);
+    const bytes = await readDocument(entry, search);
     const { mediaType, digest } = entry;
     const found = await searchDocument(typed({ mediaType, digest, bytes }, search), search, at);
     if (found !== undefined) return found;
@@ -137,7 +137,7 @@ async function assemble(found: Found | undefined, search: Search, way: Way): Pro
   if (found === undefined) throw nothingForPlatform(way.seen, search.platform, search.name);
   const { index, manifest } = found;
   const { config, layers, annotations } = parseManifest(manifest.place, manifest.mediaType);
-  const bytes = await readChecked(config, search);
+  const bytes = await readDocument(config, search);
   const imageConfig = parseImageConfig(bytes, `config ${config.digest} of ${search.name}`);
   checkImagePlatform(imageConfig, search.platform, search.name);
   return {
@@ -150,13 +150,11 @@ async function assemble(found: Found | undefined, search: Search, way: Way): Pro
   };
 }
 
-async function readChecked(descriptor: Descriptor, search: Search): Promise<Uint8Array> {
+function readDocument(descriptor: Descriptor, search: Search): Promise<Uint8Array> {
   if (descriptor.sizeBytes > documentLimitBytes) {
     throw tooMuch(search, `${descriptor.digest} has ${descriptor.sizeBytes} bytes, ${documentLimitBytes} are allowed`);
   }
-  const bytes = await search.readDocument(descriptor);
-  checkDocument(bytes, descriptor);
-  return bytes;
+  return search.readDocument(descriptor);
 }
 
 function typed(document: ResolvedDocument<ManifestDigest>, search: Search): TypedDocument {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
 import { parsePlatform } from "../../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource } from "../../../src/image-source/open-image-source.ts";
@@ -34,6 +35,12 @@ const blobPath = (digest: string) => join(directory, "blobs", digest.replace(":"
 const writeIndex = (...manifests: readonly object[]) =>
   writeFileSync(join(directory, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
 
+/** Gives the blob other bytes of the same length. */
+function spoil(digest: string): void {
+  const bytes = readFileSync(blobPath(digest));
+  writeFileSync(blobPath(digest), bytes.fill(" ", bytes.length - 1));
+}
+
 /** Writes an index as a blob and returns its descriptor. */
 function addIndex(...manifests: readonly object[]): { mediaType: string; digest: string; size: number } {
   const mediaType = "application/vnd.oci.image.index.v1+json";
@@ -63,12 +70,27 @@ describe("a layout", () => {
     await expect(resolve()).rejects.toMatchObject({ code: "bad-format" });
   });
 
-  test("a changed manifest is refused: the digest does not fit", async () => {
-    writeFileSync(blobPath(image.manifestDigest), Buffer.from(image.manifest).fill(" ", image.manifest.length - 1));
-    await expect(resolve()).rejects.toMatchObject({
+  test.each(["manifest", "config"] as const)("a changed %s is refused: the digest does not fit", async (kind) => {
+    const expected = image[`${kind}Digest`];
+    spoil(expected);
+    await expect(resolve()).rejects.toMatchObject({ code: "digest-mismatch", facts: { expected } });
+  });
+
+  test("a changed index is refused, and so is a changed manifest that it names, where all of it is wanted", async () => {
+    const { digest, ...index } = addIndex(descriptorOf(image));
+    writeIndex({ ...index, digest });
+    const found = await source().resolveIndex();
+    spoil(image.manifestDigest);
+    const { size: sizeBytes, ...named } = descriptorOf(image);
+    const member = { ...named, digest: parseManifestDigest(image.manifestDigest), sizeBytes, annotations: new Map() };
+    await expect(found?.readDocument(member)).rejects.toMatchObject({
       code: "digest-mismatch",
       facts: { expected: image.manifestDigest },
     });
+    spoil(digest);
+    const refused = { code: "digest-mismatch", facts: { expected: digest } };
+    await expect(source().resolveIndex()).rejects.toMatchObject(refused);
+    await expect(resolve()).rejects.toMatchObject(refused);
   });
 
   test("a blob of another size is refused", async () => {

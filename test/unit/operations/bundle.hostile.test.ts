@@ -8,7 +8,7 @@ import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 describe("a hostile bundle", () => {
   /** The archive with its document, or what lies behind it, changed. */
-  async function changed(change: (text: string) => string): Promise<FakeLinux> {
+  async function changed(change: (text: string) => string, isNamedSo = true): Promise<FakeLinux> {
     const target = await host("v1");
     await bundle(target, { bases: [layoutReference("v1")] });
     const old = Buffer.from(readBytes(target));
@@ -16,7 +16,8 @@ describe("a hostile bundle", () => {
     const document = change(text);
     expect(document.length).toBe(text.length);
     const names = (bytes: string) => sha256(Buffer.from(bytes)).slice(7);
-    const archive = old.toString("latin1").replace(text, document).replaceAll(names(text), names(document));
+    const spoiled = old.toString("latin1").replace(text, document);
+    const archive = isNamedSo ? spoiled.replaceAll(names(text), names(document)) : spoiled;
     target.files.unlink(fromText("/b.tar"));
     bring(target, target, Buffer.from(fixChecksums(Buffer.from(archive, "latin1"))));
     return target;
@@ -42,6 +43,12 @@ describe("a hostile bundle", () => {
     const failure = await failureOf(switchToBundle(target));
     expect(failure).toMatchObject({ code });
     expect(await status(systemOn(target), { sysroot: sysrootPath })).toEqual(before);
+    await expectSound(target);
+  });
+
+  test("with another document than the one that is named changes nothing", async () => {
+    const target = await changed((text) => text.replace(/"bridgedBytes":\d/, '"bridgedBytes":9'), false);
+    expect(await failureOf(switchToBundle(target))).toMatchObject({ code: "digest-mismatch" });
     await expectSound(target);
   });
 

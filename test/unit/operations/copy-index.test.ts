@@ -239,6 +239,23 @@ describe("copyImage --all", () => {
     expect([alone.copied.companions, alone.warnings]).toEqual([{ copied: 0, leftBehind: 0 }, []]);
   });
 
+  test.each([
+    ["the index", index.indexDigest],
+    ["a manifest that it names", arm64.manifestDigest],
+  ])("from a layout with other bytes for %s nothing is sent", async (_name, digest) => {
+    const [from, to] = [await registryWith(index), await registryWith()];
+    const { linux } = await copy(`docker://${from.host}/os:v1`, "oci:/layout:v1");
+    const path = fromText(`/layout/blobs/${digest.replace(":", "/")}`);
+    const text = Buffer.from(linux.files.readFile(path, 100_000)).toString();
+    linux.files.unlink(path);
+    linux.files.writeNewFile(path, Buffer.from(text.replace("application/", "APPLICATION/")), 0o644);
+    await expect(copy("oci:/layout:v1", `docker://${to.host}/os:v1`, { linux })).rejects.toMatchObject({
+      code: "digest-mismatch",
+      facts: { expected: digest },
+    });
+    expect(to.requests.map(({ method }) => method)).not.toContain("PUT");
+  });
+
   test("images of a layout that no index joins are refused", async () => {
     const linux = machineWith({});
     const from = await registryWith(index);
