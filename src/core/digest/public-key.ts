@@ -37,9 +37,12 @@ export function isSignedBy(key: PublicKey, message: Uint8Array, signature: Uint8
   return verify(key.asymmetricKeyType === "ed25519" ? null : "sha256", message, key, signature);
 }
 
-/** Whether two keys are the same one. */
+/**
+ * Whether two keys are the same one. Keys of two kinds are not handed to OpenSSL: it would keep an error of that, which the
+ * next private key that Node reads fails with.
+ */
 export function isSameKey(a: PublicKey, b: PublicKey): boolean {
-  return a.equals(b);
+  return a.asymmetricKeyType === b.asymmetricKeyType && a.equals(b);
 }
 
 /** A key as bytes: DER of its SubjectPublicKeyInfo, and of Ed25519 the key itself. */

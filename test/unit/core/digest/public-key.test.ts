@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { expect, test } from "vitest";
 import { isSameKey, isSignedBy, parseCertificates, parsePublicKey } from "../../../../src/core/digest/public-key.ts";
 import { makeKey, trustVector } from "../../../builders/signatures.ts";
@@ -22,6 +22,14 @@ test("parsePublicKey: refuses what is no key, and keys of other kinds", () => {
   expect(() => parse("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----")).toThrow(/cannot be read/);
   const x25519 = generateKeyPairSync("x25519").publicKey.export({ type: "spki", format: "pem" }).toString();
   expect(() => parse(x25519)).toThrow(/cannot be read/);
+});
+
+test("isSameKey: keys of two kinds differ, and the next private key can be read all the same", () => {
+  const [ec, ed25519] = [makeKey(), makeKey("ed25519")];
+  const privateKey = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" });
+  expect(isSameKey(parse(ec.pem), parse(ed25519.pem))).toBe(false);
+  expect(createPrivateKey(privateKey).asymmetricKeyType).toBe("ed25519");
+  expect(isSameKey(parse(ed25519.pem), parse(ed25519.pem))).toBe(true);
 });
 
 test.each(["x25519", "x448", "ed448"] as const)("isSignedBy: a key of the kind %s has signed nothing", (kind) => {
