@@ -40,7 +40,7 @@ export interface Policy {
   readonly transports: ReadonlyMap<string, ReadonlyMap<string, readonly Requirement[]>>;
 }
 
-/** More requirements, scopes or keys than this in one place are no policy that a person wrote. */
+/** More requirements or keys than this in one place are no policy that a person wrote. */
 const memberLimit = 10_000;
 
 /**

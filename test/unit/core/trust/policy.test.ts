@@ -21,6 +21,16 @@ describe("parsePolicy", () => {
     expect(parse({ default: [{ type: "reject" }] }).transports.size).toBe(0);
   });
 
+  test("takes 10,000 requirements or keys in one place, and not one more", () => {
+    const listOf = <T>(count: number, each: T) => Array.from({ length: count }, () => each);
+    const keyed = (count: number) => one({ type: "sigstoreSigned", keyPaths: listOf(count, "/key.pub") });
+    const tooMany = expect.objectContaining({ code: "limit-exceeded" });
+    expect(parse({ default: listOf(10_000, { type: "reject" }) }).fallback).toHaveLength(10_000);
+    expect(() => parse({ default: listOf(10_001, { type: "reject" }) })).toThrow(tooMany);
+    expect(keyed(10_000)).toMatchObject({ kind: "sigstore-key" });
+    expect(() => keyed(10_001)).toThrow(tooMany);
+  });
+
   test.each([
     ["oci", "/srv/images"],
     ["oci", "/srv/images:v1"],

@@ -111,6 +111,12 @@ test("promisesOfArtifact: covers manifest, config and both root images, each wit
   expect(() => checkPromisedDigests(artifact(others), made)).toThrow("its manifest is not the one");
 });
 
+test("promisesOfArtifact: looks at 64 layers at most, whatever they promise", () => {
+  const layers = (count: number) => Array.from({ length: count }, () => ({ annotations: {} }));
+  expect(artifact(layers(64))).toEqual([]);
+  expect(() => artifact(layers(65))).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
+});
+
 test("promisesOfArtifact: another kind of artifact, or one about another image, promises nothing", () => {
   const layers = [{ annotations: { [rawKey]: id("c") } }];
   expect(artifact(layers)).toHaveLength(1);
