@@ -1,5 +1,5 @@
 import { OsdeployError } from "../core/errors.ts";
-import { parseDocument } from "../core/oci/json.ts";
+import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
 import { arrayOf, entriesOf, member, optional } from "../core/oci/json-place.ts";
 import { ociIndexType } from "../core/oci/media-type.ts";
 import type { ImageChoice } from "../core/oci/reference.ts";
@@ -9,13 +9,15 @@ import type { ImageToCommit } from "./image-destination.ts";
 export const layoutFile = '{"imageLayoutVersion":"1.0.0"}';
 
 const refNameKey = "org.opencontainers.image.ref.name";
+
+/** An index that names more is not read. */
 const manifestLimit = 1000;
 
 /**
  * The `index.json` of a layout with the image added to it, under `tag` if there is one. An entry of the same tag is
  * replaced, and one of the same manifest without a tag; all others stay as they are.
  *
- * @throws OsdeployError `bad-format` when the old one is none.
+ * @throws OsdeployError `bad-format` when the old one is none; `limit-exceeded` when nobody would read the new one.
  */
 export function addToIndex(
   before: Uint8Array | undefined,
@@ -35,8 +37,14 @@ export function addToIndex(
   };
   const kept = before === undefined ? { fields: {}, entries: [] } : readIndex(before, manifest.digest, tag);
   const manifests = [...kept.entries, entry];
-  return new TextEncoder().encode(
+  const bytes = new TextEncoder().encode(
     JSON.stringify({ schemaVersion: 2, mediaType: ociIndexType, ...kept.fields, manifests }),
+  );
+  if (manifests.length <= manifestLimit && bytes.length <= documentLimitBytes) return bytes;
+  // Nobody would read any image of it.
+  throw new OsdeployError(
+    "limit-exceeded",
+    `Cannot add the image to index.json: it would name more than ${manifestLimit}, or be larger than ${documentLimitBytes} bytes`,
   );
 }
 
