@@ -128,9 +128,40 @@ describe("indexArchive", () => {
     expect(() => indexOf(path)).toThrow(`Cannot read the archive ${path}: `);
   });
 
-  test("refuses overlong names", () => {
-    const blocks = [header("././@LongLink", "L", 100_000), Buffer.alloc(100_352)];
-    expect(() => indexOf(write(Buffer.concat(blocks)))).toThrow("100000 bytes, 65536 are allowed");
+  test.each(["L", "K", "x"])("takes 64 KiB of what an entry of the kind %s says of the next, and not more", (kind) => {
+    const saying = (bytes: number) => {
+      const text = Buffer.alloc(Math.ceil(bytes / 512) * 512);
+      // One comment in PAX; for the others a name and many NULs.
+      text.write(kind === "x" ? `${bytes} comment=`.padEnd(bytes - 1, "c").concat("\n") : "name");
+      return write(Buffer.concat([header("of the next", kind, bytes), text, header("link", "2", 0)]));
+    };
+    expect(() => indexOf(saying(65_536))).not.toThrow();
+    expect(() => indexOf(saying(65_537))).toThrow("65537 bytes, 65536 are allowed");
+  });
+
+  test("follows 15 links, and takes more for a circle", async () => {
+    const links = Array.from({ length: 16 }, (_, at) => ({ path: `l${at + 1}`, symlink: `l${at}` }));
+    const index = await archive({ path: "l0", content: "L" }, ...links);
+    expect(contentOf(index, "l15")).toBe("L");
+    expect(() => contentOf(index, "l16")).toThrow("its links go in a circle");
+  });
+
+  test("takes 100,000 entries, and not more", () => {
+    const empty = header("a", "0", 0);
+    const path = write(empty);
+    const endless: typeof files = {
+      ...files,
+      read: (_fd, target, { offset, length }) => {
+        target.set(empty, offset);
+        return length;
+      },
+    };
+    const indexWith = (entries: number) => {
+      truncateSync(path, entries * 512);
+      return indexArchive({ ...endless, open: () => 0 as never, close: () => {} }, fromText(path));
+    };
+    expect(indexWith(100_000).locate(fromText("a"))).toBeDefined();
+    expect(() => indexWith(100_001)).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
   });
 
   test("refuses an archive that is compressed as a whole, and says what to do", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseRegistryName } from "../../../src/core/oci/registry-name.ts";
 import { addToLookaside, findInLookaside, type ReadAddress } from "../../../src/image-source/lookaside.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -37,6 +38,22 @@ describe("findInLookaside", () => {
     });
     for (const base of ["ftp://signatures.example", "/var/lib/signatures"]) {
       await expect(find(base, async () => undefined)).rejects.toMatchObject({ code: "bad-format" });
+    }
+  });
+
+  test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])("one signature may have 4 MiB; one has %i bytes", async (size) => {
+    const { files } = new FakeLinux();
+    for (const path of ["/s", "/s/team", `/s/${folder}`]) files.makeDirectory(fromText(path), 0o755);
+    files.writeNewFile(fromText(`/s/${folder}/signature-1`), new Uint8Array(size), 0o644);
+    const web: ReadAddress = async ({ pathname }, limitBytes) => {
+      if (!pathname.endsWith("-1")) return undefined;
+      if (size > limitBytes) throw new OsdeployError("limit-exceeded", "Cannot fetch the signature: it is too large");
+      return new Uint8Array(size);
+    };
+    for (const base of ["https://signatures.example", "file:///s"]) {
+      const finding = findInLookaside(files, base, { name, digest, read: web });
+      if (size % 2 === 0) expect(await finding).toHaveLength(1);
+      else await expect(finding).rejects.toMatchObject({ code: "limit-exceeded" });
     }
   });
 

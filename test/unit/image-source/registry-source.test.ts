@@ -63,6 +63,18 @@ describe("a registry: what goes wrong with documents", () => {
     expect(registry.requests).toHaveLength(tries);
   });
 
+  const answerOf = (bytes: number) => JSON.stringify({ errors: [{ message: "no way" }] }).padEnd(bytes, " ");
+
+  test.each([
+    [65_536, /: the registry says "no way" \(404\)$/],
+    [65_537, /: the registry answers 404$/],
+  ])("an error of %i bytes: 64 KiB of it are read, or none", async (bytes, message) => {
+    const faults = [{ path: /manifests/, status: 404, body: answerOf(bytes) }];
+    await expect(open.source(await open.registry(image, { faults })).resolve(amd64)).rejects.toThrow(
+      failWith("not-found", message),
+    );
+  });
+
   test.each([["<html>busy</html>"], ['{"errors":[]}'], ['{"errors":[{"message":""}]}'], ["x".repeat(100_000)]])(
     "an error that says nothing to us (%#): the status is told",
     async (body) => {
@@ -226,6 +238,19 @@ describe("a registry: what goes wrong with blobs", () => {
         /^Cannot fetch blob sha256:0+ of docker:.*: the registry says "blob unknown to registry" \(404\)$/,
       ),
     );
+  });
+
+  test("eight redirects: followed; a ninth is not", async () => {
+    const registry = await open.registry(image);
+    const location = `/v2/os/manifests/${image.manifestDigest}`;
+    const redirected = async (times: number) => {
+      registry.faults.push({ path: /manifests/, times, status: 307, headers: { location } });
+      registry.requests.length = 0;
+      return await open.source(registry).resolve(amd64);
+    };
+    expect((await redirected(8)).manifest.digest).toBe(image.manifestDigest);
+    await expect(redirected(9)).rejects.toThrow(failWith("network", /it redirects more than 8 times$/));
+    expect(registry.requests).toHaveLength(9);
   });
 
   test("a redirect without end, to nowhere or to a file: refused", async () => {

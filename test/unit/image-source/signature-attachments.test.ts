@@ -27,7 +27,10 @@ function registry(documents: Readonly<Record<string, object>>): ResolvedRegistry
       const bytes = Buffer.from(JSON.stringify(document ?? {}));
       return document && { mediaType: manifestType, digest: parseManifestDigest(digestOf("x")), bytes };
     },
-    readBlob: async ({ annotations }) => Buffer.from(annotations.get("text") ?? ""),
+    readBlob: async ({ annotations, sizeBytes }, limitBytes) => {
+      if (sizeBytes > limitBytes) throw new OsdeployError("limit-exceeded", "Cannot fetch the blob: it is too large");
+      return Buffer.from(annotations.get("text") ?? "");
+    },
   };
 }
 
@@ -75,6 +78,13 @@ describe("findAttachments", () => {
     await expect(findAttachments(registry(documents), digest)).rejects.toMatchObject({
       code: expect.stringMatching(/limit-exceeded|bad-format/),
     });
+  });
+
+  test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])("one signature may have 4 MiB; one has %i bytes", async (size) => {
+    const large = registry({ [`${tag}.sig`]: { layers: [layer(payloadType, "payload", { size })] } });
+    const finding = findAttachments(large, digest);
+    if (size % 2 === 0) expect((await finding).signatures).toHaveLength(1);
+    else await expect(finding).rejects.toMatchObject({ code: "limit-exceeded" });
   });
 
   const signed = { [`${tag}.sig`]: { layers: [layer(payloadType, "payload")] } };
