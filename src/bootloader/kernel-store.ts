@@ -98,9 +98,14 @@ function measure(files: LinuxFiles, paths: readonly Path[]): string {
   return hasher.measured().replace(/^sha256:/, "");
 }
 
+/** Where a boot partition has the kernels of deployments. */
+export function kernelStore(boot: Path): Path {
+  return pathBelow(boot, "osdeploy");
+}
+
 /** The kernels on the boot partition, whole or not, by boot digest; what else lies there is passed over. */
 export function listKernels(files: LinuxFiles, boot: Path): readonly StoredKernelSize[] {
-  const store = pathBelow(boot, "osdeploy");
+  const store = kernelStore(boot);
   if (files.lstatIfExists(store)?.kind !== "directory") return [];
   const names = files.readDirectory(store).filter((name) => /^[0-9a-f]{64}$/.test(name));
   return names

@@ -20,11 +20,12 @@ import { listDeadStaging } from "../repo/staging-leftovers.ts";
 import { beginCollection, endCollection, isCollecting, removeBootFailures } from "../sysroot/boot-records.ts";
 import { removeStateDirectories } from "../sysroot/state-directory.ts";
 import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { checkCollectable } from "./boot-partition.ts";
 import { deploymentTag } from "./deployment-tag.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
-import { checkBootPartition, type WritableSystem, withWritableSystem } from "./writable-system.ts";
+import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
 /** What was fetched of a layer and not gone on with for seven days is of an image that another has come after. */
 const fetchedDaysMs = 7 * 24 * 60 * 60 * 1000;
@@ -62,6 +63,8 @@ export interface CollectDeploymentsResult {
  * Takes deployments away that are no longer needed, and then what only they needed, in reverse order of reference: boot
  * entries, state directories, kernels, tags, and the repo's garbage. Killed at any point it leaves a machine that boots as
  * before, and run again it goes on.
+ *
+ * @throws OsdeployError `not-found` where no boot entry starts any deployment: nothing tells which of them are needed.
  */
 export async function collectDeployments(
   system: System,
@@ -69,6 +72,7 @@ export async function collectDeployments(
 ): Promise<CollectDeploymentsResult> {
   if (request.dryRun) return planOnly(system, request);
   return await withWritableSystem(system, { ...request, wait: true }, async (writable) => {
+    checkCollectable(writable.sysroot, writable.state);
     system.progress({ kind: "phase", phase: "sweep" });
     const plan = planDeploymentGc(writable.state, request);
     const { files, paths } = writable.sysroot;
@@ -134,7 +138,7 @@ function readState(
   const sysroot = openSysroot(linux.files, request.sysroot);
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
   const state = readSysrootState(sysroot, bootloader.readMenu());
-  checkBootPartition(sysroot, state);
+  checkCollectable(sysroot, state);
   return { sysroot, state };
 }
 

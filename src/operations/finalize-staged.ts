@@ -8,7 +8,7 @@ import type { Path } from "../linux/linux.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo } from "../repo/repo.ts";
 import { removeNote, writeNote } from "../sysroot/boot-records.ts";
-import { physicalRoot } from "../sysroot/running-system.ts";
+import { findRunningSystem, physicalRoot } from "../sysroot/running-system.ts";
 import { readStagedMarker, removeStagedMarker } from "../sysroot/staged-marker.ts";
 import { checkSysroot, openWritableSysroot } from "../sysroot/sysroot.ts";
 import { commit } from "./deploy.ts";
@@ -42,10 +42,12 @@ export async function finalizeStaged(
   system: System,
   { sysroot }: FinalizeStagedRequest,
 ): Promise<FinalizeStagedResult> {
-  const found = readStagedMarker(system.linux.files);
+  const { files } = system.linux;
+  const found = readStagedMarker(files);
+  const isMarked = found.staged !== undefined || found.damage !== undefined;
   // Most shutdowns: nothing is opened, and nothing can fail.
-  if (found.staged === undefined && found.damage === undefined) {
-    if (sysroot !== physicalRoot) checkSysroot(system.linux.files, sysroot);
+  if (!isMarked || findRunningSystem(files, sysroot) === undefined) {
+    if (sysroot !== physicalRoot) checkSysroot(files, sysroot);
     return { kind: "nothing-staged" };
   }
   try {
@@ -88,7 +90,7 @@ function commitOnce(system: System, writable: WritableSystem): FinalizeStagedRes
   const { staged } = state;
   if (staged === undefined) {
     const { damage } = readStagedMarker(sysroot.files);
-    if (damage !== undefined && sysroot.running !== undefined) throw damage;
+    if (damage !== undefined) throw damage;
     return { kind: "nothing-staged" };
   }
   const { rootImage, origin } = staged;

@@ -3,6 +3,7 @@ import { findQuarantine, planSwitch, type SwitchPlan } from "../core/deployment/
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo } from "../repo/repo.ts";
 import { openSysroot } from "../sysroot/sysroot.ts";
+import { checkBootPartition } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { checkKernelArguments } from "./deploy.ts";
 import { followedText } from "./followed-image.ts";
@@ -12,7 +13,6 @@ import { describeImage, type PlanImageResult } from "./plan-image.ts";
 import type { SwitchRequest } from "./switch.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
-import { checkBootPartition } from "./writable-system.ts";
 
 export type PlanSwitchRequest = Pick<
   SwitchRequest,

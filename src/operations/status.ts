@@ -1,7 +1,7 @@
 import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import { type BlsEntry, blsField, blsOptions } from "../core/boot/bls-entry.ts";
-import { type BootEntry, type BootMenu, bootEntryId, isExhausted } from "../core/boot/boot-menu.ts";
+import { type BootEntry, type BootMenu, isExhausted } from "../core/boot/boot-menu.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import {
   bootedEntry,
@@ -19,7 +19,8 @@ import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
-import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { openSysroot } from "../sysroot/sysroot.ts";
+import { bootPartitionProblem } from "./boot-partition.ts";
 import { type HeldLayer, heldLayersReader } from "./held-layers.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
@@ -93,6 +94,8 @@ export async function status(system: System, request: StatusRequest): Promise<St
   const { menu, damage } = readMenu(bootloader);
   const state = readSysrootState(sysroot, menu);
   const { booted, staged, quarantine } = state;
+  const problem = damage.length > 0 ? undefined : bootPartitionProblem(sysroot, state);
+  const partition = problem === undefined ? [] : [problem];
   const readLayers = heldLayersReader(system.linux, sysroot.paths.repo);
   return {
     schemaVersion: statusSchemaVersion,
@@ -106,7 +109,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
     deployments: [...state.deployments].sort(byRank(state)).map((each) => describe(state, each, readLayers)),
     quarantine,
     foreignBootEntries: menu.foreign,
-    problems: [...damage, ...findProblems(sysroot, state)],
+    problems: [...damage, ...findProblems(state), ...partition],
   };
 }
 
@@ -175,8 +178,8 @@ function isJudged(state: SysrootState, { rootImage }: BootEntry): boolean {
   return findQuarantine(state, findDeployment(state, rootImage)?.origin?.manifestDigest) !== undefined;
 }
 
-function findProblems({ running }: Sysroot, state: SysrootState): readonly string[] {
-  const { deployments, orphans, menu, staged, booted, problems } = state;
+function findProblems(state: SysrootState): readonly string[] {
+  const { deployments, orphans, menu, staged, problems } = state;
   const found = [
     ...problems,
     ...orphans.map(
@@ -195,12 +198,6 @@ function findProblems({ running }: Sysroot, state: SysrootState): readonly strin
   if (staged !== undefined && findDeployment(state, staged.rootImage) === undefined) {
     found.push(
       `Root image ${staged.rootImage} is staged, and its state directory is gone: it is made again at shutdown`,
-    );
-  }
-  const isThere = menu.entries.some(({ sequence }) => bootEntryId(sequence) === booted?.entryId);
-  if (booted?.entryId !== undefined && !isThere && running?.bootMount === undefined) {
-    found.push(
-      `The boot partition is not mounted at /boot: entry ${booted.entryId}, which started this system, is not there`,
     );
   }
   return found;

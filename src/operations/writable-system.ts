@@ -1,11 +1,9 @@
 import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
 import { openBootloader } from "../bootloader/open-bootloader.ts";
-import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
-import { toText } from "../core/bytes/byte-string.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
-import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
-import { openWritableSysroot, type Sysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
+import { openWritableSysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
+import { checkBootPartition } from "./boot-partition.ts";
 import { inTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
@@ -30,8 +28,8 @@ export interface SystemRequest {
 /**
  * Opens a sysroot to change it, for the time of `use`. Its lock is taken first and here only.
  *
- * @throws OsdeployError `busy` when another operation changes it; `not-found` when the boot partition that this machine was
- * booted from is not mounted: entries would go where no loader looks.
+ * @throws OsdeployError `busy` when another operation changes it; `not-found` when its boot partition is not mounted: entries
+ * would go where no loader looks.
  */
 export async function withWritableSystem<T>(
   system: System,
@@ -55,25 +53,4 @@ export async function withWritableSystem<T>(
 async function open(system: System, { sysroot, wait = false }: SystemRequest): Promise<WritableSysroot> {
   const openOnce = () => openWritableSysroot(system.linux, sysroot);
   return wait ? await inTurn(system, openOnce) : openOnce();
-}
-
-/**
- * Refuses where what started this system is not in the menu: the loader reads another one. A system that another program
- * installed names no entry of ours, and one of anybody's has to start its root image.
- *
- * @throws OsdeployError `not-found`.
- */
-export function checkBootPartition({ running, paths }: Sysroot, { menu, heldByOthers }: SysrootState): void {
-  if (running === undefined) return;
-  const { entryId, rootImage } = running.booted;
-  if (running.bootMount !== undefined && entryId !== undefined) return;
-  if (heldByOthers.has(rootImage)) return;
-  const isStarter = (entry: BootEntry) =>
-    entryId === undefined ? entry.rootImage === rootImage : bootEntryId(entry.sequence) === entryId;
-  if (menu.entries.some(isStarter)) return;
-  const starter = entryId === undefined ? `an entry of root image ${rootImage}` : entryId;
-  const state = `this system was started by ${starter}, which is not in ${toText(paths.boot)}/loader/entries`;
-  throw new OsdeployError("not-found", `Cannot find the boot partition: ${state}`, {
-    facts: { hint: "Mount the boot partition at /boot, then try again" },
-  });
 }

@@ -114,6 +114,12 @@ const scenarios: readonly Scenario[] = [
     options: { verity: false },
   },
   {
+    name: "switch into a fresh sysroot with a boot partition",
+    prepare: [],
+    operate: switchTo("v1"),
+    options: { mountPoints: [{ path: "/target" }, { path: "/target/boot" }] },
+  },
+  {
     name: "switch to a second version, with changes in /etc",
     prepare: [switchTo("v1"), editEtc],
     operate: switchTo("v2"),
@@ -147,7 +153,7 @@ const images = {
 /** A machine on which the scenario's operation can begin; all of it durable. */
 async function prepared({ prepare, options }: Scenario): Promise<FakeLinux> {
   const linux = new FakeLinux(options);
-  linux.files.makeDirectory(root, 0o755);
+  if (linux.files.lstatIfExists(root) === undefined) linux.files.makeDirectory(root, 0o755);
   placeLayout(linux.files, layout, images);
   for (const step of prepare) await step(linux);
   return linux;

@@ -9,7 +9,7 @@ export interface BootSpaceRequest {
   readonly kernels: readonly StoredKernelSize[];
   /** The kernel of the new deployment, with the sizes of its files. */
   readonly newKernel: { readonly bootDigest: string; readonly vmlinuzBytes: number; readonly initramfsBytes: number };
-  /** Sequence numbers of the entries that must stay: of the booted, default, rollback and pinned deployments. */
+  /** Sequence numbers of the entries that must stay: of the booted and default deployments, the way back, and what a gc keeps besides. */
   readonly protectedEntries: ReadonlySet<number>;
   readonly availableBytes: number;
   /** The unit in which files take space; the largest of vfat, 32 KiB, when not given. */

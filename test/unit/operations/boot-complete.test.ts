@@ -245,7 +245,9 @@ describe("bootComplete", () => {
   });
 
   test("another program's entry is nothing to bless", async () => {
+    const { booted } = stateOf(linux);
     linux.files.unlink(fromText("/boot/loader/entries/osdeploy-000001+2-1.conf"));
+    writeText(linux, "/boot/loader/entries/bootc-1.conf", `options composefs=${booted?.rootImage}\n`);
     expect(await run()).toEqual({
       bootEntry: null,
       blessed: false,

@@ -1,0 +1,193 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
+import { bootComplete } from "../../../src/operations/boot-complete.ts";
+import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
+import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
+import { planSwitchImage } from "../../../src/operations/plan-switch-image.ts";
+import { rollback } from "../../../src/operations/rollback.ts";
+import { status } from "../../../src/operations/status.ts";
+import { upgrade } from "../../../src/operations/upgrade.ts";
+import { describeFiles } from "../../builders/machine-text.ts";
+import {
+  failureOf,
+  layoutReference,
+  linuxAmd64,
+  machineWith,
+  noLogin,
+  switchTo,
+  sysrootPath,
+  systemOn,
+} from "../../builders/operation-machine.ts";
+import { buildOsImage } from "../../builders/os-images.ts";
+import {
+  boot,
+  physicalRoot,
+  runningMachine,
+  stateOf,
+  switchRunning,
+  writeText,
+} from "../../builders/running-machine.ts";
+import { type FakeLinux, SimulatedCrash } from "../../fakes/fake-linux.ts";
+
+const images = {
+  v1: await buildOsImage("v1"),
+  v2: await buildOsImage("v2"),
+  v3: await buildOsImage("v3"),
+};
+
+const common = { platform: linuxAmd64, source: noLogin };
+const collect = (linux: FakeLinux, sysroot = sysrootPath, dryRun = false) =>
+  collectDeployments(systemOn(linux), { sysroot, keep: 0, dryRun, whenNeeded: false });
+const problemsOf = async (linux: FakeLinux, sysroot = sysrootPath) =>
+  (await status(systemOn(linux), { sysroot })).problems;
+const filesBelow = (linux: FakeLinux, path: string) => describeFiles(linux.files, fromText(path));
+
+describe("a sysroot at rest whose boot partition is not mounted", () => {
+  let linux: FakeLinux;
+  beforeEach(async () => {
+    linux = machineWith(images);
+    await switchTo(linux, "v1");
+    await switchTo(linux, "v2");
+    linux.files.rename(fromText("/target/boot"), fromText("/away"), { replace: false });
+    linux.files.makeDirectory(fromText("/target/boot"), 0o755);
+  });
+
+  const sysroot = { sysroot: sysrootPath };
+  const upgradeRequest = { ...sysroot, ...common, apply: false, ignoreQuarantine: false };
+  test.each([
+    ["gc", () => collect(linux)],
+    ["gc --dry-run", () => collect(linux, sysrootPath, true)],
+    ["switch", () => switchTo(linux, "v3")],
+    [
+      "switch --dry-run",
+      () =>
+        planSwitchImage(systemOn(linux), {
+          ...sysroot,
+          ...common,
+          image: parseImageReference(layoutReference("v3")),
+        }),
+    ],
+    ["upgrade", () => upgrade(systemOn(linux), upgradeRequest)],
+    ["rollback", () => rollback(systemOn(linux), { ...sysroot, apply: false })],
+  ])("%s refuses, and changes nothing", async (_, operate) => {
+    const before = filesBelow(linux, "/target");
+    expect(await failureOf(operate())).toMatchObject({
+      code: "not-found",
+      message:
+        "Cannot find the boot partition: no entry in /target/boot/loader/entries starts a deployment of this sysroot",
+      facts: { hint: "Mount the boot partition of this sysroot at /target/boot, then try again" },
+    });
+    expect(filesBelow(linux, "/target")).toEqual(before);
+  });
+
+  test("status tells it, and gc goes on once it is mounted", async () => {
+    expect(await problemsOf(linux)).toEqual([
+      "The boot partition is not mounted at /target/boot: no boot entry there starts a deployment of this sysroot",
+    ]);
+    linux.files.removeDirectory(fromText("/target/boot"));
+    linux.files.rename(fromText("/away"), fromText("/target/boot"), { replace: false });
+    expect(await collect(linux)).toMatchObject({ deployments: [] });
+    expect(await problemsOf(linux)).toEqual([]);
+  });
+
+  test("nor is that of another sysroot taken for it", async () => {
+    removeTree(linux.files, fromText("/target/boot"));
+    for (const path of ["", "/loader", "/loader/entries", "/osdeploy"]) {
+      linux.files.makeDirectory(fromText(`/target/boot${path}`), 0o755);
+    }
+    const name = "/target/boot/loader/entries/osdeploy-000001.conf";
+    writeText(linux, name, `title Other\noptions composefs=${"cd".repeat(64)}\n`);
+    expect(await failureOf(collect(linux))).toMatchObject({ code: "not-found" });
+    expect(await failureOf(switchTo(linux, "v3"))).toMatchObject({ code: "not-found" });
+    expect(await problemsOf(linux)).toContain(
+      "What is mounted at /target/boot is not the boot partition: no boot entry there starts a deployment of this sysroot",
+    );
+  });
+});
+
+describe("a first deployment that was stopped before its boot entry", () => {
+  let linux: FakeLinux;
+  beforeEach(async () => {
+    const calls = await callsBeforeEntry();
+    const failing = machineWith(images).crash({ keepUnsynced: true }, { failAt: calls });
+    await expect(switchTo(failing, "v1")).rejects.toThrow(SimulatedCrash);
+    linux = failing.crash({ keepUnsynced: true });
+    expect(linux.files.readDirectory(fromText("/target/state/deploy"))).toHaveLength(1);
+  });
+
+  /** The number of the call by which the boot entry gets its name. */
+  async function callsBeforeEntry(): Promise<number> {
+    const whole = machineWith(images).crash({ keepUnsynced: true });
+    await switchTo(whole, "v1");
+    return whole.trace.findIndex(({ call, path }) => call === "rename" && path.includes("/loader/entries/")) + 1;
+  }
+
+  test("is told, is nothing that gc could decide on, and can be finished", async () => {
+    expect(await problemsOf(linux)).toEqual([
+      "No boot entry in /target/boot starts a deployment: the first one was not finished, or the entries are lost",
+    ]);
+    const before = filesBelow(linux, "/target/state");
+    for (const dryRun of [false, true]) {
+      expect(await failureOf(collect(linux, sysrootPath, dryRun))).toMatchObject({
+        code: "not-found",
+        message:
+          "Cannot tell which deployments are needed: no entry in /target/boot/loader/entries starts any deployment",
+      });
+    }
+    expect(filesBelow(linux, "/target/state")).toEqual(before);
+    expect(await switchTo(linux, "v1")).toMatchObject({ kind: "deployed" });
+    expect(await problemsOf(linux)).toEqual([]);
+  });
+
+  test("another image can come in its place, and gc takes it away then", async () => {
+    const { rootImage } = await switchTo(linux, "v2");
+    expect((await collect(linux)).deployments).toHaveLength(1);
+    expect(linux.files.readDirectory(fromText("/target/state/deploy"))).toEqual([rootImage]);
+  });
+});
+
+describe("a running system with another file system at /boot", () => {
+  let linux: FakeLinux;
+  beforeEach(async () => {
+    linux = await runningMachine(images, "v1");
+    await switchRunning(linux, "v2");
+    await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+    boot(linux);
+    await switchRunning(linux, "v3");
+    removeTree(linux.files, fromText("/boot/loader"));
+  });
+
+  test.each([
+    ["gc", () => collect(linux, physicalRoot)],
+    ["gc --dry-run", () => collect(linux, physicalRoot, true)],
+    ["switch", () => switchRunning(linux, "v3")],
+    ["boot-complete", () => bootComplete(systemOn(linux), { sysroot: physicalRoot })],
+    ["rollback", () => rollback(systemOn(linux), { sysroot: physicalRoot, apply: false })],
+  ])("%s refuses, and changes nothing", async (_, operate) => {
+    const before = [filesBelow(linux, "/sysroot"), filesBelow(linux, "/boot")];
+    expect(await failureOf(operate())).toMatchObject({
+      code: "not-found",
+      message:
+        "Cannot find the boot partition: this system was started by osdeploy-000002, which is not in /boot/loader/entries",
+      facts: { hint: "Mount the boot partition at /boot in place of what is there, then try again" },
+    });
+    expect([filesBelow(linux, "/sysroot"), filesBelow(linux, "/boot")]).toEqual(before);
+  });
+
+  test("status tells it", async () => {
+    expect(await problemsOf(linux, physicalRoot)).toEqual([
+      "What is mounted at /boot is not the boot partition: entry osdeploy-000002, which started this system, is not there",
+    ]);
+  });
+
+  test("what is staged is not committed there", async () => {
+    await expect(finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).rejects.toThrow(OsdeployError);
+    expect(linux.files.lstatIfExists(fromText("/boot/loader"))).toBeUndefined();
+    expect(stateOf(linux).problems).toEqual([
+      expect.stringMatching(/^What was staged was not committed at shutdown: Cannot find the boot partition/),
+    ]);
+  });
+});
