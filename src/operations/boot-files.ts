@@ -79,6 +79,7 @@ export function planRoom(
     kernels: listKernels(files, paths.boot),
     newKernel,
     protectedEntries: new Set(kept.map(({ sequence }) => sequence)),
+    heldByOthers: state.heldByOthers,
     availableBytes: files.space(paths.boot).availableBytes,
   });
 }

@@ -192,14 +192,15 @@ function removeDeployments(
   removeBootFailures(files, paths, new Set(kept.map(({ sequence }) => bootEntryId(sequence))));
 }
 
-/** Kernels that no entry names any more, but for the one of what is staged. */
+/** Kernels that no entry names any more, of ours or of others, but for the one of what is staged. */
 export function unneededKernels(
   { files, paths }: Pick<Sysroot, "files" | "paths">,
-  { menu, staged }: SysrootState,
+  { menu, staged, heldByOthers }: SysrootState,
   plan: DeploymentGcPlan,
 ): readonly string[] {
   const entries = menu.entries.filter((entry) => !plan.entries.includes(entry));
-  return unusedKernels(listKernels(files, paths.boot), entries).filter((each) => each !== staged?.origin.bootDigest);
+  const unused = unusedKernels(listKernels(files, paths.boot), entries, heldByOthers);
+  return unused.filter((each) => each !== staged?.origin.bootDigest);
 }
 
 /** Tags that were only there for deployments; bootc's have the same form, and its deployments are among those kept. */

@@ -23,7 +23,7 @@ export function readSysrootState({ files, paths, running }: Sysroot, menu: BootM
     booted: running?.booted,
     staged,
     quarantine: readQuarantine(files, paths),
-    heldByOthers: rootImagesOfOthers(files, paths.boot, menu.foreign),
+    heldByOthers: digestsOfOthers(files, paths.boot, menu.foreign),
     damagedEntries: damagedEntries({ files, paths }, menu),
     problems: [...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]), ...readNotes(files, paths)],
   });
@@ -38,10 +38,10 @@ function damagedEntries({ files, paths }: Pick<Sysroot, "files" | "paths">, menu
 const entryLimitBytes = 64 * 1024;
 
 /**
- * The root images that other programs' boot entries start or may start, as far as they can be read. Their forms are many
- * (options, the name of a unified kernel image, `composefs.digest=`), so whatever looks like a root image is one.
+ * The root images that other programs' boot entries start or may start, and the kernels, as far as they can be read. Their
+ * forms are many (options, the name of a unified kernel image, `composefs.digest=`), so whatever looks like a digest is one.
  */
-function rootImagesOfOthers(files: LinuxFiles, boot: Path, foreign: readonly string[]): ReadonlySet<ObjectId> {
+function digestsOfOthers(files: LinuxFiles, boot: Path, foreign: readonly string[]): ReadonlySet<ObjectId> {
   const names = [...foreign.map((name) => `entries/${name}`), ...stagedByOthers(files, boot)];
   return new Set(
     names.flatMap((name) => {

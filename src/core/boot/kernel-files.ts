@@ -16,11 +16,13 @@ export function bootDigestOfEntry({ entry }: Pick<BootEntry, "entry">): string |
   return /^(?:\/boot)?\/osdeploy\/([0-9a-f]{64})\/vmlinuz$/.exec(blsField(entry, "linux") ?? "")?.[1];
 }
 
-/** The boot digests that no entry names. */
+/** The boot digests that no entry names, and nothing of others': their entries can be ours under another name. */
 export function unusedKernels(
   kernels: readonly Pick<StoredKernelSize, "bootDigest">[],
   entries: readonly Pick<BootEntry, "entry">[],
+  heldByOthers: ReadonlySet<string>,
 ): readonly string[] {
   const named = new Set(entries.map(bootDigestOfEntry));
-  return kernels.map(({ bootDigest }) => bootDigest).filter((bootDigest) => !named.has(bootDigest));
+  const isUsed = (bootDigest: string) => named.has(bootDigest) || heldByOthers.has(bootDigest);
+  return kernels.map(({ bootDigest }) => bootDigest).filter((bootDigest) => !isUsed(bootDigest));
 }

@@ -11,6 +11,8 @@ export interface BootSpaceRequest {
   readonly newKernel: { readonly bootDigest: string; readonly vmlinuzBytes: number; readonly initramfsBytes: number };
   /** Sequence numbers of the entries that must stay: of the booted and default deployments, the way back, and what a gc keeps besides. */
   readonly protectedEntries: ReadonlySet<number>;
+  /** The boot digests that entries of other programs name, among other digests: those kernels stay. */
+  readonly heldByOthers: ReadonlySet<string>;
   readonly availableBytes: number;
   /** The unit in which files take space; the largest of vfat, 32 KiB, when not given. */
   readonly clusterBytes?: number;
@@ -82,10 +84,11 @@ function bytesNeeded({ kernels, newKernel, clusterBytes = largestClusterBytes }:
 }
 
 /** Unused kernels first, then those whose newest entry is oldest, each with all its entries. */
-function possibleRemovals({ menu, kernels, newKernel, protectedEntries }: BootSpaceRequest): readonly Removal[] {
-  const unused = new Set(unusedKernels(kernels, menu.entries));
+function possibleRemovals(request: BootSpaceRequest): readonly Removal[] {
+  const { menu, kernels, newKernel, protectedEntries, heldByOthers } = request;
+  const unused = new Set(unusedKernels(kernels, menu.entries, heldByOthers));
   return kernels
-    .filter(({ bootDigest }) => bootDigest !== newKernel.bootDigest)
+    .filter(({ bootDigest }) => bootDigest !== newKernel.bootDigest && !heldByOthers.has(bootDigest))
     .map(({ bootDigest, files }) => ({
       bootDigest,
       entries: menu.entries.filter((entry) => bootDigestOfEntry(entry) === bootDigest),

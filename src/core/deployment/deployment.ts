@@ -57,7 +57,7 @@ export interface SysrootState {
   readonly staged: StagedDeployment | undefined;
   /** Manifests that failed, in the order of their digests. */
   readonly quarantine: readonly QuarantineRecord[];
-  /** Root images that boot entries of other programs start; their deployments are not ours to remove. */
+  /** Root images that boot entries of other programs start, and digests of kernels there; neither is ours to remove. */
   readonly heldByOthers: ReadonlySet<ObjectId>;
   /** The numbers of entries that were given up because the initramfs found their root image damaged. */
   readonly damagedEntries: ReadonlySet<number>;

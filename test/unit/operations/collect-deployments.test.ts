@@ -13,6 +13,7 @@ import { buildOsImage } from "../../builders/os-images.ts";
 import {
   boot,
   physicalRoot,
+  readText,
   runningMachine,
   stateOf,
   switchRunning,
@@ -166,6 +167,17 @@ describe("collectDeployments", () => {
     expect(await run()).toMatchObject({ deployments: [] });
     expect(linux.files.readDirectory(fromText("/sysroot/state/deploy"))).toContain(first);
     expect(linux.files.readDirectory(fromText("/sysroot/composefs/images"))).toContain(first);
+  });
+
+  test("an entry of ours that somebody gave another name keeps its deployment and its kernel", async () => {
+    const [oldest] = linux.files.readDirectory(fromText("/boot/loader/entries"));
+    expect(oldest).toBe("osdeploy-000001+2-1.conf");
+    linux.files.rename(fromText(`/boot/loader/entries/${oldest}`), fromText("/boot/loader/entries/rescue.conf"), {
+      replace: false,
+    });
+    const kernel = /\/osdeploy\/[0-9a-f]{64}/.exec(readText(linux, "/boot/loader/entries/rescue.conf"))?.[0];
+    expect(await run()).toMatchObject({ bootEntries: [], deployments: [], kernels: [] });
+    expect(linux.files.readDirectory(fromText(`/boot${kernel}`))).toHaveLength(2);
   });
 
   test("what of others cannot be read keeps nothing, and a bug is no damage", async () => {

@@ -18,10 +18,9 @@ test("bootDigestOfEntry: of an entry without a kernel", () => {
   expect(bootDigestOfEntry({ entry: { fields: [] } })).toBeUndefined();
 });
 
-test("unusedKernels: gives those that no entry names", () => {
+test("unusedKernels: gives those that no entry names, nor anything of others'", () => {
   const kernels = ["a", "b", "c"].map((digit) => ({ bootDigest: digest(digit) }));
-  expect(unusedKernels(kernels, [entry(`/osdeploy/${digest("b")}/vmlinuz`), entry("/vmlinuz")])).toEqual([
-    digest("a"),
-    digest("c"),
-  ]);
+  const entries = [entry(`/osdeploy/${digest("b")}/vmlinuz`), entry("/vmlinuz")];
+  expect(unusedKernels(kernels, entries, new Set())).toEqual([digest("a"), digest("c")]);
+  expect(unusedKernels(kernels, entries, new Set([digest("c")]))).toEqual([digest("a")]);
 });

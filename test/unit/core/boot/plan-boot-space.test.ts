@@ -34,6 +34,7 @@ function request(changes: Partial<BootSpaceRequest>): BootSpaceRequest {
     kernels: ["a", "b", "c", "d"].map((kernel) => stored(kernel)),
     newKernel: { bootDigest: digest("e"), vmlinuzBytes: 1001, initramfsBytes: 9850 },
     protectedEntries: new Set([4]),
+    heldByOthers: new Set(),
     availableBytes: 1_000_000,
     clusterBytes: 100,
     ...changes,
@@ -69,6 +70,11 @@ describe("planBootSpace", () => {
     expect(
       removalsOf({ availableBytes: 11_000, protectedEntries: new Set([4, 1]), kernels: [stored("a"), stored("b")] }),
     ).toEqual([[2], "b"]);
+  });
+
+  test("a kernel that others' entries name stays, and so do our entries of it", () => {
+    expect(removalsOf({ availableBytes: 1_800, heldByOthers: new Set([digest("d")]) })).toEqual([[2], "b"]);
+    expect(removalsOf({ availableBytes: 1_800, heldByOthers: new Set(["d", "b"].map(digest)) })).toEqual([[1, 3], "a"]);
   });
 
   test("of two kernels that nobody names either may go", () => {
