@@ -20,7 +20,7 @@ export interface BootCompleteRequest {
 }
 
 export interface BootCompleteResult {
-  /** The entry that booted; null when it is another program's. */
+  /** The entry that booted; null when it is another program's, and after a soft reboot. */
   readonly bootEntry: string | null;
   /** Whether its counters were taken away now. */
   readonly blessed: boolean;

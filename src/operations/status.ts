@@ -4,7 +4,6 @@ import { type BlsEntry, blsField, blsOptions } from "../core/boot/bls-entry.ts";
 import { type BootEntry, type BootMenu, isExhausted } from "../core/boot/boot-menu.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import {
-  bootedEntry,
   type Deployment,
   type DeploymentRole,
   deploymentRoles,
@@ -12,6 +11,7 @@ import {
   isRollbackQueued,
   nextEntry,
   type SysrootState,
+  startedEntry,
 } from "../core/deployment/deployment.ts";
 import { statusSchemaVersion } from "../core/deployment/host-status.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
@@ -169,7 +169,7 @@ function describeEntry(state: SysrootState, entry: BootEntry): BootEntryStatus {
     name: fileName,
     triesLeft: tries?.left ?? null,
     triesDone: tries?.done ?? null,
-    booted: entry === bootedEntry(state),
+    booted: entry === startedEntry(state),
   };
 }
 

@@ -1,6 +1,5 @@
 import { type BootEntry, bootEntryId } from "../boot/boot-menu.ts";
-import { rootImageOfCmdline } from "../boot/kernel-cmdline.ts";
-import type { BootedRoot } from "./booted-root.ts";
+import { type BootedRoot, isSoftRebooted } from "./booted-root.ts";
 import type { SysrootState } from "./deployment.ts";
 
 /** What a sysroot and the menu that was read with it have to do with each other. */
@@ -46,11 +45,10 @@ export function judgeBootPartition(state: SysrootState, place: BootPlace): BootP
 }
 
 /** Another program's entries have no number of ours; after a soft reboot the command line tells of the boot before. */
-function isStarter({ entryId, rootImage, kernelArguments }: BootedRoot, entry: BootEntry): boolean {
-  if (entryId !== undefined && bootEntryId(entry.sequence) === entryId) return true;
-  const startedRootImage = rootImageOfCmdline(kernelArguments) ?? rootImage;
-  const isByRootImage = entryId === undefined || startedRootImage !== rootImage;
-  return isByRootImage && entry.rootImage === rootImage;
+function isStarter(booted: BootedRoot, { sequence, rootImage }: BootEntry): boolean {
+  const { entryId } = booted;
+  if (entryId !== undefined && bootEntryId(sequence) === entryId) return true;
+  return (entryId === undefined || isSoftRebooted(booted)) && rootImage === booted.rootImage;
 }
 
 /** What has to be in the menu of a running system, in words. */

@@ -1,4 +1,4 @@
-import { entryOfCmdline, splitCmdline, triesLeftOfCmdline } from "../boot/kernel-cmdline.ts";
+import { entryOfCmdline, rootImageOfCmdline, splitCmdline, triesLeftOfCmdline } from "../boot/kernel-cmdline.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 
 /** What this machine was booted from. */
@@ -70,6 +70,12 @@ export function bootedRoot(mountinfo: string, cmdline: string, countedPath = "")
       .filter((word) => !/^(BOOT_IMAGE|initrd)=/.test(word))
       .join(" "),
   };
+}
+
+/** Whether a soft reboot took another root image than the one that the command line, and so the loader, started. */
+export function isSoftRebooted({ rootImage, kernelArguments }: BootedRoot): boolean {
+  const started = rootImageOfCmdline(kernelArguments);
+  return started !== undefined && started !== rootImage;
 }
 
 /** `\loader\entries\osdeploy-000012+2-1.conf` is of `osdeploy-000012`. */

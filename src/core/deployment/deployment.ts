@@ -114,10 +114,15 @@ export function bootedDeployment(state: SysrootState): Deployment | undefined {
   return findDeployment(state, state.booted?.rootImage);
 }
 
-/** The boot entry that the machine was started by; where the kernel arguments name none, the newest of its deployment. */
-export function bootedEntry(state: SysrootState): BootEntry | undefined {
+/** The boot entry that a loader started what runs by; undefined after a soft reboot, and by another program's entry. */
+export function startedEntry(state: SysrootState): BootEntry | undefined {
   const entries = bootedDeployment(state)?.entries ?? [];
-  return entries.find(({ sequence }) => bootEntryId(sequence) === state.booted?.entryId) ?? entries[0];
+  return entries.find(({ sequence }) => bootEntryId(sequence) === state.booted?.entryId);
+}
+
+/** The boot entry that stands for what runs: what started it, or else the newest of its deployment. */
+export function bootedEntry(state: SysrootState): BootEntry | undefined {
+  return startedEntry(state) ?? bootedDeployment(state)?.entries[0];
 }
 
 /** The boot entry that starts the machine next: the newest that has not been given up and has a deployment. */

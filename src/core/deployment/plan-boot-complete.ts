@@ -1,7 +1,8 @@
-import { type BootEntry, bootEntryId, isExhausted } from "../boot/boot-menu.ts";
+import { type BootEntry, type BootMenu, isExhausted } from "../boot/boot-menu.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
 import { OsdeployError } from "../errors.ts";
-import { bootedDeployment, bootedEntry, findDeployment, type Origin, type SysrootState } from "./deployment.ts";
+import { type BootedRoot, isSoftRebooted } from "./booted-root.ts";
+import { bootedDeployment, findDeployment, type Origin, type SysrootState, startedEntry } from "./deployment.ts";
 import { findQuarantine } from "./plan-switch.ts";
 
 /** An image whose boots used up all tries of a boot entry. */
@@ -12,7 +13,7 @@ export interface FailedBoot {
 
 /** What a good boot brings about. */
 export interface BootCompletePlan {
-  /** The entry that booted; undefined when it is gone or another program's. */
+  /** The entry that the loader started; undefined when it is gone or another program's, and after a soft reboot. */
   readonly entry: BootEntry | undefined;
   /** Whether it has counters to be taken away. */
   readonly bless: boolean;
@@ -35,25 +36,26 @@ export interface BootCompletePlan {
  * @throws OsdeployError `not-found` when this machine was not booted from a deployment of this sysroot.
  */
 export function planBootComplete(state: SysrootState): BootCompletePlan {
-  const booted = bootedDeployment(state);
-  if (booted === undefined) {
+  const { booted } = state;
+  const deployment = bootedDeployment(state);
+  if (booted === undefined || deployment === undefined) {
     throw new OsdeployError("not-found", "Cannot complete the boot: this system does not run from a deployment");
   }
-  const entry = bootedEntry(state);
+  const entry = startedEntry(state);
   const failed = failedBoots(state);
   const isDamaged = (each: FailedBoot) => state.damagedEntries.has(each.entry.sequence);
   return {
     entry,
     bless: entry?.tries !== undefined,
-    counting: countingOf(entry, state),
+    counting: entry === undefined ? "unknown" : countingOf(entry, booted, state.menu),
     failed: failed.filter((each) => !isDamaged(each)),
     damaged: failed.filter(isDamaged),
-    lift: findQuarantine(state, booted.origin?.manifestDigest)?.manifestDigest,
+    // The kernel and initramfs of what a soft reboot took have not been tried.
+    lift: isSoftRebooted(booted) ? undefined : findQuarantine(state, deployment.origin?.manifestDigest)?.manifestDigest,
   };
 }
 
-function countingOf(entry: BootEntry | undefined, { booted, menu }: SysrootState): BootCompletePlan["counting"] {
-  if (entry === undefined || bootEntryId(entry.sequence) !== booted?.entryId) return "unknown";
+function countingOf(entry: BootEntry, booted: BootedRoot, menu: BootMenu): BootCompletePlan["counting"] {
   if (booted.counted) return "counted";
   if (entry.tries === undefined) return menu.areTriesLost === true ? "not-counted" : "unknown";
   // GRUB says that it counts before it knows whether that can be written.

@@ -28,6 +28,7 @@ import {
   runningMachine,
   stateOf,
   switchRunning,
+  writeProc,
   writeText,
 } from "../../builders/running-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -255,6 +256,17 @@ describe("bootComplete", () => {
       quarantined: [],
       loader: null,
     });
+  });
+
+  test("an entry that no loader started is not blessed: after a soft reboot the one before stands on the command line", async () => {
+    await run();
+    await bootSecond(0);
+    const second = stateOf(linux).menu.entries[0]?.rootImage;
+    writeProc(linux, `composefs:${second}`, "root=UUID=1 osdeploy.entry=osdeploy-000001");
+    expect(await run()).toMatchObject({ bootEntry: null, blessed: false, counting: "unknown" });
+    expect(entries()).toEqual(["osdeploy-000001.conf", "osdeploy-000002+3.conf"]);
+    const { deployments } = await status(systemOn(linux), { sysroot: physicalRoot });
+    expect(deployments.flatMap(({ bootEntries }) => bootEntries.filter(({ booted }) => booted))).toEqual([]);
   });
 
   test("refuses on a system that does not run from there", async () => {

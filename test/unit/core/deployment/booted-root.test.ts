@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bootedRoot, mountAt } from "../../../../src/core/deployment/booted-root.ts";
+import { bootedRoot, isSoftRebooted, mountAt } from "../../../../src/core/deployment/booted-root.ts";
 
 const hex = "ab".repeat(64);
 const mounts = (source: string) =>
@@ -67,4 +67,14 @@ describe("bootedRoot", () => {
   test("nor is one without any mount", () => {
     expect(bootedRoot("", "")).toBeUndefined();
   });
+});
+
+test.each([
+  [`rw composefs=${hex}`, false],
+  [`rw composefs=?${hex}`, false],
+  [`rw composefs=${"cd".repeat(64)}`, true],
+  ["rw", false],
+])("isSoftRebooted: with the kernel arguments %s", (cmdline, expected) => {
+  const booted = bootedRoot(mounts(`composefs:${hex}`), cmdline);
+  expect(booted && isSoftRebooted(booted)).toBe(expected);
 });

@@ -7,6 +7,7 @@ import {
   isRollbackQueued,
   makeSysrootState,
   nextEntry,
+  startedEntry,
   wayBack,
 } from "../../../../src/core/deployment/deployment.ts";
 import { bootedOf, entryOf, recordOf, rootImageOf, stagedOf, stateWith } from "../../../builders/sysroot-states.ts";
@@ -69,6 +70,13 @@ describe("what runs", () => {
   test("bootedEntry: is the newest of the deployment where they name none, or one of another deployment", () => {
     expect(bootedEntry(stateWith("ab", menu, { booted: bootedOf("b") }))?.sequence).toBe(5);
     expect(bootedEntry(stateWith("ab", menu, { booted: bootedOf("b", 4) }))?.sequence).toBe(5);
+  });
+
+  test("startedEntry: is the one that the kernel arguments name, of the deployment that runs, and no other", () => {
+    expect(startedEntry(stateWith("ab", menu, { booted: bootedOf("b", 3) }))?.sequence).toBe(3);
+    expect(startedEntry(stateWith("ab", menu, { booted: bootedOf("b") }))).toBeUndefined();
+    expect(startedEntry(stateWith("ab", menu, { booted: bootedOf("b", 4) }))).toBeUndefined();
+    expect(startedEntry(state)).toBeUndefined();
   });
 
   test("bootedEntry: there is none where nothing runs from here, or its deployment is gone", () => {

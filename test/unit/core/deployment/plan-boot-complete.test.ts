@@ -73,17 +73,34 @@ describe("planBootComplete", () => {
   });
 
   test("knows nothing of counting where the entry is blessed, or not the one that booted", () => {
-    const entry = entryOf(7, "b", { left: 3, done: 0 });
     expect(planBootComplete(stateWith("b", [entryOf(7, "b")], { booted: bootedOf("b", 7) }))).toMatchObject({
       bless: false,
       counting: "unknown",
     });
-    expect(planBootComplete(stateWith("b", [entry], { booted: bootedOf("b") })).counting).toBe("unknown");
     expect(planBootComplete(stateWith("b", [], { booted: bootedOf("b", 7) }))).toMatchObject({
       entry: undefined,
       bless: false,
       counting: "unknown",
     });
+  });
+
+  test.each([
+    ["names the entry of another deployment, as after a soft reboot", bootedOf("b", 6)],
+    ["names no entry", bootedOf("b")],
+    ["names an entry that is gone", bootedOf("b", 5)],
+  ])("blesses nothing where the command line %s", (_, booted) => {
+    const entries = [entryOf(7, "b", { left: 3, done: 0 }), entryOf(6, "a", { left: 2, done: 1 })];
+    expect(planBootComplete(stateWith("ab", entries, { booted }))).toMatchObject({
+      entry: undefined,
+      bless: false,
+      counting: "unknown",
+    });
+  });
+
+  test("after a soft reboot what runs stays in quarantine: its kernel has not been tried", () => {
+    const booted = { ...bootedOf("b", 6), kernelArguments: `rw composefs=${rootImageOf("a")}` };
+    const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a")], { booted, quarantine: [recordOf("b")] });
+    expect(planBootComplete(state).lift).toBeUndefined();
   });
 
   test("names each image once that used up its tries, unless it is in quarantine, or nobody knows which it is", () => {
