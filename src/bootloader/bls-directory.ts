@@ -5,6 +5,7 @@ import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
+import { removeLeftovers } from "../linux/remove-tree.ts";
 import { commitFile, unfinishedSuffix } from "./commit-file.ts";
 
 /** Larger files in `loader/entries` are no boot entries. */
@@ -59,10 +60,15 @@ export function writeEntryFile(
     if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
   }
   const directory = entriesDirectory(boot);
-  for (const name of entryNames(files, boot)) {
+  const unfinished = entryNames(files, boot).filter((name) => {
     const finished = name.endsWith(unfinishedSuffix) ? name.slice(0, -unfinishedSuffix.length) : "";
-    if (sequenceOfFileName(finished) !== undefined) files.unlink(childPath(directory, name));
-  }
+    return sequenceOfFileName(finished) !== undefined;
+  });
+  // No loader reads them: what a damaged directory keeps is in nobody's way, but for one of the same name.
+  removeLeftovers(
+    files,
+    unfinished.map((name) => childPath(directory, name)),
+  );
   const bytes = new TextEncoder().encode(formatBlsEntry(entry));
   commitFile(files, boot, pathBelow(directory, fileName), bytes, { replace: false });
 }

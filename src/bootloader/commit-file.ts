@@ -2,6 +2,7 @@ import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { removeTree } from "../linux/remove-tree.ts";
 
 /** No loader reads a file whose name ends so: it was never finished. */
 export const unfinishedSuffix = ".new";
@@ -68,8 +69,7 @@ export function nameFinished(
 
 /** Takes away what a stopped run left of a file that {@link commitFile} was to write. */
 export function removeUnfinished(files: LinuxFiles, path: Path): void {
-  const temporary = `${path}${unfinishedSuffix}` as Path;
-  if (files.lstatIfExists(temporary) !== undefined) files.unlink(temporary);
+  removeTree(files, `${path}${unfinishedSuffix}` as Path);
 }
 
 /** The error that is thrown is the first one: what could not be removed goes the next time. */

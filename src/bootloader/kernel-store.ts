@@ -4,6 +4,7 @@ import { OsdeployError } from "../core/errors.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
+import { removeLeftovers } from "../linux/remove-tree.ts";
 import { failingDiskHint, unfinishedSuffix } from "./commit-file.ts";
 
 /** A kernel and its initramfs on the boot partition, by the paths that the loader sees. */
@@ -32,8 +33,12 @@ export interface NewKernel {
  */
 export function addKernel(files: LinuxFiles, boot: Path, kernel: NewKernel, loaderRoot: "" | "/boot"): StoredKernel {
   const directory = makeKernelDirectory(files, boot, kernel.bootDigest);
-  removeUnfinished(files, directory);
-  if (!isWhole(files, directory, kernel.bootDigest)) writeKernel(files, directory, kernel);
+  const kept = removeUnfinished(files, directory);
+  if (!isWhole(files, directory, kernel.bootDigest)) {
+    // What cannot be removed has the names that are to be written.
+    for (const error of kept) throw error;
+    writeKernel(files, directory, kernel);
+  }
   withOpen(files, boot, "directory", (fd) => files.syncFileSystem(fd));
   const [vmlinuz, initramfs] = kernelFileNames;
   const seen = `${loaderRoot}/osdeploy/${kernel.bootDigest}`;
@@ -48,10 +53,12 @@ function makeKernelDirectory(files: LinuxFiles, boot: Path, bootDigest: string):
   }, boot);
 }
 
-function removeUnfinished(files: LinuxFiles, directory: Path): void {
-  for (const name of files.readDirectory(directory)) {
-    if (name.endsWith(unfinishedSuffix)) files.unlink(childPath(directory, name));
-  }
+function removeUnfinished(files: LinuxFiles, directory: Path): readonly OsdeployError[] {
+  const unfinished = files.readDirectory(directory).filter((name) => name.endsWith(unfinishedSuffix));
+  return removeLeftovers(
+    files,
+    unfinished.map((name) => childPath(directory, name)),
+  );
 }
 
 /** A read error makes a kernel not whole, and no more: it is written anew. */

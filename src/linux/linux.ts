@@ -122,6 +122,11 @@ export interface LinuxFiles {
   lock(fd: Fd, kind: "shared" | "exclusive", options: { readonly wait: boolean }): boolean;
   /** Makes `target`, a new file, share the blocks of `source`. False where the file system cannot (FICLONE). */
   cloneFile(source: Path, target: Path, permissions: number): boolean;
+  /**
+   * Takes from a regular file or directory the flags `i` and `a` of chattr(1), with which not even root can remove it. False
+   * where it has none of them, or they cannot be taken.
+   */
+  takeProtection(path: Path): boolean;
   /** Seals the file with fs-verity. False where kernel or file system cannot. Sealing a sealed file is fine. */
   enableVerity(path: Path, algorithm: VerityAlgorithm): boolean;
   /** The kernel's own fs-verity digest; undefined when the file is not sealed, or sealed with another algorithm. */

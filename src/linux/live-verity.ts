@@ -1,5 +1,6 @@
 import { toHex } from "../core/bytes/hex.ts";
 import { type ObjectId, parseObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
+import { OsdeployError } from "../core/errors.ts";
 import { systemCallError } from "./errno.ts";
 import { lastErrno, libc } from "./libc.ts";
 import type { LinuxFiles, Path } from "./linux.ts";
@@ -10,10 +11,15 @@ import { liveOpenFiles } from "./live-open-files.ts";
  * The requests of ioctl(2) used here.
  *
  * @see https://www.kernel.org/doc/html/latest/filesystems/fsverity.html
+ * @see https://man7.org/linux/man-pages/man2/FS_IOC_GETFLAGS.2const.html
  */
 export const ioctls = {
   /** _IOW(0x94, 9, int) */
   clone: 0x40049409,
+  /** _IOR('f', 1, long) */
+  getFlags: 0x80086601,
+  /** _IOW('f', 2, long) */
+  setFlags: 0x40086602,
   /** _IOW('f', 133, struct fsverity_enable_arg) */
   enableVerity: 0x40806685,
   /** _IOWR('f', 134, struct fsverity_digest) */
@@ -30,8 +36,9 @@ const noVerity: ReadonlySet<string> = new Set(["ENOTSUP", "ENOTTY", "ENOSYS"]);
 const noClone: ReadonlySet<string> = new Set(["ENOTSUP", "ENOTTY", "ENOSYS", "EXDEV", "EINVAL"]);
 
 /** The calls that need the help of the file system. */
-export const liveVerity: Pick<LinuxFiles, "cloneFile" | "enableVerity" | "measureVerity"> = {
+export const liveVerity: Pick<LinuxFiles, "cloneFile" | "takeProtection" | "enableVerity" | "measureVerity"> = {
   cloneFile,
+  takeProtection,
   enableVerity: (path, algorithm) => {
     const argument = enableArgument(algorithm);
     return withOpenFile(path, (fd) => {
@@ -68,6 +75,27 @@ function cloneFile(source: Path, target: Path, permissions: number): boolean {
   liveNames.unlink(target);
   if (noClone.has(answer)) return false;
   throw systemCallError({ verb: "clone", path: source, to: target }, answer);
+}
+
+/** FS_IMMUTABLE_FL and FS_APPEND_FL. */
+const protectionFlags = 0x10 | 0x20;
+
+function takeProtection(path: Path): boolean {
+  const flags = new Uint8Array(8);
+  const fields = new DataView(flags.buffer);
+  try {
+    return withOpenFile(path, (fd) => {
+      if (libc().ioctl(fd, ioctls.getFlags, flags) !== 0) return false;
+      // The kernel reads and writes 32 bits, whatever the numbers of the requests say.
+      const before = fields.getUint32(0, true);
+      if ((before & protectionFlags) === 0) return false;
+      fields.setUint32(0, before & ~protectionFlags, true);
+      return libc().ioctl(fd, ioctls.setFlags, flags) === 0;
+    });
+  } catch (error) {
+    if (error instanceof OsdeployError) return false;
+    throw error;
+  }
 }
 
 function withOpenFile<Result>(path: Path, action: (fd: ReturnType<LinuxFiles["open"]>) => Result): Result {

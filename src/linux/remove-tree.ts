@@ -1,14 +1,52 @@
+import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "./linux.ts";
 import { childPath } from "./path.ts";
 
-/** Removes a file, or a directory with all that is in it. Symlinks are not followed; what is already gone is fine. */
+/**
+ * Removes a file, or a directory with all that is in it, also where somebody protected them with `chattr +i` or `+a`. Symlinks
+ * are not followed; what is already gone is fine.
+ */
 export function removeTree(files: LinuxFiles, path: Path): void {
+  remove(files, path, []);
+}
+
+/**
+ * Removes what earlier runs left, as far as it can be removed: what a damaged directory or disk keeps is told, and is no reason
+ * for anything else to fail.
+ */
+export function removeLeftovers(files: LinuxFiles, paths: readonly Path[]): readonly OsdeployError[] {
+  return paths.flatMap((path) => {
+    try {
+      removeTree(files, path);
+      return [];
+    } catch (error) {
+      if (error instanceof OsdeployError) return [error];
+      throw error;
+    }
+  });
+}
+
+/** `above` is the directory that `path` is in, where that goes as well. */
+function remove(files: LinuxFiles, path: Path, above: readonly Path[]): void {
   const stat = files.lstatIfExists(path);
   if (stat === undefined) return;
   if (stat.kind === "directory") {
-    for (const name of files.readDirectory(path)) removeTree(files, childPath(path, name));
-    files.removeDirectory(path);
+    for (const name of files.readDirectory(path)) remove(files, childPath(path, name), [path]);
+    evenProtected(files, [path, ...above], () => files.removeDirectory(path));
   } else {
-    files.unlink(path);
+    // Only these can be protected; to open a device could do more than that.
+    const own = stat.kind === "regular" ? [path] : [];
+    evenProtected(files, [...own, ...above], () => files.unlink(path));
+  }
+}
+
+/** Does `action`, which the protection of one of `paths` may forbid: then that is taken, and it is done again. */
+export function evenProtected(files: LinuxFiles, paths: readonly Path[], action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof OsdeployError && error.code === "permission-denied")) throw error;
+    if (paths.filter((path) => files.takeProtection(path)).length === 0) throw error;
+    action();
   }
 }

@@ -25,7 +25,7 @@ import { deploymentTag } from "./deployment-tag.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
-import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
+import { type WritableSystem, warnOfLeftovers, withWritableSystem } from "./writable-system.ts";
 
 /** What was fetched of a layer and not gone on with for seven days is of an image that another has come after. */
 const fetchedDaysMs = 7 * 24 * 60 * 60 * 1000;
@@ -177,7 +177,7 @@ function collectFetched({ algorithm, files, path }: ExclusiveRepo, before: numbe
 }
 
 function removeDeployments(
-  { linux }: System,
+  system: System,
   { sysroot, bootloader, state }: WritableSystem,
   plan: DeploymentGcPlan,
   kernels: readonly string[],
@@ -186,7 +186,8 @@ function removeDeployments(
   // Also when none goes: what a crash left of a menu that is made from the entries is cleared away.
   bootloader.removeEntries(plan.entries);
   const rootImages = plan.deployments.map(({ rootImage }) => rootImage);
-  removeStateDirectories(files, paths, rootImages, () => linux.clock.randomName());
+  const leftovers = removeStateDirectories(files, paths, rootImages, () => system.linux.clock.randomName());
+  warnOfLeftovers(system, sysroot, leftovers);
   removeKernels(files, paths.boot, kernels);
   const kept = state.menu.entries.filter((entry) => !plan.entries.includes(entry));
   removeBootFailures(files, paths, new Set(kept.map(({ sequence }) => bootEntryId(sequence))));

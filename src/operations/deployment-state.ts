@@ -9,7 +9,7 @@ import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts"
 import { contentSource } from "./boot-files.ts";
 import { mergeHostEtc, type NewEtc, stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import type { System } from "./system.ts";
-import type { WritableSystem } from "./writable-system.ts";
+import { type WritableSystem, warnOfLeftovers } from "./writable-system.ts";
 
 /** A root image, and what its deployment is to be. */
 export interface NewDeployment {
@@ -58,7 +58,8 @@ export function writeNewState(
     return { kind: "file", path: etc.hostPathOf(step) };
   };
   const state = { rootImage, origin, etc: etc.steps, var: stepsOfImage(tree, "var"), contentOf };
-  writeStateDirectory(files, paths, state, system.linux.clock.randomName());
+  const leftovers = writeStateDirectory(files, paths, state, system.linux.clock.randomName());
+  warnOfLeftovers(system, sysroot, leftovers);
   return etc.conflicts;
 }
 

@@ -18,8 +18,12 @@ import { findQuarantine } from "../core/deployment/plan-switch.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
+import { showPath } from "../linux/errno.ts";
 import type { Path } from "../linux/linux.ts";
-import { openSysroot } from "../sysroot/sysroot.ts";
+import { pathBelow } from "../linux/path.ts";
+import { lockHolder } from "../sysroot/lock-holder.ts";
+import { listUnfinished } from "../sysroot/state-directory.ts";
+import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
 import { bootPartitionProblem } from "./boot-partition.ts";
 import { type HeldLayer, heldLayersReader } from "./held-layers.ts";
 import { readSysrootState } from "./sysroot-state.ts";
@@ -109,7 +113,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
     deployments: [...state.deployments].sort(byRank(state)).map((each) => describe(state, each, readLayers)),
     quarantine,
     foreignBootEntries: menu.foreign,
-    problems: [...damage, ...findProblems(state), ...partition],
+    problems: [...damage, ...findProblems(state), ...partition, ...findLeftovers(sysroot)],
   };
 }
 
@@ -201,4 +205,14 @@ function findProblems(state: SysrootState): readonly string[] {
     );
   }
   return found;
+}
+
+/** What nobody is making or removing just now is from a run that was stopped, or cannot be removed. */
+function findLeftovers({ files, paths }: Sysroot): readonly string[] {
+  const state = files.lstatIfExists(pathBelow(paths.root, "state"));
+  const found = listUnfinished(files, paths);
+  if (state === undefined || found.length === 0 || lockHolder(files, state) !== undefined) return [];
+  return found.map(
+    (path) => `${showPath(path)} is left of an earlier run: the next change of the sysroot tries to remove it`,
+  );
 }

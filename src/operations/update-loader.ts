@@ -57,7 +57,7 @@ export function updateLoader(system: System, writable: WritableSystem): UpdatedL
     }
   } catch (error) {
     if (!(error instanceof OsdeployError)) throw error;
-    warn(system, error.message);
+    warn(system, sysroot.inUsersWords(error).message);
     return undefined;
   }
 }

@@ -1,10 +1,9 @@
-import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import type { Repo } from "../repo/repo.ts";
 import { findRunningSystem, physicalRoot } from "../sysroot/running-system.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
+import { inUsersWords } from "../sysroot/users-words.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import type { System } from "./system.ts";
 
@@ -26,7 +25,7 @@ export async function withWritableRepo<Access extends "write" | "exclusive", T>(
   try {
     return await withRepoAt(system, sysrootPaths(view.path).repo, access, use);
   } catch (error) {
-    throw inUsersWords(error, view.path, physicalRoot);
+    throw inUsersWords(error, [{ path: view.path, shown: physicalRoot }]);
   } finally {
     view.close();
   }
@@ -51,18 +50,4 @@ async function withRepoAt<Access extends "write" | "exclusive", T>(
   } finally {
     repo.close();
   }
-}
-
-/** The sight of the running system's sysroot has a name that says nothing to anybody: errors tell `root` instead. */
-export function inUsersWords(error: unknown, view: Path, root: Path): unknown {
-  if (!(error instanceof OsdeployError) || view === root) return error;
-  const reword = (text: string) => text.replaceAll(view, toText(root));
-  const facts = Object.entries(error.facts).map(([name, value]) => [
-    name,
-    typeof value === "string" ? reword(value) : value,
-  ]);
-  return new OsdeployError(error.code, reword(error.message), {
-    facts: Object.fromEntries(facts),
-    cause: error.cause,
-  });
 }

@@ -7,7 +7,6 @@ import { checkBootPartition } from "./boot-partition.ts";
 import { inTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
-import { inUsersWords } from "./writable-repo.ts";
 
 /** A sysroot with its boot menu, as one operation may change them; read once, when it was opened. */
 export interface WritableSystem {
@@ -38,15 +37,24 @@ export async function withWritableSystem<T>(
 ): Promise<T> {
   const sysroot = await open(system, request);
   try {
+    warnOfLeftovers(system, sysroot, sysroot.leftovers);
     const { files, paths } = sysroot;
     const bootloader = openBootloader(files, { boot: paths.boot, kind: request.bootloader });
     const state = readSysrootState(sysroot, bootloader.readMenu());
     checkBootPartition(sysroot, state);
     return await use({ sysroot, bootloader, state });
   } catch (error) {
-    throw inUsersWords(error, sysroot.paths.root, request.sysroot);
+    throw sysroot.inUsersWords(error);
   } finally {
     sysroot.close();
+  }
+}
+
+/** Tells what could not be removed, and why: it is nothing that anybody needs, and takes room. */
+export function warnOfLeftovers(system: System, sysroot: WritableSysroot, errors: readonly OsdeployError[]): void {
+  for (const error of errors) {
+    const { message } = sysroot.inUsersWords(error);
+    system.progress({ kind: "warning", message: `What nobody needs any more stays: ${message}` });
   }
 }
 

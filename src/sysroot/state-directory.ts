@@ -7,7 +7,7 @@ import type { EtcStep } from "../core/tree/merge-etc.ts";
 import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
-import { removeTree } from "../linux/remove-tree.ts";
+import { evenProtected, removeLeftovers } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
 import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
 
@@ -69,13 +69,15 @@ export interface NewState {
  *
  * It is built under a temporary name and renamed when complete and durable; one that a crash left half-made is never
  * taken for a deployment. The shared /var is made in the same way, and never touched once it exists.
+ *
+ * @returns what keeps parts of the replaced one there.
  */
 export function writeStateDirectory(
   files: LinuxFiles,
   paths: SysrootPaths,
   state: NewState,
   temporaryName: ByteString,
-): void {
+): readonly OsdeployError[] {
   const target = stateDirectory(paths, state.rootImage);
   const origin = new TextEncoder().encode(formatOrigin(state.origin));
   makeDirectories(files, paths.root, ["state", "deploy"]);
@@ -91,31 +93,35 @@ export function writeStateDirectory(
     files.symlink(fromText("../../os/default/var"), pathBelow(path, "var"));
     files.writeNewFile(originPath(path, state.rootImage), origin, 0o644);
   });
-  removeTree(files, discarded);
+  return removeLeftovers(files, [discarded]);
 }
 
 /** Gives a state directory a name under which it is no deployment any more. */
 function discard(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId, temporaryName: ByteString): Path {
   const discarded = pathBelow(paths.deployments, `${discardedPrefix}${temporaryName}`);
   const target = stateDirectory(paths, rootImage);
-  if (files.lstatIfExists(target) !== undefined) files.rename(target, discarded, { replace: false });
+  if (files.lstatIfExists(target) !== undefined) {
+    evenProtected(files, [target], () => files.rename(target, discarded, { replace: false }));
+  }
   return discarded;
 }
 
 /**
  * Takes deployments away, each in one step, durable when it returns; no boot entry leads to them any more.
  * `temporaryName` gives a name that nobody has.
+ *
+ * @returns what keeps parts of them there, which are no deployments any more.
  */
 export function removeStateDirectories(
   files: LinuxFiles,
   paths: SysrootPaths,
   rootImages: readonly ObjectId[],
   temporaryName: () => ByteString,
-): void {
-  if (rootImages.length === 0) return;
+): readonly OsdeployError[] {
+  if (rootImages.length === 0) return [];
   const discarded = rootImages.map((rootImage) => discard(files, paths, rootImage, temporaryName()));
   withOpen(files, paths.deployments, "directory", (fd) => files.syncFileSystem(fd));
-  for (const path of discarded) removeTree(files, path);
+  return removeLeftovers(files, discarded);
 }
 
 /** Gives a deployment another origin: the same image can be asked for by another name, and a damaged origin made whole. */
@@ -169,12 +175,12 @@ export function makeDirectories(files: LinuxFiles, root: ByteString, names: read
 }
 
 /**
- * Removes what crashed runs left behind: state directories half-made or half-removed, and a half-made shared /var. To be
- * called under the sysroot's lock, when no other run can be making one.
+ * What crashed runs left behind: state directories half-made or half-removed, and a half-made shared /var. While another run
+ * holds the sysroot's lock they can be its own.
  */
-export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readonly Path[] {
+export function listUnfinished(files: LinuxFiles, paths: SysrootPaths): readonly Path[] {
   const parents = [paths.deployments, pathBelow(paths.root, "state/os/default")];
-  const unfinished = parents.flatMap((parent) =>
+  return parents.flatMap((parent) =>
     files.lstatIfExists(parent) === undefined
       ? []
       : files
@@ -182,8 +188,6 @@ export function removeUnfinished(files: LinuxFiles, paths: SysrootPaths): readon
           .filter((name) => name.startsWith(unfinishedPrefix) || name.startsWith(discardedPrefix))
           .map((name) => childPath(parent, name)),
   );
-  for (const path of unfinished) removeTree(files, path);
-  return unfinished;
 }
 
 /** Makes the inodes of `steps` below `target`; the first step is `target` itself. Times are set last, deepest first. */

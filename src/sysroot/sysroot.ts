@@ -3,10 +3,12 @@ import { OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
+import { removeLeftovers } from "../linux/remove-tree.ts";
 import { lockHolder } from "./lock-holder.ts";
 import { bootMountPoint, findRunningSystem, type RunningSystem } from "./running-system.ts";
-import { makeDirectories, removeUnfinished } from "./state-directory.ts";
+import { listUnfinished, makeDirectories } from "./state-directory.ts";
 import { type SysrootPaths, sysrootPaths } from "./sysroot-paths.ts";
+import { inUsersWords, type View } from "./users-words.ts";
 
 /** What may lie in a directory that is to become a sysroot: mount points and what mkfs makes. */
 const harmlessNames: ReadonlySet<string> = new Set(["lost+found", "boot", "efi"]);
@@ -30,24 +32,43 @@ export class WritableSysroot implements Sysroot {
   readonly files: LinuxFiles;
   readonly paths: SysrootPaths;
   readonly running: RunningSystem | undefined;
-  readonly #close: () => void;
+  /** What kept leftovers of earlier runs there when it was opened. */
+  readonly leftovers: readonly OsdeployError[];
+  readonly #opened: Opened;
 
   /** Not to be called but by {@link openWritableSysroot}, which takes the lock first. */
-  constructor({ files, paths, running }: Sysroot, close: () => void) {
+  constructor({ files, paths, running }: Sysroot, leftovers: readonly OsdeployError[], opened: Opened) {
     this.files = files;
     this.paths = paths;
     this.running = running;
-    this.#close = close;
+    this.leftovers = leftovers;
+    this.#opened = opened;
+  }
+
+  /** An error that names {@link paths}, by the names that users know. */
+  inUsersWords<T>(error: T): T | OsdeployError {
+    return inUsersWords(error, this.#opened.views);
   }
 
   /** Gives the lock back. */
   close(): void {
-    this.#close();
+    closeAll(this.#opened);
   }
 }
 
+/** What a sysroot that is being opened holds already. */
+interface Opened {
+  readonly views: View[];
+  readonly closers: (() => void)[];
+}
+
+function closeAll({ closers }: Opened): void {
+  for (const each of closers.splice(0).reverse()) each();
+}
+
 /**
- * Opens the sysroot at `root` to change it; an empty directory becomes one. Removes what crashed runs left half-made.
+ * Opens the sysroot at `root` to change it; an empty directory becomes one. Removes what crashed runs left half-made;
+ * what cannot be removed stays, and is told.
  * With `wait` the thread sleeps in the kernel until another operation has ended.
  *
  * @throws OsdeployError `not-found` when there is no such directory; `already-exists` when it holds something that is no
@@ -57,34 +78,32 @@ export function openWritableSysroot(linux: Linux, root: Path, options = { wait: 
   const { files } = linux;
   refuseOtherDirectories(files, sysrootPaths(root));
   const running = findRunningSystem(files, root);
-  const closers: (() => void)[] = [];
-  const close = () => {
-    for (const each of closers.splice(0).reverse()) each();
-  };
+  const opened: Opened = { views: [], closers: [] };
   try {
-    const paths = writablePaths(linux, { root, running, closers });
+    const paths = writablePaths(linux, { root, running, opened });
     makeDirectories(files, paths.root, ["state", "deploy"]);
     const fd = files.open(pathBelow(paths.root, "state"), "directory");
-    closers.push(() => files.close(fd));
+    opened.closers.push(() => files.close(fd));
     if (!files.lock(fd, "exclusive", options)) throw busy(root, lockHolder(files, files.fstat(fd)));
-    removeUnfinished(files, paths);
-    return new WritableSysroot({ files, paths, running }, close);
+    const leftovers = removeLeftovers(files, listUnfinished(files, paths));
+    return new WritableSysroot({ files, paths, running }, leftovers, opened);
   } catch (error) {
-    close();
-    throw error;
+    closeAll(opened);
+    throw inUsersWords(error, opened.views);
   }
 }
 
 /** The paths by which a sysroot can be written to, whether or not its mounts are read-only. */
 function writablePaths(
   { mounts }: Linux,
-  sysroot: { readonly root: Path; readonly running: RunningSystem | undefined; readonly closers: (() => void)[] },
+  sysroot: { readonly root: Path; readonly running: RunningSystem | undefined; readonly opened: Opened },
 ): SysrootPaths {
-  const { root, running, closers } = sysroot;
+  const { root, running, opened } = sysroot;
   if (running === undefined) return sysrootPaths(root);
   const writable = (path: Path): Path => {
     const view = mounts.openWritable(path);
-    closers.push(view.close);
+    opened.closers.push(view.close);
+    opened.views.push({ path: view.path, shown: path });
     return view.path;
   };
   const physical = writable(root);

@@ -19,6 +19,7 @@ type AttributeCalls =
   | "setXattr"
   | "space"
   | "cloneFile"
+  | "takeProtection"
   | "enableVerity"
   | "measureVerity";
 
@@ -72,6 +73,7 @@ export function fakeAttributes(machine: FakeMachine): Pick<LinuxFiles, Attribute
       return { totalBytes, availableBytes: totalBytes - usedBytes, availableInodes: 1_000_000, readOnly, type };
     },
     cloneFile: (source, target, permissions) => cloneFile(machine, source, target, permissions),
+    takeProtection: (path) => takeProtection(machine, path),
     enableVerity: (path, algorithm) => enableVerity(machine, path, algorithm),
     measureVerity: (path, algorithm) => {
       faults.alive();
@@ -79,6 +81,14 @@ export function fakeAttributes(machine: FakeMachine): Pick<LinuxFiles, Attribute
       return seal?.algorithm === algorithm ? seal.digest : undefined;
     },
   };
+}
+
+function takeProtection(machine: FakeMachine, path: Path): boolean {
+  const inode = find(machine.disk, { verb: "open", path }, path);
+  if (inode.attributes.isProtected !== true) return false;
+  machine.faults.mutating("takeProtection", { verb: "take the protection of", path });
+  change(inode, { isProtected: false });
+  return true;
 }
 
 function findIfExists(machine: FakeMachine, path: Path): FakeInode | undefined {

@@ -10,6 +10,8 @@ export interface FakeAttributes {
   readonly mtimeSeconds: bigint;
   readonly mtimeNanoseconds: number;
   readonly xattrs: ReadonlyMap<ByteString, ByteString>;
+  /** By `chattr +i`. */
+  readonly isProtected?: boolean;
   readonly seal?: { readonly algorithm: VerityAlgorithm; readonly digest: ObjectId };
 }
 

@@ -95,6 +95,13 @@ export class FakeLinux implements Linux {
     this.#machine.disk.now += milliseconds;
   }
 
+  /** As `chattr +i`: the file, or the names in the directory, stay until somebody takes that from it. */
+  protect(path: Path): void {
+    const inode = find(this.#machine.disk, { verb: "protect", path }, path);
+    inode.attributes = { ...inode.attributes, isProtected: true };
+    if (inode.durable !== undefined) inode.durable = { ...inode.durable, attributes: inode.attributes };
+  }
+
   /**
    * Flips a byte of a file on the disk, unseen by the kernel: reading a sealed file now fails with EIO, and its measured
    * digest stays what it was.

@@ -88,6 +88,7 @@ function existingPlace(machine: FakeMachine, call: FailedCall, path: Path): Exis
   const { directory, name, inode } = walk(machine.disk, call, path, { follow: false });
   if (inode === undefined) throw systemCallError(call, "ENOENT");
   if (inode === inode.parent) throw systemCallError(call, "EBUSY");
+  if ([directory, inode].some(({ attributes }) => attributes.isProtected)) throw systemCallError(call, "EPERM");
   return writable({ directory, name, inode }, call);
 }
 

@@ -76,6 +76,15 @@ describe("writeEntryFile", () => {
     expect(readBootEntries(linux.files, boot).entries).toEqual([entryOf(4)]);
   });
 
+  test("writes an entry where what a crash left of another cannot be removed", () => {
+    const linux = machine();
+    write(linux, "osdeploy-000003.conf.new", "title");
+    const failing = linux.crash({ keepUnsynced: true }, { failAt: 1, fault: "EIO" });
+    writeEntryFile(failing.files, boot, entryOf(4));
+    expect(failing.trace[0]).toMatchObject({ call: "unlink" });
+    expect(readBootEntries(failing.files, boot).entries).toEqual([entryOf(4)]);
+  });
+
   test("never replaces an entry", () => {
     const linux = machine();
     writeEntryFile(linux.files, boot, entryOf(5));

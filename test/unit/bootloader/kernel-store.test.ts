@@ -150,6 +150,18 @@ describe("addKernel", () => {
     expectWhole(linux);
   });
 
+  test("what cannot be removed of a half-written file matters only where its name is needed", () => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    linux.files.writeNewFile(fromText(`${directory}/vmlinuz.new`), new Uint8Array(5), 0o600);
+    const kept = linux.crash({ keepUnsynced: true }, { failAt: 1, fault: "EIO" });
+    addKernel(kept.files, boot, kernel, "");
+    expect(kept.trace[0]).toMatchObject({ call: "unlink" });
+    linux.damage(fromText(`${directory}/vmlinuz`), 7);
+    const needed = linux.crash({ keepUnsynced: true }, { failAt: 1, fault: "EIO" });
+    expect(() => addKernel(needed.files, boot, kernel, "")).toThrow(/^Cannot remove ".*\/vmlinuz\.new": /);
+  });
+
   test("leaves the old file when the partition fills up while it is replaced", () => {
     const linux = new FakeLinux({ mountPoints: [{ path: "/boot", totalBytes: 1_600_000 }] });
     linux.files.writeNewFile(fromText("/kernel"), kernelBytes, 0o600);

@@ -145,6 +145,8 @@ describe("what the kernel's ioctls take", () => {
 
   test("the request numbers are those of the headers", () => {
     expect(ioctls.clone).toBe(ioc(1, 0x94, 9, 4));
+    expect(ioctls.getFlags).toBe(ioc(2, "f".charCodeAt(0), 1, 8));
+    expect(ioctls.setFlags).toBe(ioc(1, "f".charCodeAt(0), 2, 8));
     expect(ioctls.enableVerity).toBe(ioc(1, "f".charCodeAt(0), 133, 128));
     expect(ioctls.measureVerity).toBe(ioc(3, "f".charCodeAt(0), 134, 4));
   });

@@ -98,6 +98,18 @@ describe("status", () => {
     });
   });
 
+  test("names what is left of runs that were stopped, but not what a running one is making", async () => {
+    await switchTo(linux, "v1");
+    linux.files.makeDirectory(fromText("/target/state/deploy/.gone-1"), 0o755);
+    const left =
+      "/target/state/deploy/.gone-1 is left of an earlier run: the next change of the sysroot tries to remove it";
+    expect((await read()).problems).toEqual([left]);
+    const inode = linux.files.lstat(fromText("/target/state")).identity.split(":")[1];
+    linux.files.makeDirectory(fromText("/proc"), 0o755);
+    write("/proc/locks", `1: FLOCK  ADVISORY  WRITE 77 fe:01:${inode} 0 EOF\n`);
+    expect((await read()).problems).toEqual([]);
+  });
+
   test("a switch to the same image makes a damaged origin whole again", async () => {
     const { rootImage } = await switchTo(linux, "v1");
     linux.files.unlink(fromText(`/target/state/deploy/${rootImage}/${rootImage}.origin`));

@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { OsdeployError } from "../../../src/core/errors.ts";
 import type { Linux, Path } from "../../../src/linux/linux.ts";
-import { inUsersWords, withWritableRepo } from "../../../src/operations/writable-repo.ts";
+import { withWritableRepo } from "../../../src/operations/writable-repo.ts";
 import { failureOf, machineWithRepo, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
 import { runningMachine } from "../../builders/running-machine.ts";
@@ -55,17 +54,5 @@ describe("withWritableRepo", () => {
     const none = watched(linux);
     const failed = withWritableRepo(systemOn(none.linux), { path: fromText("/none"), access: "write" }, () => {});
     expect(await failureOf(failed)).toMatchObject({ code: "not-found" });
-  });
-});
-
-test("inUsersWords: leaves bugs and other names alone", () => {
-  const bug = new TypeError("/view");
-  expect(inUsersWords(bug, fromText("/view"), fromText("/sysroot"))).toBe(bug);
-  const error = new OsdeployError("busy", "Cannot use /view/x", { facts: { path: "/view/x", bytes: 7 } });
-  expect(inUsersWords(error, fromText("/view"), fromText("/view"))).toBe(error);
-  expect(inUsersWords(error, fromText("/view"), fromText("/sysroot"))).toMatchObject({
-    code: "busy",
-    message: "Cannot use /sysroot/x",
-    facts: { path: "/sysroot/x", bytes: 7 },
   });
 });

@@ -12,10 +12,10 @@ import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { parseOrigin } from "../../../src/sysroot/origin-file.ts";
 import {
+  listUnfinished,
   type NewState,
   readDeploymentDirectories,
   removeStateDirectories,
-  removeUnfinished,
   writeOrigin,
   writeStateDirectory,
 } from "../../../src/sysroot/state-directory.ts";
@@ -266,12 +266,38 @@ test("removeStateDirectories: takes deployments away at once, durable, and leave
   expect(linux.trace.slice(calls)).toEqual([]);
 });
 
-test("removeUnfinished: says what it took away", () => {
+test("removeStateDirectories, writeStateDirectory: what cannot be removed is told, and is no deployment", () => {
+  const { linux, files, paths } = machine();
+  writeStateDirectory(files, paths, newState(), text("1"));
+  const calls = linux.trace.length;
+  removeStateDirectories(files, paths, [rootImage], () => text("2"));
+  const removal = linux.trace.slice(calls).findIndex(({ call }) => call === "unlink");
+  expect(removal).toBeGreaterThan(0);
+  const again = machine();
+  writeStateDirectory(again.files, paths, newState(), text("1"));
+  const failing = again.linux.crash({ keepUnsynced: true }, { failAt: removal + 1, fault: "EIO" });
+  const left = removeStateDirectories(failing.files, paths, [rootImage], () => text("2"));
+  expect(left).toEqual([expect.objectContaining({ code: "system" })]);
+  expect(readDeploymentDirectories(failing.files, paths)).toEqual([]);
+  expect(writeStateDirectory(failing.files, paths, newState(), text("3"))).toEqual([]);
+  expect(writeStateDirectory(failing.files, paths, newState(), text("4"))).toEqual([]);
+  expect(listUnfinished(failing.files, paths)).toEqual(["/target/state/deploy/.gone-2"]);
+});
+
+test("removeStateDirectories: a deployment that chattr +i protects goes", () => {
+  const { linux, files, paths } = machine();
+  writeStateDirectory(files, paths, newState(), text("1"));
+  linux.protect(text(`/target/state/deploy/${rootImage}`));
+  linux.protect(text(`/target/state/deploy/${rootImage}/etc/hosts`));
+  expect(removeStateDirectories(files, paths, [rootImage], () => text("2"))).toEqual([]);
+  expect(files.readDirectory(paths.deployments)).toEqual([]);
+});
+
+test("listUnfinished: names what is half-made and half-removed", () => {
   const { files, paths } = machine();
-  expect(removeUnfinished(files, paths)).toEqual([]);
+  expect(listUnfinished(files, paths)).toEqual([]);
   writeStateDirectory(files, paths, newState(), text("1"));
   files.makeDirectory(text("/target/state/deploy/.new-9"), 0o755);
   files.writeNewFile(text("/target/state/os/default/.new-8"), new Uint8Array(), 0o644);
-  expect(removeUnfinished(files, paths)).toEqual(["/target/state/deploy/.new-9", "/target/state/os/default/.new-8"]);
-  expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
+  expect(listUnfinished(files, paths)).toEqual(["/target/state/deploy/.new-9", "/target/state/os/default/.new-8"]);
 });

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
+import { systemCallError } from "../../../src/linux/errno.ts";
 import type { Path } from "../../../src/linux/linux.ts";
 import { openSysroot, openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
 import { readText, writeProc, writeText } from "../../builders/running-machine.ts";
@@ -104,11 +106,25 @@ describe("openWritableSysroot", () => {
     expect(files.readDirectory(at("state/os/default"))).toEqual([]);
   });
 
-  test("gives the lock back when cleaning up fails", () => {
-    const linux = machine("state", "state/deploy", "state/deploy/.new-1");
+  test("tells what cannot be cleaned up, takes the rest away, and can be changed", () => {
+    const linux = machine("state", "state/deploy", "state/deploy/.gone-1", "state/deploy/.new-1");
     const failing = linux.crash({ keepUnsynced: true }, { failAt: 1, fault: "EIO" });
-    expect(() => openWritableSysroot(failing, root)).toThrow(expect.objectContaining({ code: "system" }));
+    const sysroot = openWritableSysroot(failing, root);
+    expect(sysroot.leftovers.map(({ message }) => message)).toEqual([
+      'Cannot remove the directory "/target/state/deploy/.gone-1": input/output error (EIO)',
+    ]);
+    expect(failing.files.readDirectory(at("state/deploy"))).toEqual([".gone-1"]);
+    sysroot.close();
     expect(failing.openPaths).toEqual([]);
+  });
+
+  test("takes away what somebody protected with chattr +i", () => {
+    const linux = machine("state", "state/deploy", "state/deploy/.gone-1");
+    linux.files.writeNewFile(at("state/deploy/.gone-1/resolv.conf"), new Uint8Array(), 0o644);
+    linux.protect(at("state/deploy/.gone-1/resolv.conf"));
+    const sysroot = openWritableSysroot(linux, root);
+    expect([sysroot.leftovers, linux.files.readDirectory(at("state/deploy"))]).toEqual([[], []]);
+    sysroot.close();
   });
 });
 
@@ -158,6 +174,23 @@ describe("a running system", () => {
     expect(sysroot.paths.boot).toBe("/./boot");
     sysroot.close();
     expect(opened).toEqual(["/sysroot", "/boot", "closed /boot", "closed /sysroot"]);
+  });
+
+  test("errors name it and the boot partition as users do, also while it is opened", () => {
+    const { linux } = watched(runningMachine("ro"));
+    const sysroot = openWritableSysroot(linux, physical);
+    const error = new OsdeployError("system", "Cannot rename /./boot/a and /./sysroot/b");
+    expect(sysroot.inUsersWords(error).message).toBe("Cannot rename /boot/a and /sysroot/b");
+    sysroot.close();
+    const failing = watched(runningMachine("ro"));
+    const open = (path: Path) => {
+      throw systemCallError({ verb: "open", path }, "EIO");
+    };
+    const { files } = failing.linux;
+    expect(() => openWritableSysroot({ ...failing.linux, files: { ...files, open } }, physical)).toThrow(
+      'Cannot open "/sysroot/state": input/output error (EIO)',
+    );
+    expect(failing.opened).toEqual(["/sysroot", "/boot", "closed /boot", "closed /sysroot"]);
   });
 
   test("without a boot partition the boot files lie in the sysroot", () => {
