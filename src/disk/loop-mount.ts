@@ -8,18 +8,23 @@ export function makeSparseFile(files: LinuxFiles, path: Path, sizeBytes: number)
   withOpen(files, path, "create", (fd) => files.setSize(fd, sizeBytes));
 }
 
-/** Mounts the file system in a file beside it, for the time of `use`; all that was written is in the file afterwards. Needs root. */
+/**
+ * Mounts the file system in a file beside it, for the time of `use`; all that was written is in the file afterwards. Needs root.
+ * Where it cannot be unmounted, its mount point stays, and that is the error.
+ */
 export function withLoopMount<T>({ files, programs }: Linux, image: Path, use: (top: Path) => T): T {
   const top = `${image}.mounted` as Path;
   files.makeDirectory(top, 0o700);
   try {
     runTool(programs, ["mount", "-o", "loop", toText(image), toText(top)]);
-    try {
-      return use(top);
-    } finally {
-      runTool(programs, ["umount", toText(top)]);
-    }
+  } catch (error) {
+    files.removeDirectory(top);
+    throw error;
+  }
+  try {
+    return use(top);
   } finally {
+    runTool(programs, ["umount", toText(top)]);
     files.removeDirectory(top);
   }
 }

@@ -3,7 +3,7 @@ import type { Linux, Path } from "../linux/linux.ts";
 import { openWorkDirectory, type WorkDirectory } from "../linux/work-directory.ts";
 
 /** Makes a directory in `parent` for an image that is being written; those of runs that were killed go. */
-export function openScratchDirectory(linux: Pick<Linux, "files" | "clock">, parent: Path): WorkDirectory {
+export function openScratchDirectory(linux: Pick<Linux, "files" | "mounts" | "clock">, parent: Path): WorkDirectory {
   return openWorkDirectory(linux, parent, ".osdeploy-copy-");
 }
 

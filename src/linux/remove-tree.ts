@@ -10,20 +10,23 @@ export function removeTree(files: LinuxFiles, path: Path): void {
   remove(files, path, []);
 }
 
-/**
- * Removes what earlier runs left, as far as it can be removed: what a damaged directory or disk keeps is told, and is no reason
- * for anything else to fail.
- */
+/** Removes what earlier runs left, as far as it can be removed, as {@link unlessRefused}. */
 export function removeLeftovers(files: LinuxFiles, paths: readonly Path[]): readonly OsdeployError[] {
-  return paths.flatMap((path) => {
-    try {
-      removeTree(files, path);
-      return [];
-    } catch (error) {
-      if (error instanceof OsdeployError) return [error];
-      throw error;
-    }
-  });
+  return paths.flatMap((path) => unlessRefused(() => removeTree(files, path)));
+}
+
+/**
+ * Removes what nobody needs any more: what a damaged directory or disk keeps is told, and is no reason for anything else to
+ * fail. The next run tries again.
+ */
+export function unlessRefused(remove: () => void): readonly OsdeployError[] {
+  try {
+    remove();
+    return [];
+  } catch (error) {
+    if (error instanceof OsdeployError) return [error];
+    throw error;
+  }
 }
 
 /** `above` is the directory that `path` is in, where that goes as well. */

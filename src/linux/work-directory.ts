@@ -1,46 +1,53 @@
-import { fromText } from "../core/bytes/byte-string.ts";
+import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
+import { mountPointsBelow } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "./linux.ts";
 import { childPath } from "./path.ts";
-import { removeTree } from "./remove-tree.ts";
+import { removeTree, unlessRefused } from "./remove-tree.ts";
 
 /** A directory of one run, for what is not in its place yet. The run holds its lock, so others can tell when it has died. */
 export interface WorkDirectory {
   readonly path: Path;
-  /** Removes it with all that is in it. Calling it twice is fine. */
-  close(): void;
+  /** What kept leftovers of killed runs there when it was made. */
+  readonly leftovers: readonly OsdeployError[];
+  /** Removes it with all that is in it, and says what keeps parts of it there. Calling it twice is fine. */
+  close(): readonly OsdeployError[];
 }
 
+type WorkLinux = Pick<Linux, "files" | "mounts" | "clock">;
+
 /**
- * Makes a directory in `parent` whose name begins with `prefix`, and removes those of the same user whose run was killed. Who
- * else may write to `parent`, as in /var/tmp, can have nothing of his own removed, and nothing that he links to.
+ * Makes a directory in `parent` whose name begins with `prefix`, and removes those of the same user whose run was killed, with
+ * what is mounted in them. Who else may write to `parent`, as in /var/tmp, can have nothing of his own removed, and nothing that
+ * he links to.
  *
  * @throws OsdeployError of the file system, when it cannot be made.
  */
-export function openWorkDirectory(
-  { files, clock }: Pick<Linux, "files" | "clock">,
-  parent: Path,
-  prefix: string,
-): WorkDirectory {
+export function openWorkDirectory(linux: WorkLinux, parent: Path, prefix: string): WorkDirectory {
+  const { files, clock } = linux;
   for (;;) {
     const path = childPath(parent, fromText(`${prefix}${clock.randomName()}`));
     files.makeDirectory(path, 0o700);
     const fd = lockedIfThere(files, path, { wait: true });
     // Between the two lines above it was nobody's: another run may have taken it for a dead one's.
     if (fd === undefined) continue;
-    const own = files.lstat(path);
-    removeDead(files, { parent, prefix, uid: own.uid });
     let isOpen = true;
     const close = () => {
-      if (!isOpen) return;
+      if (!isOpen) return [];
       isOpen = false;
       try {
-        removeTree(files, path);
+        return unlessRefused(() => removeWithMounts(linux, path));
       } finally {
         files.close(fd);
       }
     };
-    return { path, close };
+    try {
+      const own = files.lstat(path);
+      return { path, leftovers: removeDead(linux, { parent, prefix, uid: own.uid }), close };
+    } catch (error) {
+      close();
+      throw error;
+    }
   }
 }
 
@@ -60,22 +67,40 @@ function lockedIfThere(files: LinuxFiles, path: Path, options: { readonly wait: 
 }
 
 function removeDead(
-  files: LinuxFiles,
+  linux: WorkLinux,
   { parent, prefix, uid }: { readonly parent: Path; readonly prefix: string; readonly uid: number },
-): void {
-  for (const name of namesIn(files, parent)) {
-    if (!name.startsWith(prefix)) continue;
-    const path = childPath(parent, name);
-    const stat = files.lstatIfExists(path);
-    if (stat?.kind !== "directory" || stat.uid !== uid) continue;
-    const fd = lockedIfThere(files, path, { wait: false });
-    if (fd === undefined) continue;
-    try {
-      removeTree(files, path);
-    } finally {
-      files.close(fd);
-    }
-  }
+): readonly OsdeployError[] {
+  const { files } = linux;
+  const names = namesIn(files, parent).filter((name) => name.startsWith(prefix));
+  return names.flatMap((name) =>
+    unlessRefused(() => {
+      const path = childPath(parent, name);
+      const stat = files.lstatIfExists(path);
+      if (stat?.kind !== "directory" || stat.uid !== uid) return;
+      const fd = lockedIfThere(files, path, { wait: false });
+      if (fd === undefined) return;
+      try {
+        removeWithMounts(linux, path);
+      } finally {
+        files.close(fd);
+      }
+    }),
+  );
+}
+
+/** A run that is killed leaves mounted what it had mounted: removed with that, its files would go, and its mount point stay. */
+function removeWithMounts({ files, mounts }: WorkLinux, path: Path): void {
+  for (const mountPoint of mountPointsIn(files, path)) mounts.unmount(mountPoint);
+  removeTree(files, path);
+}
+
+const mountsLimitBytes = 16 * 1024 * 1024;
+
+function mountPointsIn(files: LinuxFiles, path: Path): readonly Path[] {
+  const list = fromText("/proc/self/mountinfo");
+  if (files.lstatIfExists(list) === undefined) return [];
+  const mountinfo = fromBytes(files.readFile(list, mountsLimitBytes));
+  return mountPointsBelow(mountinfo, files.realPath(path)) as readonly Path[];
 }
 
 /** Where a user may make directories without seeing what is there, nothing is found. */

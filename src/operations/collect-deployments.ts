@@ -25,7 +25,8 @@ import { deploymentTag } from "./deployment-tag.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
-import { type WritableSystem, warnOfLeftovers, withWritableSystem } from "./writable-system.ts";
+import { warnOfLeftovers } from "./warn-of-leftovers.ts";
+import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
 /** What was fetched of a layer and not gone on with for seven days is of an image that another has come after. */
 const fetchedDaysMs = 7 * 24 * 60 * 60 * 1000;
@@ -187,7 +188,10 @@ function removeDeployments(
   bootloader.removeEntries(plan.entries);
   const rootImages = plan.deployments.map(({ rootImage }) => rootImage);
   const leftovers = removeStateDirectories(files, paths, rootImages, () => system.linux.clock.randomName());
-  warnOfLeftovers(system, sysroot, leftovers);
+  warnOfLeftovers(
+    system,
+    leftovers.map((error) => sysroot.inUsersWords(error)),
+  );
   removeKernels(files, paths.boot, kernels);
   const kept = state.menu.entries.filter((entry) => !plan.entries.includes(entry));
   removeBootFailures(files, paths, new Set(kept.map(({ sequence }) => bootEntryId(sequence))));

@@ -9,7 +9,8 @@ import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts"
 import { contentSource } from "./boot-files.ts";
 import { mergeHostEtc, type NewEtc, stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import type { System } from "./system.ts";
-import { type WritableSystem, warnOfLeftovers } from "./writable-system.ts";
+import { warnOfLeftovers } from "./warn-of-leftovers.ts";
+import type { WritableSystem } from "./writable-system.ts";
 
 /** A root image, and what its deployment is to be. */
 export interface NewDeployment {
@@ -59,7 +60,10 @@ export function writeNewState(
   };
   const state = { rootImage, origin, etc: etc.steps, var: stepsOfImage(tree, "var"), contentOf };
   const leftovers = writeStateDirectory(files, paths, state, system.linux.clock.randomName());
-  warnOfLeftovers(system, sysroot, leftovers);
+  warnOfLeftovers(
+    system,
+    leftovers.map((error) => sysroot.inUsersWords(error)),
+  );
   return etc.conflicts;
 }
 

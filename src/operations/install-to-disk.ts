@@ -32,6 +32,7 @@ import type { ImageRequest } from "./offered-image.ts";
 import type { PulledImage } from "./pull-image.ts";
 import { placeRootKeys, readRootKeys } from "./root-keys.ts";
 import { checkInterrupted, type System } from "./system.ts";
+import { warnOfLeftovers } from "./warn-of-leftovers.ts";
 
 /** What all kinds of installation are asked for. */
 export interface InstallRequest extends ImageRequest {
@@ -90,6 +91,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
   readRootKeys(linux.files, request.rootKeys);
   const directory = openStagingDirectory(linux, stagingParent(target));
   const staging = directory.path;
+  warnOfLeftovers(system, directory.leftovers);
   try {
     const isSealed = decideSeals(system, request, staging);
     const repo = initStagingRepo(system, staging);
@@ -107,7 +109,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
       repo.close();
     }
   } finally {
-    directory.close();
+    warnOfLeftovers(system, directory.close());
   }
 }
 

@@ -7,6 +7,7 @@ import { checkBootPartition } from "./boot-partition.ts";
 import { inTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
+import { warnOfLeftovers } from "./warn-of-leftovers.ts";
 
 /** A sysroot with its boot menu, as one operation may change them; read once, when it was opened. */
 export interface WritableSystem {
@@ -37,7 +38,7 @@ export async function withWritableSystem<T>(
 ): Promise<T> {
   const sysroot = await open(system, request);
   try {
-    warnOfLeftovers(system, sysroot, sysroot.leftovers);
+    warnOfLeftovers(system, sysroot.leftovers);
     const { files, paths } = sysroot;
     const bootloader = openBootloader(files, { boot: paths.boot, kind: request.bootloader });
     const state = readSysrootState(sysroot, bootloader.readMenu());
@@ -47,14 +48,6 @@ export async function withWritableSystem<T>(
     throw sysroot.inUsersWords(error);
   } finally {
     sysroot.close();
-  }
-}
-
-/** Tells what could not be removed, and why: it is nothing that anybody needs, and takes room. */
-export function warnOfLeftovers(system: System, sysroot: WritableSysroot, errors: readonly OsdeployError[]): void {
-  for (const error of errors) {
-    const { message } = sysroot.inUsersWords(error);
-    system.progress({ kind: "warning", message: `What nobody needs any more stays: ${message}` });
   }
 }
 

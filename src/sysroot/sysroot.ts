@@ -86,7 +86,8 @@ export function openWritableSysroot(linux: Linux, root: Path, options = { wait: 
     opened.closers.push(() => files.close(fd));
     if (!files.lock(fd, "exclusive", options)) throw busy(root, lockHolder(files, files.fstat(fd)));
     const leftovers = removeLeftovers(files, listUnfinished(files, paths));
-    return new WritableSysroot({ files, paths, running }, leftovers, opened);
+    const told = leftovers.map((error) => inUsersWords(error, opened.views));
+    return new WritableSysroot({ files, paths, running }, told, opened);
   } catch (error) {
     closeAll(opened);
     throw inUsersWords(error, opened.views);

@@ -31,6 +31,15 @@ export function mountAt(mountinfo: string, path: string): MountLine | undefined 
     .findLast((line) => line?.mountPoint === path);
 }
 
+/** The mount points in the directory `path` and in those below it, in the order in which they can be unmounted. */
+export function mountPointsBelow(mountinfo: string, path: string): readonly string[] {
+  return mountinfo
+    .split("\n")
+    .flatMap((line) => parseLine(line)?.mountPoint ?? [])
+    .filter((mountPoint) => mountPoint.startsWith(`${path}/`))
+    .reverse();
+}
+
 /** @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html */
 function parseLine(line: string): MountLine | undefined {
   const match = /^\d+ \d+ \d+:\d+ \S+ (\S+) (\S+) (?:\S+ )*?- (\S+) (\S+) /.exec(line);

@@ -1,11 +1,14 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { openWorkDirectory } from "../../../src/linux/work-directory.ts";
+import { putFile } from "../../builders/tool-runs.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 let parent: string;
@@ -37,6 +40,53 @@ test("openWorkDirectory: those of dead runs go; living ones, files, links and ot
   expect(readdirSync(parent).sort()).toEqual(left.sort());
 });
 
+test.runIf(process.getuid?.() === 0)(
+  "openWorkDirectory: what a killed run left mounted is unmounted (needs root)",
+  () => {
+    const dead = join(parent, ".work-dead/root.img.mounted");
+    mkdirSync(dead, { recursive: true });
+    expect(spawnSync("mount", ["-t", "tmpfs", "none", dead]).status).toBe(0);
+    try {
+      const work = open();
+      expect(work.leftovers).toEqual([]);
+      expect(readdirSync(parent)).toEqual([nameOf(work.path)]);
+      const own = join(parent, nameOf(work.path), "below");
+      mkdirSync(own);
+      expect(spawnSync("mount", ["-t", "tmpfs", "none", own]).status).toBe(0);
+      expect(work.close()).toEqual([]);
+      expect(readdirSync(parent)).toEqual([]);
+    } finally {
+      spawnSync("umount", ["-R", dead]);
+    }
+  },
+);
+
+test("openWorkDirectory: what cannot be removed is told, and nothing fails; what is mounted in it is not touched", () => {
+  const linux = new FakeLinux();
+  const at = "/.work-dead/a\\040b";
+  putFile(linux.files, "/proc/self/mountinfo", `25 23 254:1 / ${at} rw - ext4 /dev/x rw\n`);
+  putFile(linux.files, "/.work-dead/a b/file", "x");
+  const work = openWorkDirectory(linux, fromText("/"), ".work-");
+  expect(work.leftovers).toEqual([expect.objectContaining({ code: "unsupported" })]);
+  expect(linux.files.readDirectory(fromText("/.work-dead/a b"))).toEqual(["file"]);
+  expect(work.close()).toEqual([]);
+  expect(linux.openPaths).toEqual([]);
+});
+
+test("openWorkDirectory: its own goes where those of others cannot be found", () => {
+  const linux = new FakeLinux();
+  const files = {
+    ...linux.files,
+    readDirectory: (path: Path) => {
+      if (path === "/") throw new OsdeployError("system", "Cannot read the directory: input/output error (EIO)");
+      return linux.files.readDirectory(path);
+    },
+  };
+  const make = () => openWorkDirectory({ ...linux, files, clock: linux.clock }, fromText("/"), ".work-");
+  expect(make).toThrow("input/output error");
+  expect([linux.files.readDirectory(fromText("/")), linux.openPaths]).toEqual([[], []]);
+});
+
 test("openWorkDirectory: what belongs to another user stays", () => {
   const linux = new FakeLinux();
   linux.files.makeDirectory(fromText("/.work-theirs"), 0o700);
@@ -59,7 +109,7 @@ test("openWorkDirectory: one that another run took for a dead one's is made agai
       };
     },
   });
-  const work = openWorkDirectory({ files, clock: linux.clock }, fromText("/"), ".work-");
+  const work = openWorkDirectory({ ...linux, files, clock: linux.clock }, fromText("/"), ".work-");
   expect(linux.files.readDirectory(fromText("/"))).toEqual([nameOf(work.path)]);
 });
 
@@ -73,7 +123,7 @@ test("openWorkDirectory: works where it may not look", () => {
       };
     },
   });
-  const work = openWorkDirectory({ files, clock: linux.clock }, fromText("/"), ".work-");
+  const work = openWorkDirectory({ ...linux, files, clock: linux.clock }, fromText("/"), ".work-");
   expect(linux.files.readDirectory(fromText("/"))).toEqual([nameOf(work.path)]);
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bootedRoot, isSoftRebooted, mountAt } from "../../../../src/core/deployment/booted-root.ts";
+import { bootedRoot, isSoftRebooted, mountAt, mountPointsBelow } from "../../../../src/core/deployment/booted-root.ts";
 
 const hex = "ab".repeat(64);
 const mounts = (source: string) =>
@@ -27,6 +27,12 @@ describe("mountAt", () => {
   test("a directory that is no mount point has none", () => {
     expect(mountAt(mounts("x"), "/sysroot")).toBeUndefined();
   });
+});
+
+test("mountPointsBelow: gives those below a directory, the last one first, and not the directory itself", () => {
+  const lines = ["/a", "/a/b", "/a/b/c\\040d", "/ab", "/a/b"].map((at) => `25 23 254:1 / ${at} rw - ext4 /dev/x rw`);
+  expect(mountPointsBelow(lines.join("\n"), "/a")).toEqual(["/a/b", "/a/b/c d", "/a/b"]);
+  expect(mountPointsBelow("no mount at all", "/a")).toEqual([]);
 });
 
 describe("bootedRoot", () => {
