@@ -1,4 +1,5 @@
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { FileStat, Linux, LinuxFiles, Path } from "../linux/linux.ts";
@@ -20,14 +21,19 @@ const mountsLimitBytes = 16 * 1024 * 1024;
  * Looks at the place where a disk is to be made, and only looks.
  *
  * @throws OsdeployError `already-exists` when it holds something and `wipe` is not set; `busy` when it is a disk in use;
- * `unsupported` when it is neither a file nor a disk; `not-found` when the file's directory is missing.
+ * `unsupported` when it is neither a file nor a disk; `not-found` when the file's directory is missing, or is one of devices, of
+ * which this is none.
  */
 export function probeTarget(linux: Linux, named: Path, options: { readonly wipe: boolean }): DiskTarget {
   const { files } = linux;
   const path = followLinks(files, named);
   const stat = files.lstatIfExists(path);
-  if (stat === undefined) return { kind: "file", path: checkedParent(files, path), exists: false };
+  if (stat === undefined) {
+    checkParent(files, path);
+    return { kind: "file", path, exists: false };
+  }
   if (stat.kind === "regular") {
+    if (isAmongDevices(files, parentOf(path))) throw noDevice(path, "it is a regular file, and no device");
     if (stat.sizeBytes > 0 && !options.wipe) throw holdsSomething(path, "there is a file already");
     return { kind: "file", path, exists: true };
   }
@@ -41,11 +47,37 @@ export function probeTarget(linux: Linux, named: Path, options: { readonly wipe:
   return device;
 }
 
-function checkedParent(files: LinuxFiles, path: Path): Path {
+function parentOf(path: Path): Path {
   const slash = path.lastIndexOf("/");
-  const parent = (slash < 0 ? "." : path.slice(0, slash + 1)) as Path;
-  if (files.lstatIfExists(parent) !== undefined) return path;
-  throw new OsdeployError("not-found", `Cannot install to "${toText(path)}": there is no directory for it`);
+  return (slash < 0 ? "." : path.slice(0, slash + 1)) as Path;
+}
+
+function checkParent(files: LinuxFiles, path: Path): void {
+  const parent = parentOf(path);
+  if (files.lstatIfExists(parent) === undefined) {
+    throw new OsdeployError("not-found", `Cannot install to "${toText(path)}": there is no directory for it`);
+  }
+  if (isAmongDevices(files, parent)) throw noDevice(path, "there is no such device");
+}
+
+/** A disk whose name was mistyped would become a file in memory, which looks like a disk until the machine is switched off. */
+function isAmongDevices(files: LinuxFiles, directory: Path): boolean {
+  const list = "/proc/self/mountinfo" as Path;
+  const mountinfo = files.lstatIfExists(list) === undefined ? "" : fromBytes(files.readFile(list, mountsLimitBytes));
+  const real = files.realPath(directory);
+  for (let place: string = real; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
+    const mount = mountAt(mountinfo, place);
+    // In a container /dev is a tmpfs, and /dev/shm is a place for files everywhere.
+    if (mount !== undefined) return mount.type === "devtmpfs" || place === "/dev";
+    if (place === "/dev") return true;
+  }
+  return false;
+}
+
+function noDevice(path: Path, state: string): OsdeployError {
+  return new OsdeployError("not-found", `Cannot install to "${toText(path)}": ${state}`, {
+    facts: { hint: "lsblk lists the disks; a file has its place outside /dev" },
+  });
 }
 
 function probeDevice({ files }: Linux, path: Path, { rdev }: FileStat): DiskTarget {

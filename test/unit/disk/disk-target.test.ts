@@ -34,10 +34,32 @@ function refusal(path: string, wipe = false): string {
 
 describe("probeTarget", () => {
   test("takes a name that is free, and an empty file", () => {
-    expect(probe("/dev/new")).toEqual({ kind: "file", path: "/dev/new", exists: false });
+    linux.files.makeDirectory(fromText("/disks"), 0o755);
+    expect(probe("/disks/new")).toEqual({ kind: "file", path: "/disks/new", exists: false });
     expect(probe("new")).toEqual({ kind: "file", path: "new", exists: false });
-    putFile(linux.files, "/dev/empty", "");
-    expect(probe("/dev/empty")).toEqual({ kind: "file", path: "/dev/empty", exists: true });
+    putFile(linux.files, "/disks/empty", "");
+    expect(probe("/disks/empty")).toEqual({ kind: "file", path: "/disks/empty", exists: true });
+  });
+
+  test.each(["none", "tmpfs", "devtmpfs"])("makes no file among the devices, where /dev is %s", (type) => {
+    const shm = { at: "/dev/shm", type: "tmpfs", source: "tmpfs" };
+    putMounts(linux, [...(type === "none" ? [] : [{ at: "/dev", type, source: type }]), shm]);
+    linux.files.makeDirectory(fromText("/dev/shm"), 0o755);
+    linux.files.symlink(fromText("../sdx"), fromText("/dev/disk/gone"));
+    linux.files.symlink(fromText("/dev"), fromText("/link"));
+    expect(refusal("/dev/sdx")).toBe('not-found: Cannot install to "/dev/sdx": there is no such device');
+    for (const path of ["/dev/disk/gone", "/link/sdx"])
+      expect(refusal(path, true)).toContain("there is no such device");
+    putFile(linux.files, "/dev/sdx", "");
+    expect(refusal("/dev/sdx", true)).toContain("it is a regular file, and no device");
+    expect(probe("/dev/shm/new")).toEqual({ kind: "file", path: "/dev/shm/new", exists: false });
+  });
+
+  test("makes no file on another mount of the devices, as in the root of a chroot", () => {
+    putMounts(linux, [{ at: "/target/dev", type: "devtmpfs", source: "udev" }]);
+    linux.files.makeDirectory(fromText("/target"), 0o755);
+    linux.files.makeDirectory(fromText("/target/dev"), 0o755);
+    expect(refusal("/target/dev/sdx")).toContain("there is no such device");
   });
 
   test("takes a file that holds something only when told to", () => {
