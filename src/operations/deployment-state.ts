@@ -5,9 +5,10 @@ import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict, EtcStep } from "../core/tree/merge-etc.ts";
 import type { ContentSource } from "../linux/file-content.ts";
 import type { Repo } from "../repo/repo.ts";
-import { writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
+import { type NewState, writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
 import { contentSource } from "./boot-files.ts";
 import { mergeHostEtc, type NewEtc, stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
+import { type StateAddition, stepsOfAdditions, withAdditions } from "./state-additions.ts";
 import type { System } from "./system.ts";
 import { warnOfLeftovers } from "./warn-of-leftovers.ts";
 import type { WritableSystem } from "./writable-system.ts";
@@ -20,6 +21,8 @@ export interface NewDeployment {
   readonly origin: Origin;
   /** The deployment whose /etc is carried over; /etc comes fresh from the image without one. */
   readonly base: Deployment | undefined;
+  /** What an installation puts there besides. */
+  readonly additions?: readonly StateAddition[];
 }
 
 /**
@@ -46,7 +49,7 @@ export function writeNewState(
   deployment: NewDeployment,
 ): readonly EtcConflict[] {
   const { files, paths } = sysroot;
-  const { base, tree, rootImage, origin } = deployment;
+  const { base, tree, rootImage, origin, additions = [] } = deployment;
   const etc: Pick<NewEtc, "steps" | "conflicts"> & Partial<NewEtc> =
     base === undefined
       ? { steps: stepsOfFirstEtc(repo, tree), conflicts: [] }
@@ -58,7 +61,14 @@ export function writeNewState(
     assert(etc.hostPathOf !== undefined, "without a deployment before there is no file of the host's");
     return { kind: "file", path: etc.hostPathOf(step) };
   };
-  const state = { rootImage, origin, etc: etc.steps, var: stepsOfImage(tree, "var"), contentOf };
+  const time = Math.floor(system.linux.clock.now() / 1000);
+  const imageVar = stepsOfImage(tree, "var");
+  const state: NewState = {
+    ...{ rootImage, origin, contentOf },
+    etc: withAdditions(etc.steps, additions, { below: "etc", time }),
+    var: imageVar,
+    addedToVar: stepsOfAdditions(imageVar, additions, { below: "var", time }),
+  };
   const leftovers = writeStateDirectory(files, paths, state, system.linux.clock.randomName());
   warnOfLeftovers(
     system,

@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
 import { type DiskContent, type DiskStep, ownedByRoot } from "../core/disk/disk-step.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -13,6 +13,7 @@ import { formatOrigin } from "../sysroot/origin-file.ts";
 import { contentSource } from "./boot-files.ts";
 import { stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import type { InstallImage } from "./install-image.ts";
+import { type StateAddition, withAdditions } from "./state-additions.ts";
 
 /** What the root file system of a new disk is made from. */
 export interface RootRequest {
@@ -25,16 +26,6 @@ export interface RootRequest {
   readonly additions: readonly StateAddition[];
   /** Whether the files of the repo get ext4's verity tails; else the kernel seals them, or nobody does. */
   readonly withTails: boolean;
-}
-
-/** A file that the installation itself puts into the state, not the image. */
-export interface StateAddition {
-  readonly below: "etc" | "var";
-  readonly path: string;
-  readonly permissions: number;
-  /** None when undefined. */
-  readonly xattrs?: Xattrs | undefined;
-  readonly bytes: Uint8Array | "directory";
 }
 
 /**
@@ -95,29 +86,12 @@ function imageSteps(
 ): readonly DiskStep[] {
   const below = (path: ByteString): ByteString => (path === "" ? fromText(to) : childPath(fromText(to), path));
   const made = from === "etc" ? stepsOfFirstEtc(image.repo, image.tree) : stepsOfImage(image.tree, from);
-  const steps = made.flatMap((step): readonly DiskStep[] => {
+  const steps = withAdditions(made, request.additions, { below: from, time: request.time });
+  return steps.flatMap((step): readonly DiskStep[] => {
     const content = contentOf(image, request, step);
     const { stat, xattrs } = step.inode;
     return content === undefined ? [] : [{ path: below(step.path), stat, xattrs, content }];
   });
-  const there = new Set(steps.map(({ path }) => path));
-  const added = request.additions.filter((addition) => addition.below === from);
-  return [
-    ...steps,
-    ...added
-      .map(
-        (addition): DiskStep => ({
-          path: below(fromText(addition.path)),
-          stat: ownedByRoot(addition.permissions, request.time),
-          xattrs: addition.xattrs ?? new Map(),
-          content:
-            addition.bytes === "directory"
-              ? { kind: "directory" }
-              : { kind: "file", source: request.scratch.pathOf(fromBytes(addition.bytes)), sealedBytes: undefined },
-        }),
-      )
-      .filter(({ path }) => !there.has(path)),
-  ];
 }
 
 function contentOf(image: InstallImage, { scratch }: RootRequest, { inode }: EtcStep): DiskContent | undefined {

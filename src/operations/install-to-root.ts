@@ -13,13 +13,14 @@ import { pathBelow } from "../linux/path.ts";
 import { makeDirectories } from "../sysroot/state-directory.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { deploy } from "./deploy.ts";
+import { isDeployed } from "./deployment-state.ts";
 import { checkFollowed, followedText } from "./followed-image.ts";
 import { checkDrivers, checkImageForInstall } from "./image-install-check.ts";
 import { addLoader, adoptLoader, placeOfEsp } from "./install-boot.ts";
 import { type InstallImage, pullForInstall } from "./install-image.ts";
 import type { InstallRequest } from "./install-to-disk.ts";
 import type { PulledImage } from "./pull-image.ts";
-import { addRootKeys, readRootKeys } from "./root-keys.ts";
+import { placeRootKeys, readRootKeys } from "./root-keys.ts";
 import { withRepo } from "./switch.ts";
 import { checkInterrupted, type System } from "./system.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -213,6 +214,8 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     // What comes after it syncs the other partitions.
     if (esp !== undefined) withOpen(files, esp, "directory", (fd) => files.syncFileSystem(fd));
   }
+  const additions = placeRootKeys(system, image, request.rootKeys);
+  if (additions.length > 0 && isDeployed(writable.state, image.rootImage)) throw keepsItsEtc();
   const espPlace = places.esp && placeOfEsp(files, image.tree, paths.boot);
   const imageReference = followedText(system, request.targetImage ?? image.reference);
   const { bootEntry, kernel } = deploy(system, {
@@ -233,8 +236,8 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     finalizationLocked: false,
     uncounted: !hasFallback(work),
     besideOthers: request.isExisting && bootloader !== "grub",
+    additions,
   });
-  addRootKeys(system, writable, image, request.rootKeys);
   assert(bootEntry !== null, "nothing runs from this sysroot, so nothing is staged");
   return {
     root: toText(request.root),
@@ -245,6 +248,13 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     bootloader,
     pulled: image.pulled,
   };
+}
+
+function keepsItsEtc(): OsdeployError {
+  const state = "another program starts this image from here already, and its /etc stays as it is";
+  return new OsdeployError("already-exists", `Cannot install keys for root: ${state}`, {
+    facts: { hint: "Put the keys there yourself, and install without them" },
+  });
 }
 
 /** Whether the loader could start something else: our script for GRUB chooses among our entries only. */

@@ -2,15 +2,11 @@ import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { findDirectory, findInode } from "../core/tree/tree-path.ts";
-import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import { pathBelow } from "../linux/path.ts";
-import { stateDirectory } from "../sysroot/sysroot-paths.ts";
 import { changesOfFirstEtc } from "./host-etc.ts";
 import type { InstallImage } from "./install-image.ts";
-import type { StateAddition } from "./install-root.ts";
+import type { StateAddition } from "./state-additions.ts";
 import type { System } from "./system.ts";
-import type { WritableSystem } from "./writable-system.ts";
 
 /** As many keys as anybody has. */
 const keysLimitBytes = 1024 * 1024;
@@ -101,44 +97,4 @@ function parentsOf(path: string): readonly string[] {
 function homeInVar(tree: FileTree): string | undefined {
   const root = findInode(tree, fromText("root"));
   return root?.kind === "symlink" ? /^\/?var\/([^/.][^/]*)\/?$/.exec(root.target)?.[1] : undefined;
-}
-
-/**
- * Puts the same files into the state of a deployment on disk. What is there already stays.
- *
- * @throws OsdeployError `unsupported` where a link of the image's would lead them to another place.
- */
-export function addRootKeys(
-  system: System,
-  { sysroot }: WritableSystem,
-  image: Pick<InstallImage, "repo" | "tree" | "rootImage">,
-  keys: Path | undefined,
-): void {
-  const { files, paths } = sysroot;
-  const additions = placeRootKeys(system, image, keys);
-  const topOf = ({ below }: StateAddition) =>
-    below === "var" ? paths.sharedVar : pathBelow(stateDirectory(paths, image.rootImage), "etc");
-  for (const addition of additions) refuseLinks(files, topOf(addition), addition);
-  for (const addition of additions) {
-    const { path, permissions, bytes, xattrs = new Map() } = addition;
-    const target = pathBelow(topOf(addition), path);
-    if (files.lstatIfExists(target) !== undefined) continue;
-    if (bytes === "directory") files.makeDirectory(target, permissions);
-    else files.writeNewFile(target, bytes, permissions);
-    for (const [key, value] of xattrs) files.setXattr(target, key, value);
-  }
-  withOpen(files, paths.root, "directory", (fd) => files.syncFileSystem(fd));
-}
-
-/** The image chose what is there, and a link of its own would be followed out of the sysroot. */
-function refuseLinks(files: LinuxFiles, top: Path, { below, path, bytes }: StateAddition): void {
-  for (const shown of [...parentsOf(path), ...(bytes === "directory" ? [path] : [])]) {
-    const kind = files.lstatIfExists(pathBelow(top, shown))?.kind;
-    if (kind === undefined) return;
-    if (kind === "directory") continue;
-    throw new OsdeployError(
-      "unsupported",
-      `Cannot install keys for root: /${below}/${shown} is a ${kind} in the image`,
-    );
-  }
 }

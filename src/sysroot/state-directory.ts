@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -14,6 +14,7 @@ import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
 /** Names of directories that are being made, and of those that are being taken away. No program takes them for deployments. */
 const unfinishedPrefix = ".new-";
 const discardedPrefix = ".gone-";
+const unfinishedSuffix = ".osdeploy-new";
 
 /** What lies in `state/deploy`: a deployment's root image and origin. */
 export interface DeploymentDirectory {
@@ -60,6 +61,8 @@ export interface NewState {
   readonly etc: readonly EtcStep[];
   /** The image's /var; made once, as the /var that all deployments share. */
   readonly var: readonly EtcStep[];
+  /** What is to be in /var besides, also in one that is there already; where something has its name, that stays. */
+  readonly addedToVar: readonly EtcStep[];
   readonly contentOf: (step: EtcStep) => ContentSource;
 }
 
@@ -68,9 +71,10 @@ export interface NewState {
  * root image that is there already: it is replaced.
  *
  * It is built under a temporary name and renamed when complete and durable; one that a crash left half-made is never
- * taken for a deployment. The shared /var is made in the same way, and never touched once it exists.
+ * taken for a deployment. The shared /var is made in the same way, and once it exists nothing in it is changed.
  *
  * @returns what keeps parts of the replaced one there.
+ * @throws OsdeployError `unsupported` where something in /var would lead what is added there to another place.
  */
 export function writeStateDirectory(
   files: LinuxFiles,
@@ -84,7 +88,11 @@ export function writeStateDirectory(
   makeDirectories(files, paths.root, ["state", "os", "default"]);
   if (files.lstatIfExists(paths.sharedVar) === undefined) {
     const unfinished = pathBelow(paths.root, `state/os/default/${unfinishedPrefix}${temporaryName}`);
-    buildThenName(files, unfinished, paths.sharedVar, (path) => makeTree(files, path, state.var, state.contentOf));
+    const there = new Set(state.var.map(({ path }) => path));
+    const steps = [...state.var, ...state.addedToVar.filter(({ path }) => !there.has(path))];
+    buildThenName(files, unfinished, paths.sharedVar, (path) => makeTree(files, path, steps, state.contentOf));
+  } else {
+    addToVar(files, paths, state);
   }
   const discarded = discard(files, paths, state.rootImage, temporaryName);
   buildThenName(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), target, (path) => {
@@ -94,6 +102,34 @@ export function writeStateDirectory(
     files.writeNewFile(originPath(path, state.rootImage), origin, 0o644);
   });
   return removeLeftovers(files, [discarded]);
+}
+
+/** Each is named when it is whole and durable. */
+function addToVar(files: LinuxFiles, { sharedVar }: SysrootPaths, { addedToVar, contentOf }: NewState): void {
+  for (const step of addedToVar) {
+    const target = childPath(sharedVar, step.path);
+    const there = files.lstatIfExists(target)?.kind;
+    if (there === undefined) {
+      nameWhenWhole(files, target, (path) => {
+        makeTree(files, path, [{ ...step, path: fromText("") }], () => contentOf(step));
+      });
+    } else if (step.inode.kind === "directory" && there !== "directory") {
+      throw new OsdeployError("unsupported", `Cannot add to "${toText(target)}": it is a ${there}, and no directory`);
+    }
+  }
+}
+
+/** Beside its name, because a directory of /var can be a file system of its own. */
+function nameWhenWhole(files: LinuxFiles, target: Path, build: (path: Path) => void): void {
+  const parent = target.slice(0, target.lastIndexOf("/")) as Path;
+  const unfinished = `${target}${unfinishedSuffix}` as Path;
+  if (files.lstatIfExists(unfinished) !== undefined) removeTree(files, unfinished);
+  build(unfinished);
+  withOpen(files, parent, "directory", (fd) => {
+    files.syncFileSystem(fd);
+    files.rename(unfinished, target, { replace: false });
+    files.syncFileSystem(fd);
+  });
 }
 
 /** Gives a state directory a name under which it is no deployment any more. */

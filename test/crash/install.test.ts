@@ -27,17 +27,17 @@ interface Scenario {
 const scenarios: readonly Scenario[] = [
   { name: "systemd-boot", mounts: [rootMount, bootMount], tag: "os", request: {} },
   {
-    name: "GRUB on a partition of its own",
+    name: "GRUB on a partition of its own, and keys in /var",
     mounts: [rootMount, bootMount, espMount],
-    tag: "os",
-    request: { bootloader: "grub", esp: fromText("/esp") },
+    tag: "roaming",
+    request: { bootloader: "grub", esp: fromText("/esp"), rootKeys: fromText("/keys") },
   },
   {
-    name: "beside a GRUB that is there",
+    name: "keys in /etc beside a GRUB that is there",
     mounts: [rootMount],
     there: { "/target/boot/grub/grub.cfg": "its own\n" },
     tag: "os",
-    request: { isExisting: true, bootloader: undefined },
+    request: { isExisting: true, bootloader: undefined, rootKeys: fromText("/keys") },
   },
 ];
 

@@ -3,6 +3,7 @@ import { blsField, blsOptions } from "../../../src/core/boot/bls-entry.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { assert } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { type InstallToRootRequest, installToRoot } from "../../../src/operations/install-to-root.ts";
 import { layoutReference, SeenProgress, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
 import { content } from "../../builders/os-images.ts";
@@ -153,6 +154,36 @@ describe("installToRoot, into an empty file system", () => {
     expect(linux.files.lstat(fromText(`${home}/.ssh`)).permissions).toBe(0o700);
   });
 
+  test("keys are there before the entry is, also in a /var that a stopped installation without them left", async () => {
+    const linux = machine();
+    const image = parseImageReference(layoutReference("roaming"));
+    const { bootEntry } = await install(linux, { image });
+    linux.files.unlink(fromText(`/target/boot/loader/entries/${bootEntry}`));
+    removeTree(linux.files, fromText("/target/state/os/default/var/roothome"));
+    putFile(linux.files, "/keys", "ssh-ed25519 AAAA me\n");
+    await install(linux, { rootKeys: fromText("/keys"), image });
+    const home = "/target/state/os/default/var/roothome";
+    expect(text(linux, `${home}/.ssh/authorized_keys`)).toBe("ssh-ed25519 AAAA me\n");
+    expect(linux.files.lstat(fromText(home)).permissions).toBe(0o700);
+    const made = linux.trace.map(({ call, path }) => `${call} ${path}`);
+    const isLast = (end: string) => made.findLastIndex((line) => line.endsWith(end));
+    expect(isLast(".ssh/authorized_keys.osdeploy-new")).toBeLessThan(isLast(`${bootEntry}.new`));
+  });
+
+  test("refuses keys for what another program starts from there, whose /etc stays", async () => {
+    const linux = machine();
+    const { bootEntry, rootImage } = await install(linux);
+    const entries = "/target/boot/loader/entries";
+    putFile(linux.files, `${entries}/bootc.conf`, text(linux, `${entries}/${bootEntry}`));
+    linux.files.unlink(fromText(`${entries}/${bootEntry}`));
+    putFile(linux.files, "/keys", "ssh-ed25519 AAAA me\n");
+    expect(await refusal(linux, { rootKeys: fromText("/keys") })).toContain(
+      "already-exists: Cannot install keys for root: another program starts this image from here already",
+    );
+    expect(entriesOf(linux)).toEqual([]);
+    expect(linux.files.lstatIfExists(fromText(`/target/state/deploy/${rootImage}`))).toBeDefined();
+  });
+
   test("refuses a file system that cannot seal, before anything is there; then does it where that is fine", async () => {
     const linux = machine({ verity: false });
     expect(await refusal(linux)).toBe('unsupported: Cannot install to "/target": files there cannot be sealed');
@@ -253,6 +284,7 @@ describe("installToRoot, into an empty file system", () => {
       `unsupported: Cannot install keys for root: /${state} in the image`,
     );
     expect(linux.files.readDirectory(fromText("/elsewhere"))).toEqual([]);
+    expect(entriesOf(linux)).toEqual([]);
   });
 
   test("refuses a repo that is insecure already", async () => {

@@ -10,6 +10,7 @@ import { type EtcStep, mergeEtc } from "../../../src/core/tree/merge-etc.ts";
 import type { ContentSource } from "../../../src/linux/file-content.ts";
 import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
+import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { parseOrigin } from "../../../src/sysroot/origin-file.ts";
 import {
   listUnfinished,
@@ -59,7 +60,7 @@ function contentOf({ inode }: EtcStep): ContentSource {
 
 function newState(changes: Partial<NewState> = {}): NewState {
   const seed = directory({ lib: directory({ state: file("of the image", { uid: 7 }) }) });
-  return { rootImage, origin, etc: stepsOf(etc), var: stepsOf(seed), contentOf, ...changes };
+  return { rootImage, origin, etc: stepsOf(etc), var: stepsOf(seed), addedToVar: [], contentOf, ...changes };
 }
 
 /** What lies at `path`, in the words of a tree. */
@@ -144,6 +145,31 @@ describe("writeStateDirectory", () => {
     expect(files.readDirectory(paths.sharedVar)).toEqual(["lib"]);
     expect(files.readDirectory(text("/target/state/os/default/var/lib"))).toEqual([]);
     expect(files.readLink(text(`/target/state/deploy/${other}/var`))).toBe("../../os/default/var");
+  });
+
+  test("what is added to /var gets into one that is there as well, where nothing has its name", () => {
+    const { files, paths } = machine();
+    const path = (name: string) => text(`/target/state/os/default/var/${name}`);
+    const added = stepsOf(directory({ home: directory({ keys: file("mine") }, { permissions: 0o700 }) })).slice(1);
+    const changes = { var: stepsOf(directory({ home: directory({}) })), addedToVar: added };
+    writeStateDirectory(files, paths, newState(changes), text("1"));
+    expect(fromBytes(files.readFile(path("home/keys"), 10))).toBe("mine");
+    removeTree(files, path("home"));
+    // What a stopped run left.
+    files.makeDirectory(path("home.osdeploy-new"), 0o755);
+    writeStateDirectory(files, paths, newState(changes), text("2"));
+    expect(files.readDirectory(paths.sharedVar)).toEqual(["home"]);
+    expect(files.lstat(path("home")).permissions).toBe(0o700);
+    expect(files.readDirectory(path("home"))).toEqual(["keys"]);
+    files.unlink(path("home/keys"));
+    files.writeNewFile(path("home/keys"), toBytes(text("theirs")), 0o600);
+    writeStateDirectory(files, paths, newState(changes), text("3"));
+    expect(fromBytes(files.readFile(path("home/keys"), 10))).toBe("theirs");
+    removeTree(files, path("home"));
+    files.symlink(text("/elsewhere"), path("home"));
+    expect(() => writeStateDirectory(files, paths, newState(changes), text("4"))).toThrow(
+      'Cannot add to "/target/state/os/default/var/home": it is a symlink, and no directory',
+    );
   });
 
   test("replaces one that is there, and leaves nothing of it", () => {
