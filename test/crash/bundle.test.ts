@@ -105,6 +105,7 @@ test("bundle: stopped at each mutating call there is the archive of before or th
   await bundle(undisturbed);
   const made = digestOf(undisturbed);
   expect(made).not.toBe(old);
+  for (const survives of outcomes) expect(digestOf(undisturbed.crash(survives))).toBe(made);
   const seen = new Set<string>();
   for (let failAt = 1; failAt <= undisturbed.trace.length; failAt++) {
     const linux = base.crash({ keepUnsynced: true }, { failAt, halfWritten: true });

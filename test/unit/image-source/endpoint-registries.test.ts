@@ -323,6 +323,8 @@ describe("the registry that delivered an image", () => {
     await expect(found?.readBlob(blob, 1)).rejects.toMatchObject({ code: "limit-exceeded" });
     registry.faults.push({ path: /blobs/, times: 1, content: Buffer.from("xx") });
     await expect(found?.readBlob(blob, 100)).rejects.toMatchObject({ code: "digest-mismatch" });
+    registry.faults.push({ path: /manifests/, times: 1, content: Buffer.from("[]") });
+    await expect(found?.readManifest(digest)).rejects.toMatchObject({ code: "digest-mismatch" });
     registry.faults.push({ path: /manifests/, times: 9, status: 500 });
     await expect(found?.readManifest("sha256-y.sig")).rejects.toMatchObject({ code: "network" });
   });
