@@ -1,4 +1,4 @@
-import { type BootEntry, bootEntryFileName, isExhausted, sortedInto } from "../core/boot/boot-menu.ts";
+import { type BootEntry, type BootMenu, bootEntryFileName, isExhausted, sortedInto } from "../core/boot/boot-menu.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { fileNamesOf, readBootEntries, removeEntryFiles, renameEntryFile, writeEntryFile } from "./bls-directory.ts";
@@ -26,7 +26,7 @@ export function blsBootloader(files: LinuxFiles, boot: Path, kind: "systemd-boot
     readMenu: () => readBootEntries(files, boot),
     addEntry: (entry) => {
       const menu = readBootEntries(files, boot);
-      if (fileNamesOf(menu, entry.sequence).length > 0) throw numberTaken(entry);
+      checkNumberFree(menu, entry);
       const added = sortedInto(menu, countsTries ? entry : withoutTries(entry));
       writeEntryFile(files, boot, added);
       return added;
@@ -55,7 +55,13 @@ export function withoutTries(entry: BootEntry): BootEntry {
   return { ...entry, tries: undefined, fileName: bootEntryFileName(entry.sequence, undefined) };
 }
 
-/** What `addEntry` throws: numbers are given under the lock, so somebody else writes entries with our names. */
-export function numberTaken({ sequence }: BootEntry): OsdeployError {
-  return new OsdeployError("already-exists", `Cannot add a boot entry: there is one with number ${sequence} already`);
+/**
+ * What `addEntry` begins with, whatever the loader. Numbers are given under the lock, so somebody else writes entries with our
+ * names; the name of the file does not tell, because its counters may be others.
+ *
+ * @throws OsdeployError `already-exists`.
+ */
+export function checkNumberFree({ entries }: BootMenu, { sequence }: BootEntry): void {
+  if (!entries.some((each) => each.sequence === sequence)) return;
+  throw new OsdeployError("already-exists", `Cannot add a boot entry: there is one with number ${sequence} already`);
 }

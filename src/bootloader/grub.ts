@@ -17,7 +17,7 @@ import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
-import { numberTaken, withoutTries } from "./bls-bootloader.ts";
+import { checkNumberFree, withoutTries } from "./bls-bootloader.ts";
 import { fileNamesOf, readBootEntries, removeEntryFiles, writeEntryFile } from "./bls-directory.ts";
 import type { Bootloader } from "./bootloader.ts";
 import { commitFile } from "./commit-file.ts";
@@ -136,7 +136,7 @@ function readEnvironment({ files, directory }: Grub): GrubEnvironment | undefine
 function addEntry(grub: Grub, entry: BootEntry): BootEntry {
   const { files, boot } = grub;
   const { menu, tries, isWritten, unfinished } = readMenu(grub);
-  if (menu.entries.some(({ sequence }) => sequence === entry.sequence)) throw numberTaken(entry);
+  checkNumberFree(menu, entry);
   // Without a menu every entry file counts: the first one must not before it is finished.
   if (!isWritten) commitMenu(grub, menu.entries, tries);
   removeEntryFiles(files, boot, unfinished);

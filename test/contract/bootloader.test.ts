@@ -90,6 +90,25 @@ describe.each(cases)("Bootloader $kind on $name Linux", ({ start, kind }) => {
     expect(loader.readMenu().entries).toEqual([entryOf(5)]);
   });
 
+  test("addEntry: an entry with a taken number is refused, whatever counters the names of its files have", () => {
+    const loader = prepared();
+    const { fileName } = loader.addEntry(entryOf(5));
+    here.files.rename(at(`loader/entries/${fileName}`), at("loader/entries/osdeploy-000005+0-3.conf"), {
+      replace: false,
+    });
+    const before = loader.readMenu();
+    for (const tries of [undefined, 3]) {
+      expect(() => loader.addEntry(entryOf(5, tries))).toThrow(
+        expect.objectContaining({
+          code: "already-exists",
+          message: "Cannot add a boot entry: there is one with number 5 already",
+        }),
+      );
+    }
+    expect(loader.readMenu()).toEqual(before);
+    expect(here.files.readDirectory(at("loader/entries"))).toEqual(["osdeploy-000005+0-3.conf"]);
+  });
+
   test("bless: takes the counters away, also when it is done twice, was never counted, or is gone", () => {
     const loader = prepared();
     const counted = loader.addEntry(entryOf(3, 3));

@@ -34,14 +34,28 @@ const changes: readonly { readonly name: string; readonly change: (loader: Bootl
   { name: "removeEntries of one", change: (loader) => loader.removeEntries([{ sequence: 3 }]) },
 ];
 
+/** What is left of GRUB's menu where a vfat was repaired; undefined for a whole one. */
+type Spoiled = "no osdeploy.cfg" | "a cut osdeploy.cfg" | undefined;
+
 /** A boot partition with three entries, the newest of them counted; all durable. */
-function prepared(kind: BootloaderKind): FakeLinux {
+function prepared(kind: BootloaderKind, spoiled: Spoiled): FakeLinux {
   const linux = new FakeLinux({ mountPoints: [{ path: "/boot" }] });
   if (kind === "grub") {
     prepareBootPartition(linux.files, boot, { kind, fileSystemUuid: "A", directory: "/grub", timeoutSeconds: 1 });
   }
   for (const [sequence, tries] of [[1], [2], [3, 3]] as const) open(linux, kind).addEntry(entryOf(sequence, tries));
+  if (spoiled !== undefined) spoil(linux, spoiled);
   return linux;
+}
+
+function spoil({ files }: FakeLinux, spoiled: Spoiled): void {
+  const path = fromText("/boot/grub/osdeploy.cfg");
+  const bytes = files.readFile(path, 100_000);
+  files.unlink(path);
+  if (spoiled === "a cut osdeploy.cfg") files.writeNewFile(path, bytes.slice(0, 70), 0o644);
+  const fd = files.open(boot, "directory");
+  files.syncFileSystem(fd);
+  files.close(fd);
 }
 
 const outcomes: readonly CrashOptions[] = [
@@ -53,12 +67,20 @@ const outcomes: readonly CrashOptions[] = [
 /** What the menu means; which files do not count may differ. */
 const meaning = ({ entries, foreign }: BootMenu) => ({ entries, foreign });
 
-const cases = (["systemd-boot", "grub", "none"] as const).flatMap((kind) =>
-  changes.map(({ name, change }) => ({ kind, name, change })),
+const menus: readonly { readonly kind: BootloaderKind; readonly spoiled?: Spoiled }[] = [
+  { kind: "systemd-boot" },
+  { kind: "grub" },
+  { kind: "none" },
+  { kind: "grub", spoiled: "no osdeploy.cfg" },
+  { kind: "grub", spoiled: "a cut osdeploy.cfg" },
+];
+
+const cases = menus.flatMap(({ kind, spoiled }) =>
+  changes.map(({ name, change }) => ({ on: spoiled ? `${kind} with ${spoiled}` : kind, kind, spoiled, name, change })),
 );
 
-describe.each(cases)("$kind: $name", ({ kind, change }) => {
-  const base = prepared(kind);
+describe.each(cases)("$on: $name", ({ kind, spoiled, change }) => {
+  const base = prepared(kind, spoiled);
   const uncrashed = base.crash({ keepUnsynced: true });
   const before = meaning(open(uncrashed, kind).readMenu());
   change(open(uncrashed, kind));
