@@ -1,4 +1,4 @@
-import { type BlsEntry, formatBlsEntry, parseBlsEntry } from "../core/boot/bls-entry.ts";
+import { type BlsEntry, blsEntryLimitBytes, formatBlsEntry, parseBlsEntry } from "../core/boot/bls-entry.ts";
 import { type BootMenu, readBootMenu, sequenceOfFileName } from "../core/boot/boot-menu.ts";
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -7,9 +7,6 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { removeLeftovers } from "../linux/remove-tree.ts";
 import { commitFile, unfinishedSuffix } from "./commit-file.ts";
-
-/** Larger files in `loader/entries` are no boot entries. */
-const entryLimitBytes = 64 * 1024;
 
 /**
  * The boot menu of a boot partition mounted at `boot`. Whatever in `loader/entries` is not ours, or cannot be read as an
@@ -36,7 +33,7 @@ function entryNames(files: LinuxFiles, boot: Path): readonly ByteString[] {
 
 function readEntry(files: LinuxFiles, directory: Path, name: ByteString): { fileName: string; entry: BlsEntry } {
   try {
-    const text = files.readFile(childPath(directory, name), entryLimitBytes);
+    const text = files.readFile(childPath(directory, name), blsEntryLimitBytes);
     return { fileName: toText(name), entry: parseBlsEntry(new TextDecoder().decode(text)) };
   } catch (error) {
     if (error instanceof OsdeployError && error.code !== "permission-denied")

@@ -7,7 +7,7 @@ import type { EtcStep } from "../core/tree/merge-etc.ts";
 import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
-import { evenProtected, removeLeftovers } from "../linux/remove-tree.ts";
+import { evenProtected, removeLeftovers, removeTree } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
 import { type SysrootPaths, stateDirectory } from "./sysroot-paths.ts";
 

@@ -12,7 +12,7 @@ export interface BlsEntry {
 }
 
 /** Entries are a handful of lines; whoever writes more than this onto the boot partition means harm. */
-const entryLimitBytes = 64 * 1024;
+export const blsEntryLimitBytes: number = 64 * 1024;
 
 /**
  * Reads an entry. Comments and empty lines are passed over; unknown keys are kept, so that nothing is lost when the
@@ -21,8 +21,8 @@ const entryLimitBytes = 64 * 1024;
  * @throws OsdeployError `bad-format` when it is larger than 64 KiB.
  */
 export function parseBlsEntry(text: string): BlsEntry {
-  if (text.length > entryLimitBytes) {
-    throw new OsdeployError("bad-format", `Cannot read the boot entry: it is larger than ${entryLimitBytes} bytes`);
+  if (text.length > blsEntryLimitBytes) {
+    throw new OsdeployError("bad-format", `Cannot read the boot entry: it is larger than ${blsEntryLimitBytes} bytes`);
   }
   return { fields: lineFields(text) };
 }

@@ -85,6 +85,16 @@ describe("writeEntryFile", () => {
     expect(readBootEntries(failing.files, boot).entries).toEqual([entryOf(4)]);
   });
 
+  test("takes away what a crash left of other entries, and only that", () => {
+    const linux = machine();
+    const others = ["windows.conf.new", "osdeploy-000001.conf.old", "osdeploy-1.conf.new"];
+    for (const name of ["osdeploy-000001.conf.new", "osdeploy-000002+3.conf.new", ...others])
+      write(linux, name, "title");
+    writeEntryFile(linux.files, boot, entryOf(4));
+    const left = [...others, "osdeploy-000004.conf"].sort();
+    expect(linux.files.readDirectory(fromText("/boot/loader/entries"))).toEqual(left);
+  });
+
   test("never replaces an entry", () => {
     const linux = machine();
     writeEntryFile(linux.files, boot, entryOf(5));
@@ -131,6 +141,19 @@ describe("readBootEntries", () => {
       "windows.conf",
     ]);
     expect(linux.trace.length).toBe(before);
+  });
+
+  test("reads an entry of 64 KiB, and none that is longer", () => {
+    const linux = machine();
+    const text = `title x\noptions composefs=${rootImage}\n#`;
+    // A comment of characters of two bytes each: it is the bytes that count.
+    const textOf = (bytes: number) =>
+      text + "é".repeat((bytes - text.length) / 2) + "#".repeat((bytes - text.length) % 2);
+    write(linux, "osdeploy-000001.conf", textOf(65_536));
+    write(linux, "osdeploy-000002.conf", textOf(65_537));
+    const { entries, foreign } = readBootEntries(linux.files, boot);
+    expect(entries.map(({ sequence }) => sequence)).toEqual([1]);
+    expect(foreign).toEqual(["osdeploy-000002.conf"]);
   });
 
   test("does not take a missing permission for a foreign entry", () => {

@@ -1,6 +1,10 @@
 import { beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import {
+  beginCollection,
+  endCollection,
+  isCollecting,
   readBootFailure,
   readNotes,
   removeBootFailures,
@@ -43,6 +47,24 @@ test("notes: are told until they are settled", () => {
   expect(readNotes(linux.files, paths)).toEqual(["It failed", "It does not count"]);
   removeNote(linux.files, paths, "finalize-failure");
   expect(readNotes(linux.files, paths)).toEqual(["It does not count"]);
+});
+
+test("a collection: is noted until it ends; on a full disk it begins without a note", () => {
+  const failing = (code: "no-space" | "system") => ({
+    ...linux.files,
+    writeNewFile: () => {
+      throw new OsdeployError(code, "Cannot write");
+    },
+  });
+  beginCollection(failing("no-space"), paths);
+  expect(isCollecting(linux.files, paths)).toBe(false);
+  const broken = expect.objectContaining({ code: "system" });
+  expect(() => beginCollection(failing("system"), paths)).toThrow(broken);
+  beginCollection(linux.files, paths);
+  beginCollection(failing("system"), paths);
+  expect(isCollecting(linux.files, paths)).toBe(true);
+  endCollection(linux.files, paths);
+  expect(isCollecting(linux.files, paths)).toBe(false);
 });
 
 test("notes and boot failures: one that cannot be read is told of, and breaks nothing", () => {

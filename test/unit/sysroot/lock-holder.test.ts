@@ -34,6 +34,13 @@ test("lockHolder: unknown where the kernel lists nobody, or lists nothing", () =
   expect(lockHolder(new FakeLinux().files, file)).toBeUndefined();
 });
 
+test.each([
+  [4 * 1024 * 1024, "process 77"],
+  [4 * 1024 * 1024 + 1, undefined],
+])("lockHolder: the locks of the kernel are read up to 4 MiB; these are %i bytes", (bytes, expected) => {
+  expect(lockHolder(machine(held.padEnd(bytes, "x")).files, file)).toBe(expected);
+});
+
 test("lockHolder: a long command line is cut", () => {
   expect(lockHolder(machine(held, `osdeploy\0switch\0${"x".repeat(500)}`).files, file)?.length).toBeLessThan(150);
 });

@@ -44,3 +44,14 @@ test("the quarantine: the file's name counts, not what is in it", () => {
     manifestOf("d"),
   ]);
 });
+
+test("the quarantine: what is no failure of reading is no damaged record", () => {
+  writeQuarantine(linux.files, paths, recordOf("b"));
+  const files = {
+    ...linux.files,
+    readFile: () => {
+      throw new TypeError("a bug");
+    },
+  };
+  expect(() => readQuarantine(files, paths)).toThrow(TypeError);
+});

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { findRunningSystem } from "../../../src/sysroot/running-system.ts";
-import { writeProc } from "../../builders/running-machine.ts";
+import { readText, writeProc, writeText } from "../../builders/running-machine.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const hex = "ab".repeat(64);
@@ -41,6 +41,16 @@ test("findRunningSystem: systemd-boot's own variable tells that it counted", () 
   expect(findRunningSystem(linux.files, physical)?.booted.counted).toBe(true);
   writeProc(linux, `composefs:${hex}`, "root=UUID=1 osdeploy.entry=osdeploy-000005");
   expect(findRunningSystem(linux.files, physical)?.booted.counted).toBe(false);
+});
+
+test("findRunningSystem: reads 16 MiB of mounts, and more are an error", () => {
+  const path = "/proc/self/mountinfo";
+  const mounts = readText(linux, path);
+  writeText(linux, path, mounts.padEnd(16 * 1024 * 1024, "x"));
+  expect(findRunningSystem(linux.files, physical)?.booted.rootImage).toBe(hex);
+  writeText(linux, path, mounts.padEnd(16 * 1024 * 1024 + 1, "x"));
+  const tooMany = expect.objectContaining({ code: "limit-exceeded" });
+  expect(() => findRunningSystem(linux.files, physical)).toThrow(tooMany);
 });
 
 test("findRunningSystem: another directory is not what runs, nor one that is not there", () => {

@@ -11,7 +11,7 @@ import type { ContentSource } from "../../../src/linux/file-content.ts";
 import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
-import { parseOrigin } from "../../../src/sysroot/origin-file.ts";
+import { formatOrigin, parseOrigin } from "../../../src/sysroot/origin-file.ts";
 import {
   listUnfinished,
   type NewState,
@@ -244,6 +244,17 @@ describe("readDeploymentDirectories", () => {
     expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: undefined }]);
   });
 
+  test.each([65_536, 65_537])("64 KiB of an origin are read, and no more; one has %i bytes", (bytes) => {
+    const { files, paths } = machine();
+    writeStateDirectory(files, paths, newState(), text("1"));
+    const path = text(`/target/state/deploy/${rootImage}/${rootImage}.origin`);
+    const whole = formatOrigin(origin).padEnd(bytes, "\n");
+    files.unlink(path);
+    files.writeNewFile(path, toBytes(text(whole)), 0o644);
+    const read = bytes % 2 === 0 ? origin : undefined;
+    expect(readDeploymentDirectories(files, paths)).toEqual([{ rootImage, origin: read }]);
+  });
+
   test("an origin that the disk does not give back hides no deployment", () => {
     const { files, paths } = machine();
     writeStateDirectory(files, paths, newState(), text("1"));
@@ -267,6 +278,25 @@ describe("writeOrigin", () => {
     expect(readDeploymentDirectories(after, paths)).toEqual([{ rootImage, origin: changed }]);
     expect(files.lstatIfExists(hosts)).toBeUndefined();
     expect(files.readDirectory(paths.deployments)).toEqual([rootImage]);
+  });
+
+  test("a crash at any moment leaves the old origin or the new one", () => {
+    const whole = machine();
+    writeStateDirectory(whole.files, whole.paths, newState(), text("1"));
+    const durable = whole.linux.crash({ keepUnsynced: false, names: "lost" });
+    const before = durable.trace.length;
+    const write = ({ files }: FakeLinux) => writeOrigin(files, whole.paths, { rootImage, origin: changed }, text("2"));
+    const calls = (linux: FakeLinux) => linux.trace.length - before;
+    write(durable);
+    const origins = [origin, changed].map((each) => [{ rootImage, origin: each }]);
+    for (let failAt = 1; failAt <= calls(durable); failAt++) {
+      const crashing = whole.linux.crash({ keepUnsynced: false, names: "lost" }, { failAt });
+      expect(() => write(crashing)).toThrow();
+      for (const names of ["lost", "kept"] as const) {
+        const { files } = crashing.crash({ keepUnsynced: false, names });
+        expect(origins).toContainEqual(readDeploymentDirectories(files, whole.paths));
+      }
+    }
   });
 
   test("writes nothing when it says so already", () => {
