@@ -33,7 +33,12 @@ export function formatQuarantine(record: QuarantineRecord): string {
   return `${JSON.stringify({ version: 1, ...record }, undefined, 2)}\n`;
 }
 
-/** @throws OsdeployError `bad-format` when it is not what {@link formatQuarantine} writes. */
+/**
+ * Of a newer version it takes what it knows: whatever a record says, its image stays out. A cause that it does not know is
+ * read as `boot-failed`.
+ *
+ * @throws OsdeployError `bad-format` when it is not what {@link formatQuarantine} writes.
+ */
 export function parseQuarantine(bytes: Uint8Array, fileName: string): QuarantineRecord {
   const whole = parseDocument(bytes, `quarantine record ${fileName}`);
   return {

@@ -1,6 +1,7 @@
 import { isHex } from "../bytes/hex.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import { parseManifestDigest } from "../digest/oci-digest.ts";
+import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
 import {
   arrayOf,
@@ -14,18 +15,21 @@ import {
 } from "../oci/json-place.ts";
 import type { StagedDeployment } from "./deployment.ts";
 
+const version = 1;
+
 /**
  * The text of `/run/osdeploy/staged.json`.
  *
  * @see docs/reference/formats/deployment-state.md
  */
 export function formatStaged(staged: StagedDeployment): string {
-  return `${JSON.stringify({ version: 1, ...staged }, undefined, 2)}\n`;
+  return `${JSON.stringify({ version, ...staged }, undefined, 2)}\n`;
 }
 
-/** @throws OsdeployError `bad-format` when it is not what {@link formatStaged} writes. */
+/** @throws OsdeployError `bad-format` when it is not what {@link formatStaged} writes; `unsupported` for another version. */
 export function parseStaged(bytes: Uint8Array): StagedDeployment {
   const whole = parseDocument(bytes, "the record of the staged deployment");
+  checkVersion(whole);
   const origin = member(whole, "origin");
   const boot = member(whole, "boot");
   const osRelease = member(boot, "osRelease");
@@ -51,6 +55,14 @@ export function parseStaged(bytes: Uint8Array): StagedDeployment {
     sequence: safeSizeOf(member(whole, "sequence")),
     finalizationLocked: optional(whole, "finalizationLocked")?.value === true,
   };
+}
+
+/** What another version means must not be guessed: it would be committed. One that does not say its version is of the first. */
+function checkVersion(whole: JsonPlace): void {
+  const found = optional(whole, "version")?.value ?? version;
+  if (found === version) return;
+  const state = `it is of version ${String(found).slice(0, 20)}, and this osdeploy reads ${version}`;
+  throw new OsdeployError("unsupported", `Cannot read ${whole.document}: ${state}`);
 }
 
 /** None where there is no such key: what was staged by an osdeploy that did not know it. */

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { readStagedMarker, removeStagedMarker, writeStagedMarker } from "../../../src/sysroot/staged-marker.ts";
-import { writeText } from "../../builders/running-machine.ts";
+import { readText, writeText } from "../../builders/running-machine.ts";
 import { stagedOf } from "../../builders/sysroot-states.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -34,5 +34,15 @@ test("the record of what is staged: damage is told, and is no record", () => {
   expect(readStagedMarker(linux.files)).toEqual({
     staged: undefined,
     damage: expect.objectContaining({ message: "Cannot read the record of the staged deployment: it is not JSON" }),
+  });
+});
+
+test("the record of what is staged: one of a newer version is told, and nothing of it is committed", () => {
+  writeStagedMarker(linux.files, stagedOf("a"));
+  const path = "/run/osdeploy/staged.json";
+  writeText(linux, path, readText(linux, path).replace('"version": 1', '"version": 2'));
+  expect(readStagedMarker(linux.files)).toEqual({
+    staged: undefined,
+    damage: expect.objectContaining({ code: "unsupported" }),
   });
 });

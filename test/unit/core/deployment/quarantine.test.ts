@@ -30,3 +30,8 @@ test("quarantineFileName: is the digest's hex", () => {
 test("parseQuarantine: refuses what is no record, and names it", () => {
   expect(() => read("{}")).toThrow('Cannot read quarantine record name: it has no "manifestDigest"');
 });
+
+test("parseQuarantine: reads of a newer version what it knows, and another cause as a boot that failed", () => {
+  const newer = { ...full, version: 2, cause: "revoked", revokedBy: "somebody" };
+  expect(read(JSON.stringify(newer))).toEqual({ ...full, cause: "boot-failed" });
+});

@@ -24,3 +24,14 @@ test("parseStaged: takes what was staged before promises of digests were kept", 
   const { sealedBy: _, ...origin } = staged.origin;
   expect(read(JSON.stringify({ ...staged, origin })).origin).toEqual(staged.origin);
 });
+
+test("parseStaged: takes what says no version for the first, and refuses any other than that", () => {
+  const of = (version: unknown) => read(JSON.stringify({ ...stagedOf("a"), version }));
+  for (const version of [undefined, 1]) expect(of(version)).toEqual(stagedOf("a"));
+  for (const version of [2, 0, "1", {}]) {
+    expect(() => of(version)).toThrow(expect.objectContaining({ code: "unsupported" }));
+  }
+  expect(() => of(2)).toThrow(
+    "Cannot read the record of the staged deployment: it is of version 2, and this osdeploy reads 1",
+  );
+});
