@@ -1,8 +1,16 @@
 import { writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { describe, expect, test } from "vitest";
-import { exitStatuses } from "../../src/cli/exit-status.ts";
-import { differences, localLinks, misnumbered, tableRows } from "./docs.ts";
+import { commandTable } from "../../src/cli/command-table.ts";
+import {
+  brokenPipeStatus,
+  bugStatus,
+  exitStatuses,
+  signalStatuses,
+  successStatus,
+  unchangedStatus,
+} from "../../src/cli/exit-status.ts";
+import { anchorsOf, differences, localLinks, misnumbered, tableRows } from "./docs.ts";
 import { manual } from "./manual.ts";
 import { projectPaths, projectRoot, readText, type SourceText } from "./source-text.ts";
 
@@ -28,13 +36,25 @@ describe("the docs", () => {
     for (const { file, text } of pages) expect(readText(`docs/reference/man/${file}`).text, file).toBe(text);
   });
 
-  test("docs: every error code has its exit status in the reference", () => {
-    const rows = tableRows(readText("docs/reference/exit-status.md").text).filter((row) => row[1]?.startsWith("`"));
+  test("docs: every exit status is in the reference, with its error code where it has one", () => {
+    const rows = tableRows(readText("docs/reference/exit-status.md").text);
     const documented = rows.map(([status, code]) => `${code?.replaceAll("`", "")} ${status}`);
-    const real = Object.entries(exitStatuses).map(([code, status]) => `${code} ${status}`);
+    const coded = Object.entries(exitStatuses).map(([code, status]) => `${code} ${status}`);
+    const others = [successStatus, bugStatus, unchangedStatus, brokenPipeStatus, signalStatuses.SIGTERM];
+    const real = [...coded, ...others.map((status) => `– ${status}`)];
+    expect(signalStatuses.SIGINT).toBe(exitStatuses.interrupted);
+    expect(new Set(rows.map(([status]) => status)).size).toBe(rows.length);
     expect(differences({ name: "exit-status.ts", items: real }, { name: "the reference", items: documented })).toEqual(
       [],
     );
+  });
+
+  test("docs: every command that prints JSON has a schema, and no schema is without a command", () => {
+    const commands = commandTable.map(({ words }) => words).filter(printsJson);
+    const schemas = namesIn("docs/reference/schema").filter((name) => name !== "progress.json");
+    const titled = schemas.flatMap((name) => commandsOf(readText(`docs/reference/schema/${name}`).text));
+    const real = { name: "the commands", items: commands.map((words) => words.join(" ")) };
+    expect(differences(real, { name: "the titles in docs/reference/schema", items: titled })).toEqual([]);
   });
 
   test("docs: every dependency has a row in docs/design/dependencies.md", () => {
@@ -50,14 +70,14 @@ describe("the docs", () => {
     const pages = paths.filter((path) => path.startsWith("docs/") && path.endsWith(".md") && path !== "docs/README.md");
     // Manual pages and changes are listed by their folders, decisions one by one.
     const listed = pages.filter((path) => !/^docs\/(reference\/man|changes)\//.test(path));
-    const linked = localLinks(readText("docs/README.md").text).map((target) => posix.join("docs", target));
+    const linked = localLinks(readText("docs/README.md").text).map(({ path }) => posix.join("docs", path));
     const missing = listed.filter((path) => !linked.includes(path)).map((path) => `${path}: no link in docs/README.md`);
     expect(missing).toEqual([]);
   });
 
   test("docs: every link within the project leads somewhere", () => {
     const pages = paths.filter((path) => path.endsWith(".md") && !path.startsWith("test/vectors/")).map(readText);
-    expect(pages.flatMap((page) => deadLinks(page, paths))).toEqual([]);
+    expect(pages.flatMap((page) => deadLinks(page, paths, pages))).toEqual([]);
   });
 
   test("docs: decision records are numbered without a gap", () => {
@@ -65,11 +85,26 @@ describe("the docs", () => {
   });
 });
 
-function deadLinks(page: SourceText, known: readonly string[]): readonly string[] {
-  return localLinks(page.text)
-    .map((target) => posix.join(posix.dirname(page.path), target))
-    .filter((path) => !known.some((file) => file === path || file.startsWith(`${path.replace(/\/$/, "")}/`)))
-    .map((path) => `${page.path}: ${path} does not exist`);
+/** Whether `--json` changes what a command prints: for some there is no other form than the text. */
+function printsJson(words: readonly string[]): boolean {
+  return !readText(`src/cli/commands/${words.join("/")}.ts`).text.includes('json: "as-text"');
+}
+
+/** The commands that the title of a schema names, without their options. */
+function commandsOf(schema: string): readonly string[] {
+  const { title } = JSON.parse(schema) as { readonly title: string };
+  return title.split(", ").map((command) => command.replace(/^osdeploy |( --[a-z-]+)+$/g, ""));
+}
+
+function deadLinks(page: SourceText, known: readonly string[], pages: readonly SourceText[]): readonly string[] {
+  return localLinks(page.text).flatMap(({ path, anchor }) => {
+    const target = path === "" ? page.path : posix.join(posix.dirname(page.path), path);
+    if (!known.some((file) => file === target || file.startsWith(`${target.replace(/\/$/, "")}/`))) {
+      return [`${page.path}: ${target} does not exist`];
+    }
+    const anchors = anchorsOf(pages.find((each) => each.path === target)?.text ?? "");
+    return anchor === undefined || anchors.includes(anchor) ? [] : [`${page.path}: ${target} has no #${anchor}`];
+  });
 }
 
 describe("the check itself", () => {
@@ -85,10 +120,33 @@ describe("the check itself", () => {
   });
 
   test("deadLinks: finds a link to a page that is not there, not one to a folder or another site", () => {
-    const text = "[a](gone.md) [b](../man/) [c](https://example.org) [d](here.md#part) [e](#part)";
-    expect(deadLinks({ path: "docs/x/page.md", text }, ["docs/man/a.md", "docs/x/here.md"])).toEqual([
+    const text = "[a](gone.md) [b](../man/) [c](https://example.org) [d](here.md)";
+    const page = { path: "docs/x/page.md", text };
+    expect(deadLinks(page, ["docs/man/a.md", "docs/x/here.md"], [page])).toEqual([
       "docs/x/page.md: docs/x/gone.md does not exist",
     ]);
+  });
+
+  test("deadLinks: finds a link to a heading that is not there, in another page or the same", () => {
+    const text = "# One\n[a](here.md#part) [b](here.md#gone) [c](#one) [d](#two)";
+    const [page, here] = [
+      { path: "docs/page.md", text },
+      { path: "docs/here.md", text: "## Part\n" },
+    ];
+    expect(deadLinks(page, [page.path, here.path], [page, here])).toEqual([
+      "docs/page.md: docs/here.md has no #gone",
+      "docs/page.md: docs/page.md has no #two",
+    ]);
+  });
+
+  test("anchorsOf: headings as GitHub writes them, and none of what is code", () => {
+    const text = "# `a.json`: the A, B\n## Part\n### Part\n```\n# code\n```\n    # code, too\n";
+    expect(anchorsOf(text)).toEqual(["ajson-the-a-b", "part", "part-1"]);
+  });
+
+  test("commandsOf: the commands of a title, without options", () => {
+    const title = "osdeploy a b --json, osdeploy c --dry-run --json";
+    expect(commandsOf(JSON.stringify({ title }))).toEqual(["a b", "c"]);
   });
 
   test("misnumbered: finds a gap and a name without number", () => {

@@ -26,11 +26,31 @@ export function tableRows(markdown: string): readonly (readonly string[])[] {
     );
 }
 
-/** Targets of the links in a Markdown text that lead into the project, without their anchors. */
-export function localLinks(markdown: string): readonly string[] {
-  return [...markdown.matchAll(/\]\(([^)\s#]+)(#[^)]*)?\)/g)]
-    .map((match) => match[1] ?? "")
-    .filter((target) => !/^[a-z]+:/.test(target));
+/** A link that leads into the project: a path as it is written, empty for the page itself, and perhaps a heading there. */
+export interface LocalLink {
+  readonly path: string;
+  readonly anchor: string | undefined;
+}
+
+/** The links in a Markdown text that lead into the project. */
+export function localLinks(markdown: string): readonly LocalLink[] {
+  return [...markdown.matchAll(/\]\(([^)\s#]*)(?:#([^)]*))?\)/g)]
+    .map(([, path = "", anchor]) => ({ path, anchor }))
+    .filter(({ path }) => !/^[a-z]+:/.test(path));
+}
+
+/** The anchors of the headings in a Markdown text, as GitHub makes them: of equal ones the later have numbers. */
+export function anchorsOf(markdown: string): readonly string[] {
+  const counts = new Map<string, number>();
+  return [...markdown.replace(/^```.*?^```/gms, "").matchAll(/^#{1,6} +(.*?) *$/gm)].map(([, heading = ""]) => {
+    const anchor = heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-");
+    const count = counts.get(anchor) ?? 0;
+    counts.set(anchor, count + 1);
+    return count === 0 ? anchor : `${anchor}-${count}`;
+  });
 }
 
 /** Decision records whose names do not run 0001, 0002, … without a gap. */
