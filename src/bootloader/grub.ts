@@ -21,7 +21,7 @@ import { checkNumberFree, withoutTries } from "./bls-bootloader.ts";
 import { fileNamesOf, readBootEntries, removeEntryFiles, writeEntryFile } from "./bls-directory.ts";
 import type { Bootloader } from "./bootloader.ts";
 import { commitFile } from "./commit-file.ts";
-import { readSmallFile } from "./small-file.ts";
+import { readIfReadable } from "./small-file.ts";
 
 /**
  * The directory of GRUB's files on a boot partition; undefined when it has none. Fedora calls it `grub2`. Of two the one
@@ -67,10 +67,13 @@ interface Grub {
   readonly directory: Path;
 }
 
-/** Whether GRUB's own configuration takes up our menu: `install` writes it so, and Debian's sources `custom.cfg`. */
+/**
+ * Whether GRUB's own configuration takes up our menu: `install` writes it so, and Debian's sources `custom.cfg`. One that
+ * cannot be read promises nothing: entries are not counted then, as where GRUB does not source the menu.
+ */
 function sourcesMenu({ files, directory }: Grub): boolean {
   return ["grub.cfg", "custom.cfg"].some((name) => {
-    const bytes = readSmallFile(files, pathBelow(directory, name));
+    const bytes = readIfReadable(files, pathBelow(directory, name));
     return bytes !== undefined && new TextDecoder().decode(bytes).includes("osdeploy.cfg");
   });
 }
@@ -87,7 +90,8 @@ interface GrubMenu {
 
 function readMenu(grub: Grub): GrubMenu {
   const { entries, stale, foreign } = readBootEntries(grub.files, grub.boot);
-  const bytes = readSmallFile(grub.files, menuPath(grub));
+  // GRUB cannot read it either; the next change writes it anew.
+  const bytes = readIfReadable(grub.files, menuPath(grub));
   const written = bytes === undefined ? undefined : parseGrubMenu(new TextDecoder().decode(bytes));
   const environment = readEnvironment(grub);
   const { variables } = environment ?? emptyGrubEnvironment;
@@ -123,7 +127,7 @@ function parseTries(value: ByteString | undefined): number | undefined {
 
 /** The block; undefined where there is none, or none that GRUB would read. */
 function readEnvironment({ files, directory }: Grub): GrubEnvironment | undefined {
-  const bytes = readSmallFile(files, pathBelow(directory, "grubenv"));
+  const bytes = readIfReadable(files, pathBelow(directory, "grubenv"));
   try {
     return bytes === undefined ? undefined : parseGrubEnvironment(bytes);
   } catch (error) {

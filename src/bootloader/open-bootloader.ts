@@ -3,7 +3,7 @@ import { pathBelow } from "../linux/path.ts";
 import { blsBootloader } from "./bls-bootloader.ts";
 import type { Bootloader, BootloaderKind } from "./bootloader.ts";
 import { findGrubDirectory, grubBootloader } from "./grub.ts";
-import { readSmallFile } from "./small-file.ts";
+import { readIfReadable } from "./small-file.ts";
 
 /** Where the boot partition is mounted, and its loader where that is known. */
 export interface BootPartition {
@@ -34,9 +34,9 @@ const kinds: readonly BootloaderKind[] = ["systemd-boot", "grub", "none"];
 /** On the ESP, and on an extended boot partition, which has no loader of its own. */
 const systemdBootTraces = ["EFI/systemd", "loader/loader.conf", "loader/entries.srel"];
 
-/** Which loader `install` noted; undefined where it was not there. */
+/** Which loader `install` noted; undefined where it was not there, and where the note cannot be read: it says nothing then. */
 export function notedBootloader(files: LinuxFiles, boot: Path): BootloaderKind | undefined {
-  const note = new TextDecoder().decode(readSmallFile(files, bootloaderNotePath(boot))).trim();
+  const note = new TextDecoder().decode(readIfReadable(files, bootloaderNotePath(boot))).trim();
   return kinds.find((kind) => kind === note);
 }
 

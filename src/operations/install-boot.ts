@@ -4,7 +4,7 @@ import { findGrubDirectory } from "../bootloader/grub.ts";
 import { addKernel } from "../bootloader/kernel-store.ts";
 import { notedBootloader, openBootloader } from "../bootloader/open-bootloader.ts";
 import { type LoaderSettings, prepareBootPartition } from "../bootloader/prepare-boot-partition.ts";
-import { readSmallFile } from "../bootloader/small-file.ts";
+import { readIfReadable } from "../bootloader/small-file.ts";
 import { makeBootEntry } from "../core/boot/boot-menu.ts";
 import { formatGrubStub } from "../core/boot/grub-menu.ts";
 import { imageKernelArguments } from "../core/boot/image-kargs.ts";
@@ -165,7 +165,8 @@ export function adoptLoader(
 /** A default of somebody else's comes before the order in which our entries are the first. */
 function defaultWarning(files: LinuxFiles, boot: Path): string | undefined {
   const path = pathBelow(boot, "loader/loader.conf");
-  const pattern = defaultPattern(new TextDecoder().decode(readSmallFile(files, path)));
+  // What cannot be read here the loader cannot read, and it is only warned of.
+  const pattern = defaultPattern(new TextDecoder().decode(readIfReadable(files, path)));
   if (pattern === undefined || choosesAll(pattern, "osdeploy-")) return undefined;
   const state = `says default ${JSON.stringify(pattern)}, so the loader starts that`;
   return `${toText(path)} is somebody else's and ${state}: take the line out`;
@@ -214,7 +215,8 @@ function addBinaries(files: LinuxFiles, image: InstallImage, request: NewBootPar
 }
 
 function isThere(files: LinuxFiles, { path, bytes }: LoaderFile): boolean {
-  const there = readSmallFile(files, path, loaderLimitBytes);
+  // What cannot be read is not the image's.
+  const there = readIfReadable(files, path, loaderLimitBytes);
   return there !== undefined && Buffer.compare(there, bytes) === 0;
 }
 

@@ -1,6 +1,6 @@
 import { nameFinished, removeUnfinished, writeUnfinished } from "../bootloader/commit-file.ts";
 import { notedBootloader } from "../bootloader/open-bootloader.ts";
-import { readSmallFile } from "../bootloader/small-file.ts";
+import { readIfReadable } from "../bootloader/small-file.ts";
 import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { countBytes } from "../core/bytes/byte-count.ts";
@@ -12,6 +12,7 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
+import { readSmallFile } from "../sysroot/durable-file.ts";
 import { findImageFile } from "./image-content.ts";
 import { readContent } from "./read-content.ts";
 import type { System } from "./system.ts";
@@ -66,7 +67,7 @@ function warn(system: System, why: string): void {
   system.progress({ kind: "warning", message: `The boot loader stays as it is: ${why}` });
 }
 
-/** By the note that `install` leaves; beside a system that was there, the loader is that one's. */
+/** By the note that `install` leaves; beside a system that was there, or without a note that can be read, the loader stays. */
 function installedLoader(files: LinuxFiles, boot: Path): "systemd-boot" | "grub" | undefined {
   const noted = notedBootloader(files, boot);
   return noted === "none" ? undefined : noted;
@@ -121,9 +122,11 @@ function replaceOlder(
   for (const path of [...place.copies, older]) removeUnfinished(files, path);
   const offered = offeredLoader(repo, tree, place.loader);
   if (offered === undefined) return undefined;
+  // Where it is there and cannot be read, Secure Boot may be on.
   const secureBoot = isSecureBoot(readSmallFile(files, secureBootVariable));
   const replaced = place.copies.flatMap((path): readonly ReplacedCopy[] => {
-    const there = readSmallFile(files, path, loaderLimitBytes);
+    // A copy that cannot be read stays: nobody knows how old it is.
+    const there = readIfReadable(files, path, loaderLimitBytes);
     const plan: LoaderUpdate =
       there === undefined ? { kind: "keep" } : planLoaderUpdate(there, offered, { secureBoot });
     return there === undefined || plan.kind === "keep" ? [] : [{ path, there, plan }];
@@ -154,9 +157,12 @@ function offeredLoader(repo: Repo, tree: FileTree, { inImage }: LoaderFiles): Ui
   return found === undefined ? undefined : readContent(repo, found.file.content);
 }
 
-/** The one before gets its name last, so only somebody else can have made them the same. */
+/**
+ * The one before gets its name last, so only somebody else can have made them the same. One that cannot be read is none to
+ * go back to, and is made anew.
+ */
 function isPutBack(files: LinuxFiles, older: Path, replaced: readonly ReplacedCopy[]): boolean {
-  const kept = readSmallFile(files, older, loaderLimitBytes);
+  const kept = readIfReadable(files, older, loaderLimitBytes);
   return kept !== undefined && replaced.some(({ there }) => Buffer.compare(there, kept) === 0);
 }
 

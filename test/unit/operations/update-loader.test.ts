@@ -88,6 +88,16 @@ describe("bootComplete, of the boot loader", () => {
     expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
   });
 
+  test("where the firmware does not tell whether Secure Boot is on, nothing is replaced, and a warning says so", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    putFile(linux.files, "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c/odd", "");
+    expect(await run()).toEqual({
+      loader: null,
+      warnings: [expect.stringMatching(/^The boot loader stays as it is: Cannot read .*SecureBoot-/)],
+    });
+    expect(versionOf(`/boot/${ofFirmware}`)).toBe("256");
+  });
+
   test("what a stopped run left unfinished goes before the room is measured", async () => {
     put(`/boot/${ofFirmware}`, fakeLoader("256"));
     put(`/boot/${ofFirmware}.new`, fakeLoader("257.12"));
