@@ -1,5 +1,3 @@
-import { listKernels } from "../bootloader/kernel-store.ts";
-import { kernelFileNames } from "../core/boot/kernel-files.ts";
 import { bootedDeployment, type StagedDeployment, type SysrootState } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -126,10 +124,8 @@ function commitStaged(
 }
 
 /** Anybody may have been at the boot partition since; an entry without its kernel would cost a boot. */
-function checkKernel({ sysroot }: WritableSystem, { origin }: StagedDeployment): void {
-  const { files, paths } = sysroot;
-  const stored = listKernels(files, paths.boot).find(({ bootDigest }) => bootDigest === origin.bootDigest);
-  if (kernelFileNames.every((name) => stored?.files.some((file) => file.name === name))) return;
+function checkKernel({ state: { lostKernels } }: WritableSystem, { origin }: StagedDeployment): void {
+  if (!lostKernels.has(origin.bootDigest)) return;
   const state = `its kernel ${origin.bootDigest} is no longer on the boot partition`;
   throw new OsdeployError("not-found", `Cannot commit what is staged: ${state}`, {
     facts: { hint: "Stage it again with: osdeploy upgrade" },

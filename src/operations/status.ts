@@ -8,6 +8,7 @@ import {
   type DeploymentRole,
   deploymentRoles,
   findDeployment,
+  hasLostKernel,
   isRollbackQueued,
   nextEntry,
   type SysrootState,
@@ -99,7 +100,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
   const state = readSysrootState(sysroot, menu);
   const { booted, staged, quarantine } = state;
   const problem = damage.length > 0 ? undefined : bootPartitionProblem(sysroot, state);
-  const partition = problem === undefined ? [] : [problem];
+  const partition = problem === undefined ? lostKernelProblems(state) : [problem];
   const readLayers = heldLayersReader(system.linux, sysroot.paths.repo);
   return {
     schemaVersion: statusSchemaVersion,
@@ -215,4 +216,21 @@ function findLeftovers({ files, paths }: Sysroot): readonly string[] {
   return found.map(
     (path) => `${showPath(path)} is left of an earlier run: the next change of the sysroot tries to remove it`,
   );
+}
+
+function lostKernelProblems(state: SysrootState): readonly string[] {
+  const { menu, staged, lostKernels } = state;
+  const next = nextEntry(state);
+  const sentences = menu.entries
+    .filter((entry) => hasLostKernel(state, entry))
+    .map((entry) => {
+      const way = entry === next ? "; upgrade or switch stores it again" : "";
+      return `The kernel of boot entry ${entry.fileName} is not on the boot partition, so it does not boot${way}`;
+    });
+  if (staged === undefined || !lostKernels.has(staged.origin.bootDigest)) return sentences;
+  const { bootDigest } = staged.origin;
+  return [
+    ...sentences,
+    `The kernel ${bootDigest} of what is staged is not on the boot partition; upgrade stores it again`,
+  ];
 }

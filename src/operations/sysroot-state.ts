@@ -1,6 +1,8 @@
+import { listKernels } from "../bootloader/kernel-store.ts";
 import { type BootMenu, bootEntryId, isExhausted } from "../core/boot/boot-menu.ts";
+import { bootDigestOfEntry, isKernelThere, type StoredKernelSize } from "../core/boot/kernel-files.ts";
 import { fromBytes, toText } from "../core/bytes/byte-string.ts";
-import { makeSysrootState, type SysrootState } from "../core/deployment/deployment.ts";
+import { makeSysrootState, type StagedDeployment, type SysrootState } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -17,6 +19,7 @@ import type { Sysroot } from "../sysroot/sysroot.ts";
  */
 export function readSysrootState({ files, paths, running }: Sysroot, menu: BootMenu): SysrootState {
   const { staged, damage } = running === undefined ? { staged: undefined, damage: undefined } : readStagedMarker(files);
+  const kernels = readKernels(files, paths.boot);
   return makeSysrootState({
     directories: readDeploymentDirectories(files, paths),
     menu,
@@ -25,8 +28,35 @@ export function readSysrootState({ files, paths, running }: Sysroot, menu: BootM
     quarantine: readQuarantine(files, paths),
     heldByOthers: digestsOfOthers(files, paths.boot, menu.foreign),
     damagedEntries: damagedEntries({ files, paths }, menu),
-    problems: [...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]), ...readNotes(files, paths)],
+    lostKernels: lostKernels(kernels.stored, menu, staged),
+    problems: [
+      ...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]),
+      ...kernels.problems,
+      ...readNotes(files, paths),
+    ],
   });
+}
+
+/** Those that cannot be read are as good as gone. */
+function readKernels(
+  files: LinuxFiles,
+  boot: Path,
+): { readonly stored: readonly StoredKernelSize[]; readonly problems: readonly string[] } {
+  try {
+    return { stored: listKernels(files, boot), problems: [] };
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+    return { stored: [], problems: [`The kernels on the boot partition cannot be read: ${error.message}`] };
+  }
+}
+
+function lostKernels(
+  kernels: readonly StoredKernelSize[],
+  { entries }: BootMenu,
+  staged: StagedDeployment | undefined,
+): ReadonlySet<string> {
+  const needed = [...entries.map(bootDigestOfEntry), staged?.origin.bootDigest];
+  return new Set(needed.flatMap((each) => (each === undefined || isKernelThere(kernels, each) ? [] : [each])));
 }
 
 function damagedEntries({ files, paths }: Pick<Sysroot, "files" | "paths">, menu: BootMenu): ReadonlySet<number> {

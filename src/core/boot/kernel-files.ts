@@ -26,3 +26,9 @@ export function unusedKernels(
   const isUsed = (bootDigest: string) => named.has(bootDigest) || heldByOthers.has(bootDigest);
   return kernels.map(({ bootDigest }) => bootDigest).filter((bootDigest) => !isUsed(bootDigest));
 }
+
+/** Whether both files of a kernel are there, and hold something: what an unclean stop leaves on vfat can be empty. */
+export function isKernelThere(kernels: readonly StoredKernelSize[], bootDigest: string): boolean {
+  const stored = kernels.find((kernel) => kernel.bootDigest === bootDigest)?.files ?? [];
+  return kernelFileNames.every((own) => stored.some(({ name, sizeBytes }) => name === own && sizeBytes > 0));
+}

@@ -1,4 +1,5 @@
 import { type BootEntry, type BootMenu, bootEntryId, defaultEntry, isExhausted } from "../boot/boot-menu.ts";
+import { bootDigestOfEntry } from "../boot/kernel-files.ts";
 import type { OsRelease } from "../boot/os-release.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
@@ -61,6 +62,8 @@ export interface SysrootState {
   readonly heldByOthers: ReadonlySet<ObjectId>;
   /** The numbers of entries that were given up because the initramfs found their root image damaged. */
   readonly damagedEntries: ReadonlySet<number>;
+  /** Boot digests of kernels that entries of ours or what is staged need, and that are not on the boot partition. */
+  readonly lostKernels: ReadonlySet<string>;
   /** What could not be read, or was noted to be told; whole sentences without period. */
   readonly problems: readonly string[];
 }
@@ -74,6 +77,7 @@ export interface SysrootParts {
   readonly quarantine?: readonly QuarantineRecord[];
   readonly heldByOthers?: ReadonlySet<ObjectId>;
   readonly damagedEntries?: ReadonlySet<number>;
+  readonly lostKernels?: ReadonlySet<string>;
   readonly problems?: readonly string[];
 }
 
@@ -95,6 +99,7 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
     quarantine,
     heldByOthers: parts.heldByOthers ?? new Set(),
     damagedEntries: parts.damagedEntries ?? new Set(),
+    lostKernels: parts.lostKernels ?? new Set(),
     problems,
   };
 }
@@ -129,6 +134,12 @@ export function bootedEntry(state: SysrootState): BootEntry | undefined {
 export function nextEntry(state: SysrootState): BootEntry | undefined {
   const entries = state.menu.entries.filter((entry) => !state.orphans.includes(entry));
   return defaultEntry({ ...state.menu, entries });
+}
+
+/** Whether the loader would not find the kernel that an entry names. One of another program's is not known of. */
+export function hasLostKernel({ lostKernels }: SysrootState, entry: Pick<BootEntry, "entry">): boolean {
+  const bootDigest = bootDigestOfEntry(entry);
+  return bootDigest !== undefined && lostKernels.has(bootDigest);
 }
 
 /** The deployment that boots next. What is staged comes before it, but only at shutdown. */

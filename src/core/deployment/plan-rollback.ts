@@ -8,6 +8,7 @@ import {
   type Deployment,
   defaultDeployment,
   findDeployment,
+  hasLostKernel,
   isRollbackQueued,
   nextEntry,
   type SysrootState,
@@ -39,7 +40,7 @@ export type RollbackPlan =
 /**
  * Decides what a rollback does.
  *
- * @throws OsdeployError `not-found` when there is nothing to go back to, and nothing staged.
+ * @throws OsdeployError `not-found` when there is nothing to go back to, and nothing staged; or when the kernel to go back to is gone.
  */
 export function planRollback(state: SysrootState): RollbackPlan {
   if (isRollbackQueued(state)) return planUnqueue(state);
@@ -51,6 +52,12 @@ export function planRollback(state: SysrootState): RollbackPlan {
     });
   }
   const { deployment } = way;
+  if (hasLostKernel(state, way.entry)) {
+    const why = `the kernel of ${way.entry.fileName} is not on the boot partition`;
+    throw new OsdeployError("not-found", `Cannot roll back: ${why}`, {
+      facts: { hint: "Deploy that image again, which stores its kernel, with: osdeploy switch IMAGE" },
+    });
+  }
   return {
     kind: "queue",
     deployment,

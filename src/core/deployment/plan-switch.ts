@@ -4,6 +4,7 @@ import {
   bootedDeployment,
   type Deployment,
   defaultDeployment,
+  hasLostKernel,
   nextEntry,
   type Origin,
   type StagedDeployment,
@@ -24,16 +25,24 @@ export type SwitchPlan =
   /** A new deployment; /etc comes from `base`, or fresh from the image without one. */
   | { readonly kind: "deploy"; readonly base: Deployment | undefined };
 
-/** Decides whether a switch to the image with this manifest has anything to do. */
+/**
+ * Decides whether a switch to the image with this manifest has anything to do. Where its kernel is gone from the boot partition it
+ * is deployed again, which stores that again.
+ */
 export function planSwitch(state: SysrootState, image: FollowedImage): SwitchPlan {
-  if (state.staged !== undefined && isImage(state.staged.origin, image)) {
-    return { kind: "keep-staged", staged: state.staged };
-  }
+  const { staged } = state;
   const next = defaultDeployment(state);
-  if (next?.origin !== undefined && isImage(next.origin, image)) {
-    return { kind: state.staged === undefined ? "keep" : "unstage", deployment: next };
+  if (staged !== undefined && isImage(staged.origin, image)) {
+    if (!state.lostKernels.has(staged.origin.bootDigest)) return { kind: "keep-staged", staged };
+  } else if (next?.origin !== undefined && isImage(next.origin, image) && !isNextLost(state)) {
+    return { kind: staged === undefined ? "keep" : "unstage", deployment: next };
   }
   return { kind: "deploy", base: bootedDeployment(state) ?? next };
+}
+
+function isNextLost(state: SysrootState): boolean {
+  const entry = nextEntry(state);
+  return entry !== undefined && hasLostKernel(state, entry);
 }
 
 function isImage(origin: Origin, image: FollowedImage): boolean {

@@ -144,17 +144,27 @@ describe("status", () => {
     expect((await read()).deployments[0]).toMatchObject({ title: null, version: null, verity: "optional" });
   });
 
-  test("a boot directory that the disk does not give back hides no deployment", async () => {
+  test.each([
+    ["/entries", [], ["The boot menu cannot be read: Cannot read it (EIO)"]],
+    [
+      "/osdeploy",
+      ["osdeploy-000001.conf"],
+      [
+        "The kernels on the boot partition cannot be read: Cannot read it (EIO)",
+        "The kernel of boot entry osdeploy-000001.conf is not on the boot partition, so it does not boot; upgrade or switch stores it again",
+      ],
+    ],
+  ])("a boot directory that the disk does not give back hides no deployment: %s", async (end, names, problems) => {
     await switchTo(linux, "v1");
     const { files } = linux;
     const readDirectory = (path: ReturnType<typeof fromText>) => {
-      if (path.endsWith("/entries")) throw new OsdeployError("system", "Cannot read it (EIO)");
+      if (path.endsWith(end)) throw new OsdeployError("system", "Cannot read it (EIO)");
       return files.readDirectory(path);
     };
     const failing = { ...linux, files: { ...files, readDirectory } };
     expect(await status(systemOn(failing), { sysroot: sysrootPath })).toMatchObject({
-      deployments: [{ imageReference: layoutReference("v1"), bootEntries: [] }],
-      problems: ["The boot menu cannot be read: Cannot read it (EIO)"],
+      deployments: [{ imageReference: layoutReference("v1"), bootEntries: names.map((name) => ({ name })) }],
+      problems,
     });
   });
 

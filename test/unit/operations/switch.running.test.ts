@@ -4,6 +4,7 @@ import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
 import { assert } from "../../../src/core/errors.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
+import { status } from "../../../src/operations/status.ts";
 import { writeQuarantine } from "../../../src/sysroot/quarantine-store.ts";
 import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
@@ -106,6 +107,20 @@ describe("switchImage on a running system", () => {
       finalizationLocked: false,
     });
     expect(stateOf(linux).staged?.finalizationLocked).toBe(false);
+  });
+
+  test("the kernel of what boots next is stored again when it is gone, without another entry", async () => {
+    const { menu, booted } = stateOf(linux);
+    const [kernel = ""] = linux.files.readDirectory(fromText("/boot/osdeploy"));
+    removeTree(linux.files, fromText(`/boot/osdeploy/${kernel}`));
+    const problems = async () => (await status(systemOn(linux), { sysroot: physicalRoot })).problems;
+    expect(await problems()).toEqual([
+      `The kernel of boot entry ${menu.entries[0]?.fileName} is not on the boot partition, so it does not boot; upgrade or switch stores it again`,
+    ]);
+    expect(await switchRunning(linux, "v1")).toMatchObject({ kind: "deployed", rootImage: booted?.rootImage });
+    expect(await problems()).toEqual([]);
+    expect(stateOf(linux).menu).toEqual(menu);
+    expect(await switchRunning(linux, "v1")).toMatchObject({ kind: "kept" });
   });
 
   test("back to what runs: what was staged is dropped", async () => {

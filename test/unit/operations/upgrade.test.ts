@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
+import { status } from "../../../src/operations/status.ts";
 import { type UpgradeRequest, upgrade } from "../../../src/operations/upgrade.ts";
 import { writeNote } from "../../../src/sysroot/boot-records.ts";
 import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
@@ -61,6 +63,23 @@ describe("upgrade", () => {
     expect(await run()).toMatchObject({ kind: "kept", image: layoutReference("latest") });
     expect(await run({ apply: true })).toMatchObject({ kind: "kept" });
     expect(programs.calls).toEqual([]);
+  });
+
+  test("stores the kernel of what is staged again when it is gone from the boot partition", async () => {
+    replaceLayout(linux, { latest: v2 });
+    await run();
+    const problems = async () => (await status(systemOn(linux), { sysroot: physicalRoot })).problems;
+    const bootDigest = stateOf(linux).staged?.origin.bootDigest;
+    linux.files.unlink(fromText(`/boot/osdeploy/${bootDigest}/vmlinuz`));
+    expect(await problems()).toEqual([
+      `The kernel ${bootDigest} of what is staged is not on the boot partition; upgrade stores it again`,
+    ]);
+    expect(await failureOf(finalizeStaged(systemOn(linux), { sysroot: physicalRoot }))).toMatchObject({
+      facts: { hint: "Stage it again with: osdeploy upgrade" },
+    });
+    expect(await run()).toMatchObject({ kind: "staged", image: layoutReference("latest") });
+    expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toMatchObject({ kind: "finalized" });
+    expect(await problems()).toEqual([]);
   });
 
   test("stages what the tag names now", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bootDigestOfEntry, unusedKernels } from "../../../../src/core/boot/kernel-files.ts";
+import { bootDigestOfEntry, isKernelThere, unusedKernels } from "../../../../src/core/boot/kernel-files.ts";
 
 const digest = (digit: string) => digit.repeat(64);
 const entry = (linux: string) => ({ entry: { fields: [{ key: "linux", value: linux }] } });
@@ -23,4 +23,22 @@ test("unusedKernels: gives those that no entry names, nor anything of others'", 
   const entries = [entry(`/osdeploy/${digest("b")}/vmlinuz`), entry("/vmlinuz")];
   expect(unusedKernels(kernels, entries, new Set())).toEqual([digest("a"), digest("c")]);
   expect(unusedKernels(kernels, entries, new Set([digest("c")]))).toEqual([digest("a")]);
+});
+
+test("isKernelThere: with both files, and something in them", () => {
+  const stored = (digit: string, sizes: Readonly<Record<string, number>>) => ({
+    bootDigest: digest(digit),
+    files: Object.entries(sizes).map(([name, sizeBytes]) => ({ name, sizeBytes })),
+  });
+  const kernels = [
+    stored("a", { vmlinuz: 1, "initramfs.img": 2, "initramfs.img.new": 0 }),
+    stored("b", { vmlinuz: 1 }),
+    stored("c", { vmlinuz: 0, "initramfs.img": 2 }),
+  ];
+  expect(["a", "b", "c", "d"].map((digit) => isKernelThere(kernels, digest(digit)))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
 });

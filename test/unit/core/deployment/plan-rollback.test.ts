@@ -87,6 +87,15 @@ describe("planRollback", () => {
     expect(planRollback(state)).toMatchObject({ kind: "queue", entry: { sequence: 9, rootImage: rootImageOf("b") } });
   });
 
+  test("refuses where the kernel to go back to is gone from the boot partition", () => {
+    const entries = [entryOf(7, "b"), entryOf(6, "a")];
+    const lost = (digit: string) => ({ booted: bootedOf("b", 7), lostKernels: new Set([digit.repeat(64)]) });
+    expect(() => planRollback(stateWith("ab", entries, lost("a")))).toThrow(
+      "Cannot roll back: the kernel of osdeploy-000006.conf is not on the boot partition",
+    );
+    expect(planRollback(stateWith("ab", entries, lost("b"))).kind).toBe("queue");
+  });
+
   test("works on a sysroot that nothing runs from", () => {
     expect(planRollback(stateWith("ab", [entryOf(2, "b"), entryOf(1, "a")]))).toMatchObject({
       kind: "queue",

@@ -45,6 +45,22 @@ describe("planSwitch", () => {
     const running = stateWith("abc", entries, { booted: bootedOf("b", 7), staged: stagedOf("c") });
     expect(planSwitch(running, originOf("b"))).toEqual({ kind: "unstage", deployment: running.deployments[0] });
   });
+
+  test("deploys again what boots next or is staged when its kernel is gone from the boot partition", () => {
+    const lostKernels = new Set(["b".repeat(64), originOf("c").bootDigest]);
+    const running = stateWith("abc", entries, { booted: bootedOf("a", 6), staged: stagedOf("c"), lostKernels });
+    const again = { kind: "deploy", base: running.deployments[1] };
+    expect(planSwitch(running, originOf("c"))).toEqual(again);
+    expect(planSwitch(running, originOf("b"))).toEqual(again);
+    expect(planSwitch({ ...running, staged: undefined }, originOf("b"))).toEqual(again);
+  });
+
+  test("another program's kernel is not known of", () => {
+    const [newest = entryOf(7, "b")] = entries;
+    const fields = newest.entry.fields.map((field) => (field.key === "linux" ? { ...field, value: "/k" } : field));
+    const foreign = stateWith("b", [{ ...newest, entry: { fields } }], { lostKernels: new Set(["b".repeat(64)]) });
+    expect(planSwitch(foreign, originOf("b")).kind).toBe("keep");
+  });
 });
 
 test("placementOf: at once elsewhere, staged where it runs, and not at all for what boots next anyway", () => {
