@@ -1,9 +1,12 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
-import { bootEntryId } from "../core/boot/boot-menu.ts";
+import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import { planRollback, type RollbackPlan } from "../core/deployment/plan-rollback.ts";
+import { findQuarantine } from "../core/deployment/plan-switch.ts";
+import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
+import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
 import { removeStagedMarker } from "../sysroot/staged-marker.ts";
@@ -40,10 +43,9 @@ export async function rollback(system: System, request: RollbackRequest): Promis
   if (request.apply) requireRunning(system, request.sysroot, "reboot");
   const result = await withWritableSystem(system, request, (writable) => {
     const plan = planRollback(writable.state);
-    // First: were the entry added before, a shutdown in between would put what is staged on top of it.
-    if (writable.state.staged !== undefined) removeStagedMarker(writable.sysroot.files);
     if (plan.kind === "queue") return queue(system, writable, plan);
     if (plan.kind === "unqueue") return unqueue(writable, plan);
+    dropStaged(writable);
     return { kind: "unstaged" as const, ...describe(writable.state, plan), bootEntry: null, quarantined: null };
   });
   // Otherwise what runs boots next, as before.
@@ -51,37 +53,70 @@ export async function rollback(system: System, request: RollbackRequest): Promis
   return result;
 }
 
-function queue(
-  { linux }: System,
-  { sysroot, bootloader, state }: WritableSystem,
-  plan: Extract<RollbackPlan, { readonly kind: "queue" }>,
-): RollbackResult {
-  const { files, paths } = sysroot;
-  const left = plan.from?.origin;
-  const quarantined = left === undefined || left.manifestDigest === plan.lift ? null : left.manifestDigest;
-  if (left !== undefined && quarantined !== null) {
-    writeQuarantine(files, paths, {
-      manifestDigest: quarantined,
-      cause: "rolled-back",
-      reason: `rolled back from it to ${plan.deployment.origin?.manifestDigest ?? plan.deployment.rootImage}`,
-      imageReference: left.imageReference,
-      bootEntry: plan.from?.entries[0] && bootEntryId(plan.from.entries[0].sequence),
-      since: new Date(linux.clock.now()).toISOString(),
-      bootLog: "",
-    });
-  }
-  const { fileName } = bootloader.addEntry(plan.entry);
-  if (plan.lift !== undefined) removeQuarantine(files, paths, plan.lift);
+type QueuePlan = Extract<RollbackPlan, { readonly kind: "queue" }>;
+
+/** The boot entry is the commit. It overtakes what is staged, so that a shutdown before that is dropped does not put it on top. */
+function queue({ linux }: System, writable: WritableSystem, plan: QueuePlan): RollbackResult {
+  const { sysroot, state } = writable;
+  const record = quarantineOf(plan, linux.clock.now());
+  const { fileName } = addEntry(writable, plan, record);
+  dropStaged(writable);
+  if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
+  const quarantined = record?.manifestDigest ?? null;
   return { kind: "queued", ...describe(state, plan), bootEntry: fileName, quarantined };
 }
 
-function unqueue(
-  { sysroot, bootloader, state }: WritableSystem,
-  plan: Extract<RollbackPlan, { readonly kind: "unqueue" }>,
-): RollbackResult {
+/** What keeps an upgrade from undoing it; undefined where there is nothing to keep out. */
+function quarantineOf({ from, lift, deployment }: QueuePlan, now: number): QuarantineRecord | undefined {
+  const left = from?.origin;
+  if (left === undefined || left.manifestDigest === lift) return undefined;
+  return {
+    manifestDigest: left.manifestDigest,
+    cause: "rolled-back",
+    reason: `rolled back from it to ${deployment.origin?.manifestDigest ?? deployment.rootImage}`,
+    imageReference: left.imageReference,
+    bootEntry: from?.entries[0] && bootEntryId(from.entries[0].sequence),
+    since: new Date(now).toISOString(),
+    bootLog: "",
+  };
+}
+
+/** The record comes first: a run that is stopped in between must leave no rollback that the next upgrade undoes. */
+function addEntry(writable: WritableSystem, { entry }: QueuePlan, record: QuarantineRecord | undefined): BootEntry {
+  const { sysroot, bootloader } = writable;
+  try {
+    if (record !== undefined) writeQuarantine(sysroot.files, sysroot.paths, record);
+    return bootloader.addEntry(entry);
+  } catch (error) {
+    if (error instanceof OsdeployError && record !== undefined) takeBack(writable, entry, record);
+    throw error;
+  }
+}
+
+/** Without the entry nothing was rolled back, and nothing is to be kept out. What fails here too is not told instead. */
+function takeBack({ sysroot, bootloader, state }: WritableSystem, entry: BootEntry, record: QuarantineRecord): void {
+  const { files, paths } = sysroot;
+  const before = findQuarantine(state, record.manifestDigest);
+  try {
+    if (bootloader.readMenu().entries.some(({ sequence }) => sequence === entry.sequence)) return;
+    if (before === undefined) removeQuarantine(files, paths, record.manifestDigest);
+    else writeQuarantine(files, paths, before);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
+}
+
+function unqueue(writable: WritableSystem, plan: Extract<RollbackPlan, { readonly kind: "unqueue" }>): RollbackResult {
+  const { sysroot, bootloader, state } = writable;
   bootloader.removeEntries([plan.entry]);
+  dropStaged(writable);
   if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
   return { kind: "unqueued", ...describe(state, plan), bootEntry: plan.entry.fileName, quarantined: null };
+}
+
+/** Also what a rollback overtook that was stopped before it got here. */
+function dropStaged({ sysroot }: WritableSystem): void {
+  if (sysroot.running !== undefined) removeStagedMarker(sysroot.files);
 }
 
 function describe(

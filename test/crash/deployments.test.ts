@@ -127,14 +127,14 @@ const scenarios: readonly Scenario[] = [
     name: "rollback",
     prepare: [...upgraded, complete],
     operate: goBack,
-    recover: async (linux) => {
-      const { booted } = stateOf(linux);
-      // After a reboot the machine may be where it was to go.
-      if (isRollbackQueued(stateOf(linux)) || stateOf(linux).deployments[0]?.rootImage === booted?.rootImage) {
-        if (booted?.rootImage === rootImages.get("v1")) return;
-      }
-      if (!isRollbackQueued(stateOf(linux))) await goBack(linux);
-    },
+    recover: recoverRollback,
+    asks: "v1",
+  },
+  {
+    name: "rollback, with something staged",
+    prepare: [...upgraded, complete, switchTo("v3")],
+    operate: goBack,
+    recover: recoverRollback,
     asks: "v1",
   },
   {
@@ -150,6 +150,17 @@ const scenarios: readonly Scenario[] = [
     recover: collectAtBoot,
   },
 ];
+
+/** Also commits what is staged still, as a shutdown would: nothing may be. */
+async function recoverRollback(linux: FakeLinux): Promise<void> {
+  const { booted } = stateOf(linux);
+  // After a reboot the machine may be where it was to go.
+  if (isRollbackQueued(stateOf(linux)) || stateOf(linux).deployments[0]?.rootImage === booted?.rootImage) {
+    if (booted?.rootImage === rootImages.get("v1")) return;
+  }
+  if (!isRollbackQueued(stateOf(linux))) await goBack(linux);
+  await finalize(linux);
+}
 
 /** Stages this image; what runs anyway only drops what is staged. */
 function switchTo(tag: keyof typeof images): Step {

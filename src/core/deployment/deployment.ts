@@ -40,7 +40,7 @@ export interface StagedDeployment {
   };
   /**
    * The number of the next boot entry when this was staged. An entry of this root image that has this number or a higher one
-   * is this deployment, committed.
+   * is this deployment, committed; one of another root image has overtaken it, and it is not staged any more.
    */
   readonly sequence: number;
   /** Whether it is held back: only fetched, and left alone at shutdown. */
@@ -95,13 +95,21 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
     menu,
     orphans: menu.entries.filter(({ rootImage }) => !known.has(rootImage)),
     booted,
-    staged,
+    staged: staged === undefined || isOvertaken(staged, menu) ? undefined : staged,
     quarantine,
     heldByOthers: parts.heldByOthers ?? new Set(),
     damagedEntries: parts.damagedEntries ?? new Set(),
     lostKernels: parts.lostKernels ?? new Set(),
     problems,
   };
+}
+
+/**
+ * Whether an entry of another root image came after it was staged: a rollback's, which drops what is staged and was stopped
+ * before it did.
+ */
+function isOvertaken({ rootImage, sequence }: StagedDeployment, { entries }: BootMenu): boolean {
+  return entries.some((entry) => entry.sequence >= sequence && entry.rootImage !== rootImage);
 }
 
 function newestFirst(a: Deployment, b: Deployment): number {

@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { type ByteString, fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { rollback } from "../../../src/operations/rollback.ts";
+import { writeQuarantine } from "../../../src/sysroot/quarantine-store.ts";
+import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
 import {
   failureOf,
   layoutReference,
@@ -16,10 +20,13 @@ import {
   boot,
   physicalRoot,
   RecordedPrograms,
+  readText,
   runningMachine,
   stateOf,
   switchRunning,
+  writeText,
 } from "../../builders/running-machine.ts";
+import { recordOf } from "../../builders/sysroot-states.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2"), v3: await buildOsImage("v3") };
@@ -95,6 +102,54 @@ describe("rollback", () => {
     await switchRunning(linux, "v3");
     expect(await run()).toMatchObject({ kind: "queued", image: layoutReference("v1"), droppedStaged: true });
     expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toEqual({ kind: "nothing-staged" });
+  });
+
+  describe("where the boot partition takes nothing", () => {
+    const failing = (call: "writeNewFile" | "readDirectory" | "unlink", calls = 1) => {
+      let left = calls;
+      const { files } = linux;
+      const refuse = (path: ByteString, ...words: readonly unknown[]) => {
+        if (path.includes("/boot/loader") && left-- <= 1) throw new OsdeployError("system", "Cannot do it (EROFS)");
+        return (files[call] as (...all: readonly unknown[]) => unknown)(path, ...words);
+      };
+      return { ...linux, files: Object.assign(Object.create(files), { [call]: refuse }) };
+    };
+    const runOn = (broken: ReturnType<typeof failing>) =>
+      failureOf(rollback(systemOn(broken), { sysroot: physicalRoot, apply: false }));
+
+    test("what is staged stays so, and nothing goes into quarantine", async () => {
+      await switchRunning(linux, "v3");
+      const before = stateOf(linux);
+      expect(await runOn(failing("writeNewFile"))).toMatchObject({ message: "Cannot do it (EROFS)" });
+      expect(stateOf(linux)).toEqual(before);
+      expect(linux.openPaths).toEqual([]);
+    });
+
+    test("a record that was there before is there again", async () => {
+      const record = { ...recordOf("b"), manifestDigest: parseManifestDigest(images.v2.manifestDigest) };
+      writeQuarantine(linux.files, sysrootPaths(physicalRoot), record);
+      await runOn(failing("writeNewFile"));
+      expect(stateOf(linux).quarantine).toEqual([record]);
+    });
+
+    test("a rollback that waits for the next boot stays queued, and what is staged stays so", async () => {
+      await run();
+      await switchRunning(linux, "v3");
+      const before = stateOf(linux);
+      expect(await runOn(failing("unlink"))).toMatchObject({ message: "Cannot do it (EROFS)" });
+      expect(stateOf(linux)).toEqual(before);
+    });
+  });
+
+  test("stopped after its entry: what was staged is not put on top of it", async () => {
+    await switchRunning(linux, "v3");
+    const staged = readText(linux, "/run/osdeploy/staged.json");
+    await run();
+    writeText(linux, "/run/osdeploy/staged.json", staged);
+    expect(stateOf(linux).staged).toBeUndefined();
+    expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toEqual({ kind: "nothing-staged" });
+    expect(await run()).toMatchObject({ kind: "unqueued" });
+    expect(stateOf(linux).staged).toBeUndefined();
   });
 
   test("reboots when it is to", async () => {

@@ -113,6 +113,17 @@ describe("deploymentRoles", () => {
     expect(rolesIn(state)).toEqual([["default"], ["rollback"], [], [], []]);
   });
 
+  test("what is staged is not so any more when an entry of another root image came after it", () => {
+    const stagedIn = (rootImage: string, sequence: number) =>
+      stateWith("ab", [entryOf(7, rootImage)], { staged: stagedOf("a", { sequence }) }).staged;
+    expect([stagedIn("b", 8), stagedIn("a", 7), stagedIn("b", 7), stagedIn("b", 6)]).toEqual([
+      stagedOf("a", { sequence: 8 }),
+      stagedOf("a", { sequence: 7 }),
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("what runs, what is staged and what failed is told too", () => {
     const entries = [entryOf(3, "c", givenUp), entryOf(2, "b"), entryOf(1, "a")];
     const running = stateWith("abcd", entries, {
