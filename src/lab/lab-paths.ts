@@ -47,9 +47,14 @@ export function labPaths(root: Path): LabPaths {
   return { root, machines: at("machines"), disks: at("disks"), sshKey: at("ssh-key"), scratch: at("scratch") };
 }
 
+/** Whether a machine can have this name. */
+export function isMachineName(name: string): boolean {
+  return /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name) && name.length <= nameLimit;
+}
+
 /** @throws OsdeployError `usage` for a name that no machine can have. */
 export function machinePaths(lab: LabPaths, name: string): MachinePaths {
-  if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(name) || name.length > nameLimit) {
+  if (!isMachineName(name)) {
     throw new OsdeployError(
       "usage",
       `Cannot name a machine "${name}": a name has up to ${nameLimit} letters a to z, digits, and dashes in between`,

@@ -5,18 +5,28 @@ import { withOpen } from "../linux/file-content.ts";
 import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
-import { type LabPaths, labPaths, type MachinePaths, machinePaths } from "./lab-paths.ts";
+import { isMachineName, type LabPaths, labPaths, type MachinePaths, machinePaths } from "./lab-paths.ts";
 import { formatMachine, formatProcess, type LabMachine, parseMachine, parseProcess } from "./machine-file.ts";
 
 /** A few short lines. */
 const fileLimitBytes = 64 * 1024;
 
-/** A machine of the lab, and the process that runs it. */
-export interface KnownMachine {
-  readonly machine: LabMachine;
+/** A machine of the lab, as far as it can be removed, and the process that runs it. */
+export interface MachineOfLab {
+  readonly name: string;
   readonly paths: MachinePaths;
   /** Undefined for one that is switched off. */
   readonly running: StartedProgram | undefined;
+}
+
+/** One of which all is known. */
+export interface KnownMachine extends MachineOfLab {
+  readonly machine: LabMachine;
+}
+
+/** One whose `machine.json` cannot be read. */
+export interface DamagedMachine extends MachineOfLab {
+  readonly damage: OsdeployError;
 }
 
 /**
@@ -36,18 +46,28 @@ export class Lab {
     throw new OsdeployError("not-found", `Cannot use "${toText(root)}" as a lab: it is a ${kindNames[kind]}`);
   }
 
-  /** All machines, by name. */
+  /** All machines, by name, but for those that are damaged. */
   list(): readonly KnownMachine[] {
-    const { files } = this.linux;
-    if (files.lstatIfExists(this.paths.machines) === undefined) return [];
-    return files.readDirectory(this.paths.machines).flatMap((name) => this.#find(toText(name)) ?? []);
+    return this.#all().filter((each) => "machine" in each);
   }
 
-  /** @throws OsdeployError `not-found` when there is no such machine. */
+  /** Those of which nothing can be told but their names, and that cannot be started. */
+  listDamaged(): readonly DamagedMachine[] {
+    return this.#all().filter((each) => "damage" in each);
+  }
+
+  /** @throws OsdeployError `not-found` when there is no such machine; `bad-format` when it is damaged. */
   get(name: string): KnownMachine {
-    const known = this.#find(name);
-    if (known !== undefined) return known;
-    const names = this.list().map(({ machine }) => machine.name);
+    const found = this.find(name);
+    if ("machine" in found) return found;
+    throw found.damage;
+  }
+
+  /** A machine, damaged or not. @throws OsdeployError `not-found` when there is none. */
+  find(name: string): KnownMachine | DamagedMachine {
+    const found = this.#find(name);
+    if (found !== undefined) return found;
+    const names = this.#all().map((each) => each.name);
     const there = names.length === 0 ? "the lab has none" : `the lab has ${names.join(", ")}`;
     throw new OsdeployError("not-found", `Cannot find machine ${name}: ${there}`);
   }
@@ -116,28 +136,52 @@ export class Lab {
     }
   }
 
-  #find(name: string): KnownMachine | undefined {
-    const { files, programs } = this.linux;
+  #all(): readonly (KnownMachine | DamagedMachine)[] {
+    const { files } = this.linux;
+    if (files.lstatIfExists(this.paths.machines) === undefined) return [];
+    const names = files.readDirectory(this.paths.machines).map(toText).filter(isMachineName);
+    return names.flatMap((name) => this.#find(name) ?? []);
+  }
+
+  #find(name: string): KnownMachine | DamagedMachine | undefined {
+    const { files } = this.linux;
     const paths = machinePaths(this.paths, name);
     if (files.lstatIfExists(paths.machineFile) === undefined) return undefined;
-    const machine = parseMachine(files.readFile(paths.machineFile, fileLimitBytes), toText(paths.machineFile));
-    const process = this.#readProcess(paths);
-    return { machine, paths, running: process !== undefined && programs.isRunning(process) ? process : undefined };
+    const found = { name, paths, running: this.#findProcess(paths) };
+    try {
+      const bytes = files.readFile(paths.machineFile, fileLimitBytes);
+      return { ...found, machine: parseMachine(bytes, toText(paths.machineFile)) };
+    } catch (error) {
+      if (!(error instanceof OsdeployError)) throw error;
+      const facts = { ...error.facts, hint: `Remove the machine with osdeploy lab rm ${name}` };
+      return { ...found, damage: new OsdeployError(error.code, error.message, { facts, cause: error }) };
+    }
   }
 
-  #readProcess({ processFile }: MachinePaths): StartedProgram | undefined {
-    const { files } = this.linux;
+  /** A file that is not whole was cut off by a stop of this host, which no machine survives. */
+  #findProcess({ processFile }: MachinePaths): StartedProgram | undefined {
+    const { files, programs } = this.linux;
     if (files.lstatIfExists(processFile) === undefined) return undefined;
-    return parseProcess(files.readFile(processFile, fileLimitBytes), toText(processFile));
+    try {
+      const process = parseProcess(files.readFile(processFile, fileLimitBytes), toText(processFile));
+      return programs.isRunning(process) ? process : undefined;
+    } catch (error) {
+      if (error instanceof OsdeployError && error.code === "bad-format") return undefined;
+      throw error;
+    }
   }
 
-  /** By a rename, so that nobody reads the half of it. */
+  /** Durable, and by a rename, so that nobody reads the half of it. */
   #write(path: Path, text: string): void {
     const { files } = this.linux;
     const unfinished = fromText(`${path}.new`);
     if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
-    withOpen(files, unfinished, "create", (fd) => files.write(fd, new TextEncoder().encode(text)));
-    files.rename(unfinished, path);
+    withOpen(files, unfinished, "create", (fd) => {
+      files.write(fd, new TextEncoder().encode(text));
+      files.sync(fd);
+      files.rename(unfinished, path);
+      files.sync(fd);
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
-import type { KnownMachine, Lab } from "./lab.ts";
+import type { Lab, MachineOfLab } from "./lab.ts";
 import type { MachinePaths } from "./lab-paths.ts";
 import type { LabPrograms } from "./lab-programs.ts";
 import type { LabMachine } from "./machine-file.ts";
@@ -81,7 +81,7 @@ const shutdownMs = 300_000;
  */
 export async function switchOff(
   linux: Linux,
-  { machine, paths, running }: KnownMachine & { readonly running: StartedProgram },
+  { name, paths, running }: MachineOfLab & { readonly running: StartedProgram },
   { force }: { readonly force: boolean },
 ): Promise<void> {
   if (force) linux.programs.signal(running, "SIGKILL");
@@ -90,9 +90,7 @@ export async function switchOff(
     if (!linux.programs.isRunning(running)) return;
     await pause(stepMs);
   }
-  throw new OsdeployError(
-    "busy",
-    `Cannot switch machine ${machine.name} off: it did not react within ${shutdownMs / 1000} s`,
-    { facts: { hint: `Cut its power with osdeploy lab stop --force ${machine.name}` } },
-  );
+  throw new OsdeployError("busy", `Cannot switch machine ${name} off: it did not react within ${shutdownMs / 1000} s`, {
+    facts: { hint: `Cut its power with osdeploy lab stop --force ${name}` },
+  });
 }

@@ -1,6 +1,6 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { type KnownMachine, Lab } from "../lab/lab.ts";
+import { Lab, type MachineOfLab } from "../lab/lab.ts";
 import { switchOff } from "../lab/power.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -18,9 +18,14 @@ export interface LabMachineStatus {
   readonly directory: string;
 }
 
-/** All machines of the lab, by name. */
-export async function listLabMachines({ linux }: System, lab: Path): Promise<readonly LabMachineStatus[]> {
-  return new Lab(linux, lab).list().map(({ machine, paths, running }) => ({
+/** All machines of the lab, by name. Of one that is damaged there is a warning: nothing else is known of it. */
+export async function listLabMachines({ linux, progress }: System, path: Path): Promise<readonly LabMachineStatus[]> {
+  const lab = new Lab(linux, path);
+  for (const { name, damage } of lab.listDamaged()) {
+    const message = `Machine ${name} is damaged, and can only be removed, with osdeploy lab rm ${name}: ${damage.message}`;
+    progress({ kind: "warning", message });
+  }
+  return lab.list().map(({ machine, paths, running }) => ({
     name: machine.name,
     running: running !== undefined,
     image: machine.image,
@@ -48,14 +53,18 @@ export interface LabStopResult {
 /** Switches machines off, one after the other. */
 export async function stopLabMachines({ linux }: System, request: LabEndRequest): Promise<LabStopResult> {
   const lab = new Lab(linux, request.lab);
-  const known = request.names.map((name) => lab.get(name));
+  const known = once(request.names).map((name) => lab.find(name));
   for (const machine of known) await off(lab, machine, request);
   const names = (wanted: boolean) =>
-    known.filter(({ running }) => (running !== undefined) === wanted).map(({ machine }) => machine.name);
+    known.filter(({ running }) => (running !== undefined) === wanted).map(({ name }) => name);
   return { stopped: names(true), wereOff: names(false) };
 }
 
-async function off(lab: Lab, { running, ...known }: KnownMachine, { force }: { readonly force: boolean }) {
+function once(names: readonly string[]): readonly string[] {
+  return [...new Set(names)];
+}
+
+async function off(lab: Lab, { running, ...known }: MachineOfLab, { force }: { readonly force: boolean }) {
   if (running !== undefined) await switchOff(lab.linux, { ...known, running }, { force });
 }
 
@@ -73,16 +82,16 @@ export interface LabRemoveResult {
 export async function removeLabMachines({ linux }: System, request: LabRemoveRequest): Promise<LabRemoveResult> {
   const lab = new Lab(linux, request.lab);
   // To take the lock makes the lab: one that is not there has no machine, and stays so.
-  for (const name of request.names) lab.get(name);
+  for (const name of request.names) lab.find(name);
   return await lab.locked(async () => {
-    const known = request.names.map((name) => lab.get(name));
-    if (!request.force) for (const { machine, running } of known) if (running !== undefined) throw runs(machine.name);
+    const known = once(request.names).map((name) => lab.find(name));
+    if (!request.force) for (const { name, running } of known) if (running !== undefined) throw runs(name);
     for (const machine of known) {
       await off(lab, machine, request);
       lab.remove(machine.paths);
     }
     const removedDisks = request.keepDisks ? [] : removeUnusedDisks(lab);
-    return { removed: known.map(({ machine }) => machine.name), removedDisks };
+    return { removed: known.map(({ name }) => name), removedDisks };
   });
 }
 
@@ -95,6 +104,8 @@ function runs(name: string): OsdeployError {
 function removeUnusedDisks(lab: Lab): readonly string[] {
   const { files } = lab.linux;
   if (files.lstatIfExists(lab.paths.disks) === undefined) return [];
+  // Nobody knows which one a damaged machine begins with.
+  if (lab.listDamaged().length > 0) return [];
   const used = new Set(lab.list().map(({ machine }) => machine.baseDisk));
   const unused = files
     .readDirectory(lab.paths.disks)

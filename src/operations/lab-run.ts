@@ -66,7 +66,8 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
       registryPort: await freePort(),
     };
     lab.add(machine);
-    return await start(lab, { known: { machine, paths, running: undefined }, host, acceleration, reused: disk.reused });
+    const known = { name: machine.name, machine, paths, running: undefined };
+    return await start(lab, { known, host, acceleration, reused: disk.reused });
   });
 }
 
@@ -112,7 +113,7 @@ function nameOf({ image }: LabRunRequest): string {
 }
 
 function freeName(lab: Lab, wanted: string): string {
-  const taken = new Set(lab.list().map(({ machine }) => machine.name));
+  const taken = new Set([...lab.list(), ...lab.listDamaged()].map((each) => each.name));
   let name = wanted;
   for (let count = 2; taken.has(name); count++) name = `${wanted}-${count}`;
   return name;

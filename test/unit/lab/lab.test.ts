@@ -3,6 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import { addMachine, labLinux, labPath, place, someMachine } from "../../builders/lab-machines.ts";
 import { failure } from "../../builders/linux-machines.ts";
+import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 describe("Lab", () => {
   test("list: nothing where there is no lab; then machines by name, with whether they run", () => {
@@ -28,6 +29,34 @@ describe("Lab", () => {
     expect(lab.list()).toEqual([]);
     lab.prepare("one");
     expect(linux.files.lstatIfExists(disk)).toBeUndefined();
+  });
+
+  test("list: one damaged machine hides no other, and its own error says what to do", () => {
+    const linux = labLinux({ startProgram: () => {} });
+    addMachine(linux, { name: "two" });
+    const lab = addMachine(linux, { name: "one" });
+    lab.makeDirectory(fromText("/lab/machines/No machine"));
+    const { machineFile, processFile } = lab.get("one").paths;
+    linux.files.unlink(machineFile);
+    place(linux, machineFile, "");
+    place(linux, processFile, "");
+    expect(lab.list().map(({ name }) => name)).toEqual(["two"]);
+    expect(lab.listDamaged()).toMatchObject([{ name: "one", running: undefined, damage: { code: "bad-format" } }]);
+    expect(failure(() => lab.get("one")).message).toBe("Cannot read /lab/machines/one/machine.json: it is not JSON");
+    expect(failure(() => lab.get("x")).message).toBe("Cannot find machine x: the lab has one, two");
+    expect(failure(() => lab.prepare("one")).code).toBe("already-exists");
+    lab.remove(lab.find("one").paths);
+    expect(lab.listDamaged()).toEqual([]);
+  });
+
+  test("add: a machine is whole or not there when the power goes", () => {
+    const lab = addMachine(labLinux());
+    for (const names of ["lost", "kept"] as const) {
+      const after = new Lab((lab.linux as FakeLinux).crash({ keepUnsynced: false, names }), labPath);
+      expect(after.listDamaged()).toEqual([]);
+    }
+    const kept = new Lab((lab.linux as FakeLinux).crash({ keepUnsynced: false, names: "kept" }), labPath);
+    expect(kept.list().map(({ name }) => name)).toEqual(["one"]);
   });
 
   test("refuses what is no directory", () => {

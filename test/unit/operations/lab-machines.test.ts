@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { listLabMachines, removeLabMachines, stopLabMachines } from "../../../src/operations/lab-machines.ts";
 import { addMachine, labLinux, labPath, place } from "../../builders/lab-machines.ts";
-import { systemOn } from "../../builders/operation-machine.ts";
+import { SeenProgress, systemOn } from "../../builders/operation-machine.ts";
 
 /** Two machines, of which `one` runs, and three disks, of which each begins with one. */
 function twoMachines() {
@@ -68,6 +68,39 @@ describe("machines of the lab", () => {
     expect(result).toEqual({ removed: ["two"], removedDisks: ["first.raw", "second.raw", "third.raw"] });
     expect(linux.files.readDirectory(lab.paths.disks)).toEqual([".unfinished"]);
     expect(linux.openPaths).toEqual([]);
+  });
+
+  test("names that are given twice count once", async () => {
+    const { linux, system, lab } = twoMachines();
+    const request = { lab: labPath, names: ["two", "one", "two"], force: true };
+    expect(await stopLabMachines(system, request)).toEqual({ stopped: ["one"], wereOff: ["two"] });
+    expect(await removeLabMachines(system, { ...request, keepDisks: false })).toMatchObject({
+      removed: ["two", "one"],
+      removedDisks: ["first.raw", "second.raw", "third.raw"],
+    });
+    expect(linux.files.readDirectory(lab.paths.machines)).toEqual([]);
+  });
+
+  test("a damaged machine is told of, keeps no other from its end, and can be removed", async () => {
+    const { linux, lab } = twoMachines();
+    const { machineFile } = lab.get("two").paths;
+    linux.files.unlink(machineFile);
+    place(linux, machineFile, "");
+    const progress = new SeenProgress();
+    const system = systemOn(linux, { progress: progress.report });
+    expect(await listLabMachines(system, labPath)).toMatchObject([{ name: "one" }]);
+    expect(progress.warnings).toEqual([
+      "Machine two is damaged, and can only be removed, with osdeploy lab rm two: Cannot read /lab/machines/two/machine.json: it is not JSON",
+    ]);
+    const request = { lab: labPath, force: true, keepDisks: false };
+    expect(await removeLabMachines(system, { ...request, names: ["one"] })).toEqual({
+      removed: ["one"],
+      removedDisks: [],
+    });
+    expect(await removeLabMachines(system, { ...request, names: ["two"] })).toEqual({
+      removed: ["two"],
+      removedDisks: ["first.raw", "second.raw", "third.raw"],
+    });
   });
 
   test("removeLabMachines: fine where no disk was ever made", async () => {
