@@ -17,6 +17,8 @@ export interface WalkOptions {
   readonly times: "keep" | "epoch";
   /** What to do where another file system is mounted: go on in it, or leave the directory empty. */
   readonly mounts: "enter" | "leave-empty";
+  /** What to do with what is gone when it is looked at: `leave-out` for a directory that others change meanwhile. */
+  readonly vanished: "refuse" | "leave-out";
 }
 
 /**
@@ -52,17 +54,45 @@ function readDirectory(path: Path, stat: FileStat, walk: Walk): Directory {
   const links = new Set<ByteString>();
   const isLeftEmpty = walk.options.mounts === "leave-empty" && deviceOf(stat) !== walk.device;
   for (const name of isLeftEmpty ? [] : walk.files.readDirectory(path)) {
-    const below = `${path}/${name}` as Path;
-    const found = walk.files.lstat(below);
-    if (walk.options.devices === "skip" && isDevice(found)) continue;
-    const known = walk.leaves.get(found.identity);
-    if (known !== undefined) {
-      known.nlink++;
-      links.add(name);
-    }
-    entries.set(name, known ?? readInode(below, found, walk));
+    const found = unlessVanished(`${path}/${name}` as Path, walk);
+    if (found === undefined) continue;
+    if (found.isLink) links.add(name);
+    entries.set(name, found.inode);
   }
   return { kind: "directory", entries, links, ...commonOf(path, stat, walk) };
+}
+
+interface NamedInode {
+  readonly inode: Inode;
+  /** Whether it was found under another name before. */
+  readonly isLink: boolean;
+}
+
+/** What is made anew under its name again and again is somebody's mistake. */
+const mostTries = 10;
+
+function unlessVanished(path: Path, walk: Walk): NamedInode | undefined {
+  for (let tries = 1; ; tries++) {
+    try {
+      return readName(path, walk);
+    } catch (error) {
+      const isGone = error instanceof OsdeployError && error.code === "not-found";
+      if (!isGone || walk.options.vanished === "refuse") throw error;
+      if (walk.files.lstatIfExists(path) === undefined) return undefined;
+      // It was replaced: to leave it out would be to say that it was removed.
+      if (tries === mostTries) throw error;
+    }
+  }
+}
+
+/** Undefined for what is passed over. */
+function readName(path: Path, walk: Walk): NamedInode | undefined {
+  const found = walk.files.lstat(path);
+  if (walk.options.devices === "skip" && isDevice(found)) return undefined;
+  const known = walk.leaves.get(found.identity);
+  if (known === undefined) return { inode: readInode(path, found, walk), isLink: false };
+  known.nlink++;
+  return { inode: known, isLink: true };
 }
 
 function readInode(path: Path, stat: FileStat, walk: Walk): Inode {

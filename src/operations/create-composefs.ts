@@ -138,6 +138,7 @@ function walkDirectory(files: LinuxFiles, source: DirectorySource, contents: Con
       xattrs: source.xattrs,
       times: source.useEpoch ? "epoch" : "keep",
       mounts: "enter",
+      vanished: "refuse",
     });
   } catch (cause) {
     const path = cause instanceof OsdeployError ? cause.facts["path"] : undefined;

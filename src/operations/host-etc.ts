@@ -1,7 +1,7 @@
 import { type ByteString, fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import type { Deployment } from "../core/deployment/deployment.ts";
 import { etcMount } from "../core/deployment/setup-root-config.ts";
-import { verityDigest } from "../core/digest/fs-verity.ts";
+import { VerityHasher } from "../core/digest/fs-verity.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import type { Directory, FileContent, FileTree } from "../core/tree/inode.ts";
@@ -9,7 +9,8 @@ import { type EtcMerge, type EtcStep, mergeEtc } from "../core/tree/merge-etc.ts
 import { applyUpper, upperSteps } from "../core/tree/overlay-upper.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
-import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { readPieces, withOpen } from "../linux/file-content.ts";
+import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
@@ -147,24 +148,32 @@ function directoryAsTree(tree: FileTree, directory: "etc" | "var"): FileTree {
   return { root: found ?? { ...tree.root, entries: new Map(), links: new Set() } };
 }
 
-/** Reads /etc from the disk; contents are named as in root images, so that both can be compared. */
+/**
+ * Reads /etc from the disk; contents are named as in root images, so that both can be compared. It is in use: what others take
+ * away meanwhile is absent.
+ */
 function readHostTree(files: LinuxFiles, repo: Repo, directory: Path): FileTree {
   return readRootDirectory(files, directory, {
-    contentOf: (path, stat) => nameContent(repo, files.readFile(path, stat.sizeBytes)),
+    contentOf: (path) => withOpen(files, path, "read", (fd) => nameContent(files, repo, fd)),
     hardLinks: "ignore",
     devices: "keep",
     xattrs: "all",
     times: "keep",
     mounts: "enter",
+    vanished: "leave-out",
   });
 }
 
-function nameContent({ algorithm }: Repo, bytes: Uint8Array): FileContent {
-  if (bytes.length <= maxInlineBytes) return { kind: "inline", bytes: fromBytes(bytes) };
-  return {
-    kind: "external",
-    sizeBytes: BigInt(bytes.length),
-    backingPath: undefined,
-    digest: verityDigest(algorithm, bytes),
-  };
+/** Of any size: no more than a piece is in memory. */
+function nameContent(files: LinuxFiles, { algorithm }: Repo, fd: Fd): FileContent {
+  const hasher = new VerityHasher(algorithm);
+  const start = new Uint8Array(maxInlineBytes);
+  let sizeBytes = 0;
+  readPieces(files, fd, (piece) => {
+    if (sizeBytes < maxInlineBytes) start.set(piece.subarray(0, maxInlineBytes - sizeBytes), sizeBytes);
+    hasher.update(piece);
+    sizeBytes += piece.length;
+  });
+  if (sizeBytes <= maxInlineBytes) return { kind: "inline", bytes: fromBytes(start.subarray(0, sizeBytes)) };
+  return { kind: "external", sizeBytes: BigInt(sizeBytes), backingPath: undefined, digest: hasher.digest() };
 }

@@ -72,6 +72,7 @@ function readEntries(system: System, { path, name }: DirectoryToStage): readonly
     xattrs: "all",
     times: "keep",
     mounts: "leave-empty",
+    vanished: "refuse",
   });
   const { entries, leftOut } = layerOfTree(tree);
   for (const socket of leftOut) {

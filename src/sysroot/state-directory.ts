@@ -193,12 +193,26 @@ function buildThenName(
   target: ByteString,
   build: (path: ByteString) => void,
 ): void {
-  build(temporary);
+  try {
+    build(temporary);
+  } catch (error) {
+    discardUnfinished(files, temporary);
+    throw error;
+  }
   withOpen(files, temporary, "directory", (fd) => {
     files.syncFileSystem(fd);
     files.rename(temporary, target, { replace: false });
     files.syncFileSystem(fd);
   });
+}
+
+/** A disk that was too small for it stays full no longer. The error that is thrown is the first one: what stays goes the next time. */
+function discardUnfinished(files: LinuxFiles, temporary: Path): void {
+  try {
+    removeTree(files, temporary);
+  } catch (error) {
+    if (!(error instanceof OsdeployError)) throw error;
+  }
 }
 
 /** Makes the directories `names` below `root`, each inside the one before, where they are missing. */
@@ -234,22 +248,24 @@ function makeTree(
   contentOf: (step: EtcStep) => ContentSource,
 ): void {
   const pathOf = (step: EtcStep): ByteString => (step.path === "" ? target : childPath(target, step.path));
-  for (const step of steps) {
+  const made = steps.filter((step) => {
     const path = pathOf(step);
-    makeInode(files, path, step, contentOf);
-    setMetadata(files, path, step.inode);
-  }
-  for (const step of [...steps].reverse()) {
+    const isMade = makeInode(files, path, step, contentOf);
+    if (isMade) setMetadata(files, path, step.inode);
+    return isMade;
+  });
+  for (const step of made.reverse()) {
     files.setTime(pathOf(step), step.inode.stat.mtimeSeconds, step.inode.stat.mtimeNanoseconds % 1_000_000_000);
   }
 }
 
+/** @returns false for what is no longer there. */
 function makeInode(
   files: LinuxFiles,
   path: ByteString,
   step: EtcStep,
   contentOf: (step: EtcStep) => ContentSource,
-): void {
+): boolean {
   const { inode } = step;
   switch (inode.kind) {
     case "directory":
@@ -259,10 +275,23 @@ function makeInode(
       files.symlink(inode.target, path);
       break;
     case "regular":
-      copyContent(files, contentOf(step), path);
-      break;
+      return copyUnlessGone(files, contentOf(step), path, step);
     default:
       files.makeNode(path, inode.kind, { permissions: 0o600, rdev: inode.rdev });
+  }
+  return true;
+}
+
+/** What the host has taken away since its /etc was read is absent. */
+function copyUnlessGone(files: LinuxFiles, source: ContentSource, path: Path, { from }: EtcStep): boolean {
+  try {
+    copyContent(files, source, path);
+    return true;
+  } catch (error) {
+    const isGone = error instanceof OsdeployError && error.code === "not-found";
+    if (!isGone || from !== "host" || source.kind !== "file") throw error;
+    if (files.lstatIfExists(source.path) !== undefined) throw error;
+    return false;
   }
 }
 

@@ -43,7 +43,7 @@ function read(name: string): FileTree {
       backingPath: undefined,
       digest: verityDigest("sha256", files.readFile(path, stat.sizeBytes)),
     }),
-    ...{ hardLinks: "ignore", devices: "keep", xattrs: "all", times: "keep", mounts: "enter" },
+    ...{ hardLinks: "ignore", devices: "keep", xattrs: "all", times: "keep", mounts: "enter", vanished: "refuse" },
   });
 }
 

@@ -83,7 +83,8 @@ function makeRoot(): void {
 function ownTar(directory: string): Uint8Array {
   const tree = readRootDirectory(files, fromText(directory), {
     contentOf: (path) => ({ kind: "inline", bytes: readFileText(path) }),
-    ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep", mounts: "leave-empty" },
+    ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep" },
+    ...{ mounts: "leave-empty", vanished: "refuse" },
   });
   const pieces = layerOfTree(tree).entries.flatMap((entry) => {
     const content = entry.kind === "regular" && entry.content.kind === "inline" ? entry.content.bytes : fromText("");
@@ -103,7 +104,8 @@ function describeDirectory(directory: string): string {
       backingPath: undefined,
       digest: createHash("sha256").update(files.readFile(path, 1_000_000)).digest("hex"),
     }),
-    ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep", mounts: "leave-empty" },
+    ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep" },
+    ...{ mounts: "leave-empty", vanished: "refuse" },
   });
   return [...dumpLines(tree)].join("");
 }

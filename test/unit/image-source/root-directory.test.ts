@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { type ByteString, fromText, toText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import type { Directory, Inode, Leaf } from "../../../src/core/tree/inode.ts";
 import { readRootDirectory, type WalkOptions } from "../../../src/image-source/root-directory.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
@@ -24,7 +25,7 @@ beforeEach(() => {
 
 const everything: WalkOptions = {
   contentOf: (path) => ({ kind: "inline", bytes: path }),
-  ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep", mounts: "leave-empty" },
+  ...{ hardLinks: "detect", devices: "keep", xattrs: "all", times: "keep", mounts: "leave-empty", vanished: "refuse" },
 };
 
 const read = (options: Partial<WalkOptions> = {}): Directory =>
@@ -143,6 +144,80 @@ describe("readRootDirectory", () => {
     } finally {
       execFileSync(String(unmount), [mountPoint]);
     }
+  });
+
+  /** The live files, on which something happens once before what is asked for. */
+  const meanwhile = (call: "lstat" | "readDirectory" | "readLink" | "xattrs", path: string, happens: () => void) => {
+    let isDue = true;
+    const hooked = (asked: ByteString): never => {
+      if (isDue && asked === fromText(path)) {
+        isDue = false;
+        happens();
+      }
+      return files[call](asked) as never;
+    };
+    return { ...files, [call]: hooked };
+  };
+
+  test.each([
+    ["a file", "lstat", "a"],
+    ["a file", "xattrs", "a"],
+    ["a symlink", "readLink", "l"],
+    ["a directory", "lstat", "d"],
+    ["a directory", "readDirectory", "d"],
+    ["a directory", "xattrs", "d"],
+    ["what is in a directory", "lstat", "d/f"],
+    ["a whole directory when what is in it", "lstat", "d/f", "d"],
+  ] as const)("%s that vanishes before %s of %s is left out, or an error", (_, call, path, gone: string = path) => {
+    const fill = () => {
+      for (const name of ["a", "z"]) writeFileSync(join(directory, name), "x");
+      symlinkSync("a", join(directory, "l"));
+      mkdirSync(join(directory, "d"));
+      writeFileSync(join(directory, "d/f"), "x");
+    };
+    const readMeanwhile = (vanished: WalkOptions["vanished"]) => {
+      const hooked = meanwhile(call, join(directory, path), () => rmSync(join(directory, gone), { recursive: true }));
+      return readRootDirectory(hooked, fromText(directory), { ...everything, vanished }).root;
+    };
+    fill();
+    const root = readMeanwhile("leave-out");
+    const left = ["a", "d", "l", "z"].filter((name) => name !== gone);
+    expect([...root.entries.keys()].map(toText)).toEqual(left);
+    if (gone === "d/f") expect((at(root, "d") as Directory).entries.size).toBe(0);
+    rmSync(directory, { recursive: true });
+    mkdirSync(directory);
+    fill();
+    expect(() => readMeanwhile("refuse")).toThrow(expect.objectContaining({ code: "not-found" }));
+  });
+
+  test("content that vanishes is left out; what is there again is read, and not for ever", () => {
+    writeFileSync(join(directory, "a"), "x");
+    const vanishing = (times: number, isBack: boolean): WalkOptions["contentOf"] => {
+      let count = 0;
+      return (path) => {
+        if (count++ >= times) return { kind: "inline", bytes: fromText("again") };
+        rmSync(path);
+        try {
+          files.lstat(path);
+        } finally {
+          if (isBack) writeFileSync(path, "y");
+        }
+        throw new Error("nothing is there");
+      };
+    };
+    const readWith = (times: number, isBack: boolean) =>
+      read({ vanished: "leave-out", contentOf: vanishing(times, isBack) });
+    expect(at(readWith(3, true), "a")).toMatchObject({ content: { bytes: "again" } });
+    expect(() => readWith(100, true)).toThrow(expect.objectContaining({ code: "not-found" }));
+    expect(readWith(1, false).entries.size).toBe(0);
+  });
+
+  test("other failures than that something is gone are errors", () => {
+    writeFileSync(join(directory, "a"), "x");
+    const contentOf = () => {
+      throw new OsdeployError("permission-denied", "Cannot read it");
+    };
+    expect(() => read({ vanished: "leave-out", contentOf })).toThrow("Cannot read it");
   });
 
   test("what is no directory is refused", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { fromBytes, fromText } from "../../../src/core/bytes/byte-string.ts";
+import { type ByteString, fromBytes, fromText } from "../../../src/core/bytes/byte-string.ts";
+import type { Linux } from "../../../src/linux/linux.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { systemOn } from "../../builders/operation-machine.ts";
@@ -129,5 +130,57 @@ describe("mergeHostEtc of an overlay", () => {
         "Cannot merge /etc/dir: its upper directory needs the overlay's redirect, which only the kernel resolves",
     });
     expect(stateOf(linux).staged).toBeUndefined();
+  });
+});
+
+describe("mergeHostEtc of an /etc that is in use", () => {
+  /** The machine as an operation sees it, where something happens before a call for a path that ends so. */
+  function withHook(linux: FakeLinux, hooks: Readonly<Record<string, (path: ByteString) => void>>): Linux {
+    const hooked = Object.entries(linux.files).map(([name, call]) => [
+      name,
+      (path: unknown, ...rest: readonly unknown[]) => {
+        const [end, happens] =
+          Object.entries(hooks).find(([key]) => String(path).endsWith(key.split(" ")[1] ?? "")) ?? [];
+        if (end?.startsWith(`${name} `)) happens?.(path as ByteString);
+        return (call as (...words: readonly unknown[]) => unknown)(path, ...rest);
+      },
+    ]);
+    return Object.assign(Object.create(linux), { files: Object.fromEntries(hooked) });
+  }
+
+  test.each([
+    ["as it is looked at", "lstat /etc/.tmp1"],
+    ["as it is read", "open /etc/.tmp1"],
+    ["as it is copied", "cloneFile /etc/.tmp1"],
+  ])("what vanishes %s is left out", async (_, when) => {
+    const linux = await runningMachine(images, "v1");
+    const etc = bootedEtc(linux);
+    writeText(linux, `${etc}/.tmp1`, content("half"));
+    writeText(linux, `${etc}/local.conf`, content("local"));
+    const gone: string[] = [];
+    const hooked = withHook(linux, {
+      [when]: (path) => {
+        if (gone.length === 0) linux.files.unlink(path);
+        gone.push(path);
+      },
+    });
+    const { rootImage } = await switchRunning(linux, "v2", { system: { linux: hooked } });
+    expect(gone[0]).toBe(`${etc}/.tmp1`);
+    const made = namesIn(linux, `/sysroot/state/deploy/${rootImage}/etc`);
+    expect(made).toContain("local.conf");
+    expect(made).not.toContain(".tmp1");
+  });
+
+  test("files are read in pieces, whatever their size", async () => {
+    const linux = await runningMachine(images, "v1");
+    const large = content("large", 1_000_000);
+    writeText(linux, `${bootedEtc(linux)}/large`, large);
+    const hooked = withHook(linux, {
+      "readFile /large": () => {
+        throw new RangeError("nobody has so much memory");
+      },
+    });
+    const { rootImage } = await switchRunning(linux, "v2", { system: { linux: hooked } });
+    expect(text(linux, `/sysroot/state/deploy/${rootImage}/etc/large`)).toBe(large);
   });
 });

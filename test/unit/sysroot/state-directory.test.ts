@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { parseObjectId } from "../../../src/core/digest/object-id.ts";
 import { parseManifestDigest } from "../../../src/core/digest/oci-digest.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import type { Directory, Inode } from "../../../src/core/tree/inode.ts";
 import { type EtcStep, mergeEtc } from "../../../src/core/tree/merge-etc.ts";
 import type { ContentSource } from "../../../src/linux/file-content.ts";
@@ -208,6 +209,51 @@ describe("writeStateDirectory", () => {
       expect(Buffer.compare(files.readFile(copy, 1 << 20), bytes)).toBe(0);
       expect(files.lstat(copy)).toMatchObject({ permissions: 0o604, nlink: 1 });
     }
+  });
+
+  test("a file of the host's that is gone by then is left out; a missing one of the image's is an error", () => {
+    const { files, paths } = machine();
+    const both = stepsOf(directory({ gone: file("x"), kept: file("y") }));
+    const source = (step: EtcStep): ContentSource =>
+      step.path === "gone" ? { kind: "file", path: text("/nowhere") } : contentOf(step);
+    const ofHost = both.map((step) => ({ ...step, from: "host" as const }));
+    writeStateDirectory(files, paths, newState({ etc: ofHost, contentOf: source }), text("1"));
+    expect(files.readDirectory(text(`/target/state/deploy/${rootImage}/etc`))).toEqual(["kept"]);
+    const write = () => writeStateDirectory(files, paths, newState({ etc: both, contentOf: source }), text("2"));
+    expect(write).toThrow(expect.objectContaining({ code: "not-found" }));
+    // Nor is a directory left out to which a file of the host's cannot be written.
+    const lost = ofHost.filter(({ path }) => path !== "").map((step) => ({ ...step, path: text(`no/${step.path}`) }));
+    const there: ContentSource = { kind: "file", path: text("/there") };
+    files.writeNewFile(text("/there"), new Uint8Array(1), 0o644);
+    const toNowhere = newState({ etc: lost, contentOf: () => there });
+    expect(() => writeStateDirectory(files, paths, toNowhere, text("3"))).toThrow(
+      expect.objectContaining({ code: "not-found" }),
+    );
+  });
+
+  test("what does not fit leaves nothing", () => {
+    const { linux: base, paths } = machine();
+    const whole = base.crash({ keepUnsynced: true });
+    writeStateDirectory(whole.files, paths, newState(), text("1"));
+    const last = whole.trace.findIndex(({ path }) => path.endsWith(".new-1/etc/shadow"));
+    expect(last).toBeGreaterThan(0);
+    const { files } = base.crash({ keepUnsynced: true }, { failAt: last + 1, fault: "ENOSPC" });
+    expect(() => writeStateDirectory(files, paths, newState(), text("1"))).toThrow(
+      expect.objectContaining({ code: "no-space" }),
+    );
+    expect(files.readDirectory(paths.deployments)).toEqual([]);
+    // What cannot be removed is no other error, and goes with the next run.
+    const unremovable = {
+      ...files,
+      removeDirectory: () => {
+        throw new OsdeployError("system", "Cannot remove it");
+      },
+    };
+    const etcOfNothing = () => ({ kind: "file", path: text("/nowhere") }) as const;
+    const failing = newState({ contentOf: etcOfNothing, var: [] });
+    expect(() => writeStateDirectory(unremovable, paths, failing, text("2"))).toThrow(
+      expect.objectContaining({ code: "not-found" }),
+    );
   });
 
   test("a name in bytes that are no text stays as it is", () => {
