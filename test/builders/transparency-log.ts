@@ -7,7 +7,7 @@ const leafHash = (bytes: Uint8Array) => sha256(Buffer.of(0), bytes);
 const nodeHash = (left: Uint8Array, right: Uint8Array) => sha256(Buffer.of(1), left, right);
 
 /** A tree of a log: its root, and the way of one leaf to it. Written as RFC 6962 has it, which is not how it is checked. */
-function merkleTree(leaves: readonly Uint8Array[], index: number): { root: Buffer; path: readonly Buffer[] } {
+export function merkleTree(leaves: readonly Uint8Array[], index: number): { root: Buffer; path: readonly Buffer[] } {
   return { root: rootOf(leaves), path: pathOf(leaves, index) };
 }
 
