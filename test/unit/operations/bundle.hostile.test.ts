@@ -1,9 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { openImageSource } from "../../../src/image-source/open-image-source.ts";
 import { status } from "../../../src/operations/status.ts";
 import { bring, bundle, expectSound, host, readBytes, switchToBundle, top } from "../../builders/bundles.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
-import { failureOf, layoutReference, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
+import {
+  failureOf,
+  layoutReference,
+  linuxAmd64,
+  noLogin,
+  sysrootPath,
+  systemOn,
+} from "../../builders/operation-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 describe("a hostile bundle", () => {
@@ -51,6 +60,31 @@ describe("a hostile bundle", () => {
     expect(await failureOf(switchToBundle(target))).toMatchObject({ code: "digest-mismatch" });
     await expectSound(target);
   });
+
+  test.each([
+    [-1, 2],
+    [0, -1],
+    [0.5, 1],
+    [Number.NaN, 1],
+    [2 ** 53, 1],
+    [0, 2 ** 53],
+    [1 << 30, 1],
+  ])(
+    "whose layer has a range at %d of %d bytes that no blob can have: nothing of it is read",
+    async (offsetBytes, lengthBytes) => {
+      const target = await host("v1");
+      await bundle(target, { bases: [layoutReference("v1")] });
+      const source = openImageSource(parseImageReference("oci-archive:/b.tar"), target, noLogin);
+      const { layers } = await source.resolve(linuxAmd64);
+      const layer = layers.find(({ digest }) => source.bundle()?.parts.has(digest));
+      if (layer === undefined) throw new Error("a layer is there in parts");
+      const read = async () => {
+        for await (const _piece of source.readBlobRange(layer, { offsetBytes, lengthBytes }))
+          throw new Error("It was read");
+      };
+      await expect(read()).rejects.toMatchObject({ code: "bad-format" });
+    },
+  );
 
   test("with other bytes in its parts changes nothing", async () => {
     const target = await host("v1");

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
+import { checkRange, partOf } from "../../../src/image-source/file-range.ts";
+import { refusal } from "../../builders/refusal.ts";
+
+const digest = parseLayerDigest(`sha256:${"a".repeat(64)}`);
+const blob = { mediaType: "x", digest, sizeBytes: 10, annotations: new Map<string, string>() };
+const location = { path: fromText("/a.tar"), offsetBytes: 512, lengthBytes: 10 };
+
+test.each([
+  [0, 10],
+  [3, 7],
+  [9, 1],
+  [10, 0],
+])("partOf: gives the place of a part at %d of %d bytes", (offsetBytes, lengthBytes) => {
+  const place = { path: location.path, offsetBytes: 512 + offsetBytes, lengthBytes };
+  expect(partOf(location, blob, { offsetBytes, lengthBytes })).toEqual(place);
+});
+
+test.each([
+  ["one more than there is", 0, 11],
+  ["one more from the middle on", 4, 7],
+  ["from beyond the end", 11, 0],
+  ["from before the start", -1, 2],
+  ["fewer than none", 5, -1],
+  ["a part of a byte", 0.5, 1],
+  ["none of a number", 0, Number.NaN],
+  ["an offset that is not exact", 2 ** 53, 1],
+  ["a length that is not exact", 0, 2 ** 53],
+  ["what together is not exact", Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+])("checkRange: refuses %s, and so does partOf", (_name, offsetBytes, lengthBytes) => {
+  const message = `bad-format: Cannot read ${lengthBytes} bytes at ${offsetBytes} of ${digest}: it has 10 bytes`;
+  expect(refusal(() => checkRange(blob, { offsetBytes, lengthBytes }))).toBe(message);
+  expect(refusal(() => partOf(location, blob, { offsetBytes, lengthBytes }))).toBe(message);
+});
