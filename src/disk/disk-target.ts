@@ -1,8 +1,9 @@
-import { fromBytes, toText } from "../core/bytes/byte-string.ts";
-import { mountAt } from "../core/deployment/booted-root.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import { mountAt, parseMounts } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { FileStat, Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { readMountinfo, readMountinfoIfThere } from "../linux/mountinfo.ts";
 import { runTool } from "./tools.ts";
 
 /** Where a disk is to be made. */
@@ -15,7 +16,6 @@ export type DiskTarget =
 const linkLimit = 40;
 /** Files in /sys are a number and a line feed. */
 const sysLimitBytes = 4096;
-const mountsLimitBytes = 16 * 1024 * 1024;
 
 /**
  * Looks at the place where a disk is to be made, and only looks.
@@ -62,8 +62,7 @@ function checkParent(files: LinuxFiles, path: Path): void {
 
 /** A disk whose name was mistyped would become a file in memory, which looks like a disk until the machine is switched off. */
 function isAmongDevices(files: LinuxFiles, directory: Path): boolean {
-  const list = "/proc/self/mountinfo" as Path;
-  const mountinfo = files.lstatIfExists(list) === undefined ? "" : fromBytes(files.readFile(list, mountsLimitBytes));
+  const mountinfo = readMountinfoIfThere(files);
   const real = files.realPath(directory);
   for (let place: string = real; place !== ""; place = place.slice(0, place.lastIndexOf("/"))) {
     const mount = mountAt(mountinfo, place);
@@ -109,11 +108,8 @@ function refuseUsed(files: LinuxFiles, path: Path, device: { readonly major: num
     .filter((file) => files.lstatIfExists(file) !== undefined)
     .map((file) => new TextDecoder().decode(files.readFile(file, sysLimitBytes)).trim());
   const numbers = new Set([`${device.major}:${device.minor}`, ...inside]);
-  const mounts = new TextDecoder().decode(files.readFile("/proc/self/mountinfo" as Path, mountsLimitBytes));
-  for (const line of mounts.split("\n")) {
-    const [, , number, , place] = line.split(" ");
-    if (number !== undefined && numbers.has(number)) throw inUse(path, `it is mounted at ${place}`);
-  }
+  const mount = parseMounts(readMountinfo(files)).find((each) => numbers.has(each.device));
+  if (mount !== undefined) throw inUse(path, `it is mounted at ${toText(mount.mountPoint as Path)}`);
   try {
     files.close(files.open(path, "update"));
   } catch (error) {

@@ -1,6 +1,7 @@
 import { fromBytes, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { readMountinfo } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
 import { runTool } from "./tools.ts";
 
@@ -14,16 +15,13 @@ export interface MountedPlace {
   readonly uuid: string | undefined;
 }
 
-const limitBytes = 16 * 1024 * 1024;
-
 /**
  * What is mounted at exactly `path`, which leads through no symlinks; undefined when it is no mount point. What is only mounted
  * when somebody looks at it is mounted by this.
  */
 export function mountedPlace({ files, programs }: Linux, path: Path): MountedPlace | undefined {
   files.lstatIfExists(pathBelow(path, "."));
-  const mountinfo = fromBytes(files.readFile("/proc/self/mountinfo" as Path, limitBytes));
-  const mount = mountAt(mountinfo, absolute(files, path));
+  const mount = mountAt(readMountinfo(files), absolute(files, path));
   if (mount === undefined) return undefined;
   return { type: mount.type, source: mount.source, uuid: uuidOf(programs, mount.source) };
 }

@@ -1,7 +1,8 @@
-import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
+import { fromText } from "../core/bytes/byte-string.ts";
 import { mountPointsBelow } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "./linux.ts";
+import { readMountinfoIfThere } from "./mountinfo.ts";
 import { childPath } from "./path.ts";
 import { removeTree, unlessRefused } from "./remove-tree.ts";
 
@@ -94,13 +95,8 @@ function removeWithMounts({ files, mounts }: WorkLinux, path: Path): void {
   removeTree(files, path);
 }
 
-const mountsLimitBytes = 16 * 1024 * 1024;
-
 function mountPointsIn(files: LinuxFiles, path: Path): readonly Path[] {
-  const list = fromText("/proc/self/mountinfo");
-  if (files.lstatIfExists(list) === undefined) return [];
-  const mountinfo = fromBytes(files.readFile(list, mountsLimitBytes));
-  return mountPointsBelow(mountinfo, files.realPath(path)) as readonly Path[];
+  return mountPointsBelow(readMountinfoIfThere(files), files.realPath(path)) as readonly Path[];
 }
 
 /** Where a user may make directories without seeing what is there, nothing is found. */

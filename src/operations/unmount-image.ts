@@ -1,7 +1,8 @@
-import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
+import { toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { readMountinfo } from "../linux/mountinfo.ts";
 import type { System } from "./system.ts";
 
 export interface UnmountImageRequest {
@@ -25,12 +26,9 @@ export async function unmountImage(system: System, request: UnmountImageRequest)
   return { target: toText(request.target) };
 }
 
-/** Text of the kernel's; it grows with the number of mounts. */
-const limitBytes = 16 * 1024 * 1024;
-
 /** Why what is mounted at `target`, a path without symlinks, is not for us to take away; undefined when it is an image. */
 function obstacleAt(files: LinuxFiles, target: Path): string | undefined {
-  const mount = mountAt(fromBytes(files.readFile(fromText("/proc/self/mountinfo"), limitBytes)), target);
+  const mount = mountAt(readMountinfo(files), target);
   if (mount === undefined) return "nothing is mounted there";
   if (target === "/") return "it is the root of the running system";
   // Images are mounted under this name, by composefs-rs too.

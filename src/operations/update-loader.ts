@@ -4,11 +4,12 @@ import { readIfReadable } from "../bootloader/small-file.ts";
 import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { countBytes } from "../core/bytes/byte-count.ts";
-import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { readMountinfo } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
@@ -73,13 +74,11 @@ function installedLoader(files: LinuxFiles, boot: Path): "systemd-boot" | "grub"
   return noted === "none" ? undefined : noted;
 }
 
-const mountsLimitBytes = 16 * 1024 * 1024;
-
 /** The boot partition itself, or what is mounted where `install` has the EFI system partition mounted beside it. */
 function findEsp(files: LinuxFiles, boot: Path): Path | undefined {
   // Not `EFI` alone: FAT knows no case, and the boot partition can have a directory `efi` for the other one.
   if (files.lstatIfExists(pathBelow(boot, "EFI/BOOT")) !== undefined) return boot;
-  const mountinfo = fromBytes(files.readFile(fromText("/proc/self/mountinfo"), mountsLimitBytes));
+  const mountinfo = readMountinfo(files);
   const place = ["/efi", "/boot/efi"].find((path) => mountAt(mountinfo, path)?.type === "vfat");
   return place === undefined ? undefined : fromText(place);
 }

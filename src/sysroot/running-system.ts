@@ -2,6 +2,7 @@ import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import { type BootedRoot, bootedRoot, type MountLine, mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { readMountinfo } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
 
 /** What the running system says of itself, where it runs from a deployment of the sysroot that was asked for. */
@@ -26,15 +27,16 @@ const countedVariable: Path = fromText(
   "/sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f",
 );
 
-/** Both are text of the kernel's; the first grows with the number of mounts. */
-const limitBytes = 16 * 1024 * 1024;
+/** The kernel takes some kilobytes of a command line, and the firmware a path. */
+const limitBytes = 1024 * 1024;
 
 /** Whether this machine runs from a deployment of the sysroot at `root`, and from which; undefined for any other sysroot. */
 export function findRunningSystem(files: LinuxFiles, root: Path): RunningSystem | undefined {
   const here = files.lstatIfExists(root)?.identity;
   if (here === undefined || here !== files.lstatIfExists(physicalRoot)?.identity) return undefined;
-  const mountinfo = readIfThere(files, "/proc/self/mountinfo");
-  const booted = bootedRoot(mountinfo, readIfThere(files, "/proc/cmdline"), readCountedPath(files));
+  const mountinfo = unlessMissing(() => readMountinfo(files));
+  const cmdline = unlessMissing(() => fromBytes(files.readFile(fromText("/proc/cmdline"), limitBytes)));
+  const booted = bootedRoot(mountinfo, cmdline, readCountedPath(files));
   if (booted === undefined) return undefined;
   if (files.lstatIfExists(pathBelow(root, `state/deploy/${booted.rootImage}`)) === undefined) return undefined;
   return { booted, bootMount: mountAt(mountinfo, bootMountPoint) };
@@ -51,9 +53,10 @@ function readCountedPath(files: LinuxFiles): string {
   }
 }
 
-function readIfThere(files: LinuxFiles, path: string): string {
+/** Empty on a machine without /proc. */
+function unlessMissing(read: () => string): string {
   try {
-    return fromBytes(files.readFile(fromText(path), limitBytes));
+    return read();
   } catch (error) {
     if (error instanceof OsdeployError && error.code === "not-found") return "";
     throw error;

@@ -16,6 +16,8 @@ export interface BootedRoot {
 
 /** A line of `/proc/self/mountinfo`, as far as it matters here. */
 export interface MountLine {
+  /** `MAJOR:MINOR` of the file system's device. */
+  readonly device: string;
   readonly mountPoint: string;
   readonly type: string;
   readonly source: string;
@@ -25,27 +27,33 @@ export interface MountLine {
 
 /** The topmost mount at exactly `path`; undefined when it is no mount point. */
 export function mountAt(mountinfo: string, path: string): MountLine | undefined {
-  return mountinfo
-    .split("\n")
-    .map(parseLine)
-    .findLast((line) => line?.mountPoint === path);
+  return parseMounts(mountinfo).findLast(({ mountPoint }) => mountPoint === path);
 }
 
 /** The mount points in the directory `path` and in those below it, in the order in which they can be unmounted. */
 export function mountPointsBelow(mountinfo: string, path: string): readonly string[] {
-  return mountinfo
-    .split("\n")
-    .flatMap((line) => parseLine(line)?.mountPoint ?? [])
+  return parseMounts(mountinfo)
+    .map(({ mountPoint }) => mountPoint)
     .filter((mountPoint) => mountPoint.startsWith(`${path}/`))
     .reverse();
 }
 
-/** @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html */
+/**
+ * All mounts, each above those before it where they share a mount point.
+ *
+ * @see https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+ */
+export function parseMounts(mountinfo: string): readonly MountLine[] {
+  return mountinfo.split("\n").flatMap((line) => parseLine(line) ?? []);
+}
+
+/** Only blanks part fields: whatever else looks like one is a byte of a name. A source can be empty. */
 function parseLine(line: string): MountLine | undefined {
-  const match = /^\d+ \d+ \d+:\d+ \S+ (\S+) (\S+) (?:\S+ )*?- (\S+) (\S+) /.exec(line);
-  const [, mountPoint, options, type, source] = match ?? [];
-  if (mountPoint === undefined || options === undefined || type === undefined || source === undefined) return undefined;
+  const match = /^\d+ \d+ (\d+:\d+) [^ ]+ ([^ ]+) ([^ ]+) (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) /.exec(line);
+  if (match === null) return undefined;
+  const [, device = "", mountPoint = "", options = "", type = "", source = ""] = match;
   return {
+    device,
     mountPoint: unescaped(mountPoint),
     type,
     source: unescaped(source),

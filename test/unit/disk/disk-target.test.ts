@@ -97,6 +97,11 @@ describe("probeTarget", () => {
     expect(refusal("/dev/sda", true)).toBe('busy: Cannot install to "/dev/sda": it is in use: it is mounted at /home');
   });
 
+  test("names the place where a disk is mounted as it is", () => {
+    putMounts(linux, [{ at: "/mnt/à\\040b", number: "8:1", type: "ext4", source: "/dev/sda1" }]);
+    expect(refusal("/dev/sda", true)).toMatch(/it is mounted at \/mnt\/à b$/);
+  });
+
   test("refuses a disk that the kernel does not give to us alone, even with wipe", () => {
     const used = Object.assign(Object.create(linux), {
       files: {

@@ -24,7 +24,7 @@ test("findRunningSystem: tells what runs, and where the boot partition is", () =
       triesLeft: undefined,
       kernelArguments: "root=UUID=1 osdeploy.entry=osdeploy-000004",
     },
-    bootMount: { mountPoint: "/boot", type: "vfat", source: "/dev/vda1", readOnly: false },
+    bootMount: { device: "254:1", mountPoint: "/boot", type: "vfat", source: "/dev/vda1", readOnly: false },
   });
 });
 
@@ -43,14 +43,14 @@ test("findRunningSystem: systemd-boot's own variable tells that it counted", () 
   expect(findRunningSystem(linux.files, physical)?.booted.counted).toBe(false);
 });
 
-test("findRunningSystem: reads 16 MiB of mounts, and more are an error", () => {
-  const path = "/proc/self/mountinfo";
-  const mounts = readText(linux, path);
-  writeText(linux, path, mounts.padEnd(16 * 1024 * 1024, "x"));
+test("findRunningSystem: reads a mebibyte of the command line, and more is an error", () => {
+  const path = "/proc/cmdline";
+  const cmdline = readText(linux, path);
+  writeText(linux, path, cmdline.padEnd(1024 * 1024, "x"));
   expect(findRunningSystem(linux.files, physical)?.booted.rootImage).toBe(hex);
-  writeText(linux, path, mounts.padEnd(16 * 1024 * 1024 + 1, "x"));
-  const tooMany = expect.objectContaining({ code: "limit-exceeded" });
-  expect(() => findRunningSystem(linux.files, physical)).toThrow(tooMany);
+  writeText(linux, path, cmdline.padEnd(1024 * 1024 + 1, "x"));
+  const tooLong = expect.objectContaining({ code: "limit-exceeded" });
+  expect(() => findRunningSystem(linux.files, physical)).toThrow(tooLong);
 });
 
 test("findRunningSystem: another directory is not what runs, nor one that is not there", () => {

@@ -15,6 +15,7 @@ const mounts = (source: string) =>
 describe("mountAt", () => {
   test("finds the topmost mount, with names as they are", () => {
     expect(mountAt(mounts("composefs:x"), "/")).toEqual({
+      device: "0:21",
       mountPoint: "/",
       type: "overlay",
       source: "composefs:x",
@@ -22,6 +23,14 @@ describe("mountAt", () => {
     });
     expect(mountAt(mounts("x"), "/boot")).toMatchObject({ type: "vfat", source: "/dev/vda1", readOnly: false });
     expect(mountAt(mounts("x"), "/mnt/a b")).toMatchObject({ source: "/dev/with\\x", readOnly: true });
+  });
+
+  test("takes all bytes of a name but blanks, and no source for one", () => {
+    // What JavaScript calls white space: the second byte of an à, and two controls that the kernel writes as they are.
+    const name = "/mnt/\u00c3\u00a0\u000b\r";
+    const mountinfo = `30 23 0:30 / ${name} rw shared:1 - tmpfs ${name} rw\n31 23 0:31 / /run rw - tmpfs  rw\n`;
+    expect(mountAt(mountinfo, name)).toMatchObject({ type: "tmpfs", source: name });
+    expect(mountAt(mountinfo, "/run")).toMatchObject({ type: "tmpfs", source: "" });
   });
 
   test("a directory that is no mount point has none", () => {
