@@ -21,6 +21,7 @@ import { beginCollection, endCollection, isCollecting, removeBootFailures } from
 import { removeStateDirectories } from "../sysroot/state-directory.ts";
 import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
 import { checkCollectable } from "./boot-partition.ts";
+import { withPaths } from "./collect-garbage.ts";
 import { deploymentTag } from "./deployment-tag.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
@@ -77,6 +78,7 @@ export async function collectDeployments(
     system.progress({ kind: "phase", phase: "sweep" });
     const plan = planDeploymentGc(writable.state, request);
     const { files, paths } = writable.sysroot;
+    const usersPathOf = (path: Path) => writable.sysroot.usersPath(path);
     // After the sysroot's lock, as everywhere: whoever holds both took them in this order.
     const repo = await openRepoInTurn(system, paths.repo, "exclusive");
     try {
@@ -85,7 +87,7 @@ export async function collectDeployments(
       const found = { dryRun: false, ...describe(plan), kernels, tags };
       const keepFetchedSince = fetchedSince(system, request);
       if (request.whenNeeded && isIdle(repo, writable, found)) {
-        return { ...found, repo: collectFetched(repo, keepFetchedSince) };
+        return { ...found, repo: withPaths(collectFetched(repo, keepFetchedSince), usersPathOf) };
       }
       beginCollection(files, paths);
       removeDeployments(system, writable, plan, kernels);
@@ -93,7 +95,7 @@ export async function collectDeployments(
       const options = { keepImages: neededImages(repo, writable.state, plan), keepFetchedSince };
       const collected = collectGarbage(repo, options);
       endCollection(files, paths);
-      return { ...found, repo: collected };
+      return { ...found, repo: withPaths(collected, usersPathOf) };
     } finally {
       repo.close();
     }

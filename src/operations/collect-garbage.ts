@@ -27,8 +27,19 @@ export async function collectGarbage(system: System, request: CollectGarbageRequ
       repo.close();
     }
   }
-  return await withWritableRepo(system, { path: request.repo, access: "exclusive" }, (repo) => ({
-    ...collect(repo, { keepImages: deployedImages(repo.files, repo.path) }),
-    dryRun: false,
-  }));
+  return await withWritableRepo(system, { path: request.repo, access: "exclusive" }, (repo, usersPathOf) => {
+    const plan = collect(repo, { keepImages: deployedImages(repo.files, repo.path) });
+    return { ...withPaths(plan, usersPathOf), dryRun: false };
+  });
+}
+
+/** The same collection with all its paths turned into others. */
+export function withPaths(plan: GcPlan, pathOf: (path: Path) => Path): GcPlan {
+  return {
+    ...plan,
+    danglingReferences: plan.danglingReferences.map(pathOf),
+    links: plan.links.map(pathOf),
+    leftovers: plan.leftovers.map(pathOf),
+    strays: plan.strays.map(pathOf),
+  };
 }

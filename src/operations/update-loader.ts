@@ -51,7 +51,8 @@ export function updateLoader(system: System, writable: WritableSystem): UpdatedL
     if (esp === undefined || places.length === 0) return undefined;
     const repo = openRepo(system.linux, paths.repo, { access: "read", wait: true });
     try {
-      const work = { esp, repo, tree: openRootImage(repo, rootImage) };
+      const usersPathOf = (path: Path) => sysroot.usersPath(path);
+      const work = { esp, repo, tree: openRootImage(repo, rootImage), usersPathOf };
       // A disk is started by one architecture; what another one finds there is replaced as well.
       return places.map((place) => replaceOlder(system, files, { ...work, place })).find((each) => each !== undefined);
     } finally {
@@ -106,6 +107,7 @@ interface LoaderWork {
   readonly place: LoaderPlace;
   readonly repo: Repo;
   readonly tree: FileTree;
+  readonly usersPathOf: (path: Path) => Path;
 }
 
 /** @see https://uefi.org/specs/UEFI/2.10/03_Boot_Manager.html#globally-defined-variables */
@@ -114,7 +116,7 @@ const secureBootVariable = fromText("/sys/firmware/efi/efivars/SecureBoot-8be4df
 function replaceOlder(
   system: System,
   files: LinuxFiles,
-  { esp, place, repo, tree }: LoaderWork,
+  { esp, place, repo, tree, usersPathOf }: LoaderWork,
 ): UpdatedLoader | undefined {
   const older = pathBelow(esp, place.loader.older);
   // What a stopped run left takes the room of what is to come.
@@ -138,7 +140,7 @@ function replaceOlder(
     return undefined;
   }
   if (isPutBack(files, older, replaced)) {
-    warn(system, `somebody put ${from} back; without ${toText(older)} it is replaced again by ${to}`);
+    warn(system, `somebody put ${from} back; without ${toText(usersPathOf(older))} it is replaced again by ${to}`);
     return undefined;
   }
   exchangeLoaders(files, { esp, older, replaced, offered });

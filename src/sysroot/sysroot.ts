@@ -8,7 +8,7 @@ import { lockHolder } from "./lock-holder.ts";
 import { bootMountPoint, findRunningSystem, type RunningSystem } from "./running-system.ts";
 import { listUnfinished, makeDirectories } from "./state-directory.ts";
 import { type SysrootPaths, sysrootPaths } from "./sysroot-paths.ts";
-import { inUsersWords, type View } from "./users-words.ts";
+import { inUsersWords, usersPath, type View } from "./users-words.ts";
 
 /** What may lie in a directory that is to become a sysroot: mount points and what mkfs makes. */
 const harmlessNames: ReadonlySet<string> = new Set(["lost+found", "boot", "efi"]);
@@ -48,6 +48,11 @@ export class WritableSysroot implements Sysroot {
   /** An error that names {@link paths}, by the names that users know. */
   inUsersWords<T>(error: T): T | OsdeployError {
     return inUsersWords(error, this.#opened.views);
+  }
+
+  /** Something in {@link paths}, by the name that users know. */
+  usersPath(path: Path): Path {
+    return usersPath(path, this.#opened.views);
   }
 
   /** Gives the lock back. */

@@ -23,6 +23,12 @@ export function inUsersWords<T>(error: T, views: readonly View[]): T | OsdeployE
   });
 }
 
+/** A path by which users know what is at `path`. */
+export function usersPath(path: Path, views: readonly View[]): Path {
+  const view = views.find((each) => path === each.path || path.startsWith(`${each.path}/`));
+  return view === undefined ? path : (`${view.shown}${path.slice(view.path.length)}` as Path);
+}
+
 /** Where a longer name only begins like it, as `/proc/self/fd/20` like `/proc/self/fd/2`, another one is meant. */
 function replaceView(text: string, { path, shown }: View): string {
   const [first = "", ...others] = text.split(path);

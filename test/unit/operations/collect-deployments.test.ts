@@ -72,6 +72,17 @@ describe("collectDeployments", () => {
     expect({ ...planned, dryRun: false }).toEqual(await run());
   });
 
+  test("both name what goes as users do, also what is removed through a sight of its own", async () => {
+    const openWritable = (path: Path) => ({ path: fromText(`/.${path}`), close: () => {} });
+    const system = systemOn({ ...linux, clock: linux.clock, mounts: { ...linux.mounts, openWritable } });
+    const request = { sysroot: physicalRoot, keep: 0, dryRun: false, whenNeeded: false };
+    const planned = await collectDeployments(system, { ...request, dryRun: true });
+    const done = await collectDeployments(system, request);
+    expect(done.repo.links.length).toBeGreaterThan(0);
+    for (const path of planned.repo.links) expect(path).toMatch(/^\/sysroot\/composefs\//);
+    for (const path of done.repo.links) expect(path).toMatch(/^\/sysroot\/composefs\//);
+  });
+
   test("when needed: goes through the repo only when something goes, or a run was stopped", async () => {
     expect(isNeeded()).toBe(true);
     expect((await run({ whenNeeded: true })).repo.objects.length).toBeGreaterThan(5);

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { checkInvariants } from "../../../src/core/deployment/invariants.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { checkRepo } from "../../../src/operations/check-repo.ts";
 import { collectGarbage } from "../../../src/operations/collect-garbage.ts";
 import { listTags, untagImage } from "../../../src/repo/references.ts";
@@ -19,6 +20,7 @@ import {
 } from "../../builders/operation-machine.ts";
 import { buildOsImage, content } from "../../builders/os-images.ts";
 import { idOf } from "../../builders/repos.ts";
+import { runningMachine } from "../../builders/running-machine.ts";
 import { takeSnapshot } from "../../builders/system-snapshot.ts";
 
 const images = { v1: await buildOsImage("v1"), v2: await buildOsImage("v2") };
@@ -58,4 +60,13 @@ test("collectGarbage: keeps what a deployment boots though its tag is gone, and 
   linux.damage(fromText(`/target/composefs/objects/${shell.slice(0, 2)}/${shell.slice(2)}`));
   const { problems } = await checkRepo(systemOn(linux), { repo: repoOfSysroot, metadataOnly: false });
   expect(problems.flatMap(({ hits }) => hits)).toContain(`deployment ${rootImage}`);
+});
+
+test("collectGarbage: names what goes from the running system's repo as users do", async () => {
+  const linux = await runningMachine(images, "v1");
+  const openWritable = (path: Path) => ({ path: fromText(`/.${path}`), close: () => {} });
+  const system = systemOn({ ...linux, clock: linux.clock, mounts: { ...linux.mounts, openWritable } });
+  linux.files.symlink(fromText("../none"), fromText("/sysroot/composefs/streams/refs/dangling"));
+  const result = await collectGarbage(system, { repo: fromText("/sysroot/composefs"), dryRun: false });
+  expect(result.danglingReferences).toEqual(["/sysroot/composefs/streams/refs/dangling"]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
-import { inUsersWords } from "../../../src/sysroot/users-words.ts";
+import { inUsersWords, usersPath } from "../../../src/sysroot/users-words.ts";
 
 const view = (path: string, shown: string) => ({ path: fromText(path), shown: fromText(shown) });
 
@@ -23,4 +23,15 @@ test("inUsersWords: tells several places apart, also where one name begins like 
   expect(inUsersWords(new OsdeployError("system", message), views)).toMatchObject({
     message: 'Cannot rename "/boot/a" to "/sysroot": /proc/self/fd/21 is open',
   });
+});
+
+test("usersPath: turns what is in a view into the users' path, and no other", () => {
+  const views = [view("/proc/self/fd/2", "/sysroot"), view("/proc/self/fd/20", "/boot")];
+  const shown = (path: string) => usersPath(fromText(path), views);
+  expect(["/proc/self/fd/20/a", "/proc/self/fd/2", "/proc/self/fd/21/b", "/c"].map(shown)).toEqual([
+    "/boot/a",
+    "/sysroot",
+    "/proc/self/fd/21/b",
+    "/c",
+  ]);
 });
