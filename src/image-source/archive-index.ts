@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromBytes, toText, untilNul } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { type Extension, readPax } from "../core/tar/pax.ts";
 import { blockSize, readHeader, type TarHeader } from "../core/tar/tar-header.ts";
@@ -121,9 +121,9 @@ function readMember(
       readPax(content(), extension, limits);
       return extension;
     case "L":
-      return { ...extension, longName: upToNul(content()) };
+      return { ...extension, longName: untilNul(fromBytes(content())) };
     case "K":
-      return { ...extension, longLink: upToNul(content()) };
+      return { ...extension, longLink: untilNul(fromBytes(content())) };
     case "0":
     case "7":
       members.set(pathOf(entry), { location });
@@ -160,9 +160,4 @@ function symlinkTarget(path: ByteString, target: ByteString): ByteString {
     } else if (name !== "" && name !== ".") names.push(name);
   }
   return names.join("/") as ByteString;
-}
-
-function upToNul(bytes: Uint8Array): ByteString {
-  const nul = bytes.indexOf(0);
-  return fromBytes(bytes, 0, nul < 0 ? bytes.length : nul);
 }

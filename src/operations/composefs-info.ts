@@ -1,7 +1,7 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { VerityHasher } from "../core/digest/fs-verity.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { type ErofsImage, readErofsImage } from "../core/erofs/reader.ts";
+import { type ErofsImage, erofsLimitBytes, readErofsImage } from "../core/erofs/reader.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { dumpLines } from "../core/tree/dump-writer.ts";
 import { backingPaths, listTree } from "../core/tree/tree-listing.ts";
@@ -110,8 +110,6 @@ function checkBaseDirectory(files: LinuxFiles, path: Path | undefined): void {
   }
 }
 
-const imageLimitBytes = 2 * 1024 * 1024 * 1024;
-
 /** Says which file it is about, in composefs-info's words. */
 function loadImage(files: LinuxFiles, path: Path, { filter }: ComposefsImagesRequest): ErofsImage {
   const bytes = readImage(files, path);
@@ -129,7 +127,7 @@ function loadImage(files: LinuxFiles, path: Path, { filter }: ComposefsImagesReq
 function readImage(files: LinuxFiles, path: Path): Uint8Array {
   const fd = openFile(files, path);
   try {
-    if (files.fstat(fd).kind !== "directory") return readToEnd(files, fd, imageLimitBytes);
+    if (files.fstat(fd).kind !== "directory") return readToEnd(files, fd, erofsLimitBytes);
   } finally {
     files.close(fd);
   }

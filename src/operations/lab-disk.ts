@@ -12,6 +12,7 @@ import { removeTree } from "../linux/remove-tree.ts";
 import { followedText } from "./followed-image.ts";
 import { installToDisk } from "./install-to-disk.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
+import { keysLimitBytes } from "./root-keys.ts";
 import type { System } from "./system.ts";
 
 /** What a machine's disk is made of. */
@@ -98,8 +99,6 @@ async function resolveDigest(system: System, request: ImageRequest): Promise<str
     await source.close();
   }
 }
-
-const keysLimitBytes = 1024 * 1024;
 
 /** The lab's own public key, and those that the user brings. */
 function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {

@@ -9,7 +9,7 @@ import type { StateAddition } from "./state-additions.ts";
 import type { System } from "./system.ts";
 
 /** As many keys as anybody has. */
-const keysLimitBytes = 1024 * 1024;
+export const keysLimitBytes: number = 1024 * 1024;
 
 /**
  * The files by which root can log in with the keys of a file: in root's home where the image keeps that in /var, else in

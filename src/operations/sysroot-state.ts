@@ -1,4 +1,5 @@
 import { listKernels } from "../bootloader/kernel-store.ts";
+import { blsEntryLimitBytes } from "../core/boot/bls-entry.ts";
 import { type BootMenu, bootEntryId, isExhausted } from "../core/boot/boot-menu.ts";
 import { bootDigestOfEntry, isKernelThere, type StoredKernelSize } from "../core/boot/kernel-files.ts";
 import { fromBytes, toText } from "../core/bytes/byte-string.ts";
@@ -64,9 +65,6 @@ function damagedEntries({ files, paths }: Pick<Sysroot, "files" | "paths">, menu
   return new Set(givenUp.filter((sequence) => isDamage(readBootFailure(files, paths, bootEntryId(sequence)))));
 }
 
-/** Larger files are no boot entries. */
-const entryLimitBytes = 64 * 1024;
-
 /**
  * The root images that other programs' boot entries start or may start, and the kernels, as far as they can be read. Their
  * forms are many (options, the name of a unified kernel image, `composefs.digest=`), so whatever looks like a digest is one.
@@ -76,7 +74,7 @@ function digestsOfOthers(files: LinuxFiles, boot: Path, foreign: readonly string
   return new Set(
     names.flatMap((name) => {
       try {
-        const text = fromBytes(files.readFile(pathBelow(boot, `loader/${name}`), entryLimitBytes));
+        const text = fromBytes(files.readFile(pathBelow(boot, `loader/${name}`), blsEntryLimitBytes));
         return [...text.matchAll(hexRun)].map(([hex]) => hex as string as ObjectId);
       } catch (error) {
         if (error instanceof OsdeployError) return [];

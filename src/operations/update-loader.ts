@@ -3,6 +3,7 @@ import { notedBootloader } from "../bootloader/open-bootloader.ts";
 import { readIfReadable } from "../bootloader/small-file.ts";
 import { isSecureBoot, type LoaderUpdate, planLoaderUpdate } from "../core/boot/loader-binary.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
+import { largestClusterBytes } from "../core/boot/plan-boot-space.ts";
 import { countBytes } from "../core/bytes/byte-count.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
@@ -187,8 +188,6 @@ function exchangeLoaders(files: LinuxFiles, { esp, older, replaced, offered }: E
   }
   nameFinished(files, esp, older, { replace: true });
 }
-
-const largestClusterBytes = 32 * 1024;
 
 /** Room for two more, and a directory: the one before is kept, and each copy stays until the new one is whole. */
 function checkRoom(

@@ -1,6 +1,6 @@
 import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
 import { readErofsOnDemand } from "../core/erofs/demanded-tree.ts";
-import { readErofs } from "../core/erofs/reader.ts";
+import { erofsLimitBytes, readErofs } from "../core/erofs/reader.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Directory, ExternalContent, FileTree, Inode } from "../core/tree/inode.ts";
 import { ObjectContent } from "../core/tree/object-content.ts";
@@ -97,9 +97,6 @@ function roleOfName(name: string): Role | undefined {
   return name.startsWith("composefs.image") ? "image" : undefined;
 }
 
-/** A root image is 12 MB for 38 000 files; this allows six million. */
-const imageLimitBytes = 2 * 1024 * 1024 * 1024;
-
 /** Whether the root image `id` has its name in `images/`, by which it is mounted. */
 export function hasRootImage(repo: Repo, id: ObjectId): boolean {
   const link = readLinkIfExists(repo.files, pathBelow(imagesPath(repo.path), id));
@@ -126,12 +123,12 @@ export function openRootImage(repo: Repo, id: ObjectId): FileTree {
 }
 
 function readRootImageBytes(repo: Repo, id: ObjectId): Uint8Array {
-  return readObject(repo, id, imageLimitBytes);
+  return readObject(repo, id, erofsLimitBytes);
 }
 
 /** The bytes of the root image `id` as the disk has them, which nobody checks: for hints. @throws OsdeployError `not-found`. */
 export function readUncheckedRootImage(repo: Repo, id: ObjectId): Uint8Array {
-  return repo.files.readFile(objectPath(repo.path, id), imageLimitBytes);
+  return repo.files.readFile(objectPath(repo.path, id), erofsLimitBytes);
 }
 
 /**

@@ -31,7 +31,8 @@ export interface BootSpacePlan {
   readonly freedBytes: number;
 }
 
-const largestClusterBytes = 32 * 1024;
+/** What a file on FAT is rounded up to, where the clusters are not known. */
+export const largestClusterBytes: number = 32 * 1024;
 
 /** For the entry, the directories and the loader's menu, under their temporary names too. */
 const smallFiles = 8;

@@ -49,6 +49,12 @@ function fromAnyBytes(bytes: Uint8Array, start: number, end: number): ByteString
   return result as ByteString;
 }
 
+/** `string` up to its first NUL: what a program in C takes for a name, a path, a target or a key. */
+export function untilNul(string: ByteString): ByteString {
+  const nul = string.indexOf("\0");
+  return nul < 0 ? string : (string.slice(0, nul) as ByteString);
+}
+
 /** A fresh array that holds the bytes of `string`. */
 export function toBytes(string: ByteString): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(string.length);

@@ -1,11 +1,5 @@
 import type { ByteString } from "../bytes/byte-string.ts";
-import type { Directory, Inode, Leaf } from "../tree/inode.ts";
-
-/** A directory that is still being filled. */
-export interface OpenDirectory extends Directory {
-  readonly entries: Map<ByteString, Inode>;
-  readonly links: Set<ByteString>;
-}
+import type { Directory, Inode, Leaf, OpenDirectory } from "../tree/inode.ts";
 
 /**
  * Decides for leaves with several names which one is their own: the first in depth-first order, as composefs-info and

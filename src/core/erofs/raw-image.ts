@@ -1,5 +1,5 @@
 import type { ByteReader } from "../bytes/byte-reader.ts";
-import type { ByteString } from "../bytes/byte-string.ts";
+import { type ByteString, untilNul } from "../bytes/byte-string.ts";
 import {
   blockSize,
   compactInodeSize,
@@ -226,8 +226,3 @@ export class RawImage {
 const noXattrs: readonly RawXattr[] = [];
 
 type Place = Pick<RawInode, "layout" | "xattrsOffset" | "xattrsSize">;
-
-function untilNul(name: ByteString): ByteString {
-  const nul = name.indexOf("\0");
-  return nul < 0 ? name : (name.slice(0, nul) as ByteString);
-}

@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, untilNul } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import type { ExternalContent, FileContent } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
@@ -188,8 +188,8 @@ export class TarScanner {
       if (this.#pendingExtensions.has(type)) throw this.#bad("an entry has two extension headers of one kind");
       this.#pendingExtensions.add(type);
       if (type === 0x78) readPax(bytes, this.#extension, this.#limits);
-      else if (type === 0x4c) this.#extension.longName = untilNul(bytes);
-      else this.#extension.longLink = untilNul(bytes);
+      else if (type === 0x4c) this.#extension.longName = untilNul(fromBytes(bytes));
+      else this.#extension.longLink = untilNul(fromBytes(bytes));
     }
     this.#pad(sizeBytes);
     return true;
@@ -301,9 +301,4 @@ export class TarScanner {
 /** PAX for the next entry (`x`) or all (`g`), GNU long name (`L`) or link (`K`). */
 function isExtension(type: number): boolean {
   return type === 0x78 || type === 0x67 || type === 0x4c || type === 0x4b;
-}
-
-function untilNul(bytes: Uint8Array): ReturnType<typeof fromBytes> {
-  const end = bytes.indexOf(0);
-  return fromBytes(bytes, 0, end < 0 ? bytes.length : end);
 }

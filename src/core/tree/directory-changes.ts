@@ -61,7 +61,8 @@ function isSameMap(some: Xattrs, others: Xattrs): boolean {
   return true;
 }
 
-function isSameSet(some: ReadonlySet<ByteString>, others: ReadonlySet<ByteString>): boolean {
+/** Whether two sets hold the same names. */
+export function isSameSet(some: ReadonlySet<ByteString>, others: ReadonlySet<ByteString>): boolean {
   if (some.size !== others.size) return false;
   for (const name of some) if (!others.has(name)) return false;
   return true;

@@ -39,12 +39,6 @@ function escapedByte(raw: string, backslash: number): string {
   return byte;
 }
 
-/** `bytes` up to its first NUL: what the C program takes for a name, a path, a target or a key. */
-export function untilNul(bytes: ByteString): ByteString {
-  const nul = bytes.indexOf("\0");
-  return nul < 0 ? bytes : (bytes.slice(0, nul) as ByteString);
-}
-
 /** What else than the always escaped bytes a field of a dump escapes. */
 export type EscapeMode =
   /** Nothing else. */

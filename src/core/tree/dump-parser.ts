@@ -1,15 +1,15 @@
-import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, untilNul } from "../bytes/byte-string.ts";
 import { element } from "../bytes/element.ts";
 import { isHex } from "../bytes/hex.ts";
 import { digestLength, type VerityAlgorithm } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
-import { unescapeField, untilNul } from "./dump-escape.ts";
+import { unescapeField } from "./dump-escape.ts";
 import { isInteger, parseU32, parseU64, plainDigits } from "./dump-integer.ts";
 import { PlainLines, plainKind } from "./dump-plain-line.ts";
-import { DumpTree, isNewName, type OpenDirectory } from "./dump-tree.ts";
+import { DumpTree, isNewName } from "./dump-tree.ts";
 import { XattrTexts } from "./dump-xattrs.ts";
 import { asValue, nlinkColumn } from "./file-rows.ts";
-import type { FileContent, FileTree, Leaf, SpecialFile, Stat, Xattrs } from "./inode.ts";
+import type { FileContent, FileTree, Leaf, OpenDirectory, SpecialFile, Stat, Xattrs } from "./inode.ts";
 import { externalContent } from "./object-content.ts";
 import { SharedStats } from "./shared-stats.ts";
 

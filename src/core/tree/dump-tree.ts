@@ -1,13 +1,6 @@
-import type { ByteString } from "../bytes/byte-string.ts";
+import { type ByteString, untilNul } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
-import { untilNul } from "./dump-escape.ts";
-import type { Directory, FileTree, Inode, Leaf } from "./inode.ts";
-
-/** A directory that is still being filled. */
-export interface OpenDirectory extends Directory {
-  readonly entries: Map<ByteString, Inode>;
-  readonly links: Set<ByteString>;
-}
+import type { Directory, FileTree, Inode, Leaf, OpenDirectory } from "./inode.ts";
 
 /** A name that stands for another one; what that is, is only known at the end. */
 interface PendingLink {

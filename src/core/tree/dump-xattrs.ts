@@ -1,6 +1,6 @@
-import type { ByteString } from "../bytes/byte-string.ts";
+import { type ByteString, untilNul } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
-import { unescapeField, untilNul } from "./dump-escape.ts";
+import { unescapeField } from "./dump-escape.ts";
 import type { Xattrs } from "./inode.ts";
 import { XattrBudget } from "./xattr-budget.ts";
 

@@ -1,5 +1,6 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { assert } from "../errors.ts";
+import { isSameSet } from "./directory-changes.ts";
 import type { Directory, FileTree, Inode, Leaf } from "./inode.ts";
 import { mapEntries, sortedEntries } from "./tree-path.ts";
 
@@ -50,10 +51,4 @@ function finishLeaf(leaf: Leaf, { names, finished }: Finishing): Leaf {
   const finishedLeaf = leaf.nlink === nlink ? leaf : { ...leaf, nlink };
   if (nlink > 1) finished.set(leaf, finishedLeaf);
   return finishedLeaf;
-}
-
-function isSameSet(some: ReadonlySet<ByteString>, others: ReadonlySet<ByteString>): boolean {
-  if (some.size !== others.size) return false;
-  for (const name of some) if (!others.has(name)) return false;
-  return true;
 }

@@ -77,6 +77,12 @@ export interface Directory extends InodeCommon {
   readonly links: ReadonlySet<ByteString>;
 }
 
+/** A directory that is still being filled. */
+export interface OpenDirectory extends Directory {
+  readonly entries: Map<ByteString, Inode>;
+  readonly links: Set<ByteString>;
+}
+
 export type Inode = Directory | Leaf;
 
 /** A file system as values. */

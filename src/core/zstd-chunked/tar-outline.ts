@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, untilNul } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { blockSize, readHeader, type TarHeader } from "../tar/tar-header.ts";
 import { defaultTarLimits } from "../tar/tar-limits.ts";
@@ -132,9 +132,9 @@ export class TarOutline {
       if (this.#records !== undefined) throw refuse("an entry has two PAX headers");
       this.#records = readRecords(bytes);
     } else if (type === 0x4c) {
-      this.#longName = untilNul(bytes);
+      this.#longName = untilNul(fromBytes(bytes));
     } else {
-      this.#longLink = untilNul(bytes);
+      this.#longLink = untilNul(fromBytes(bytes));
     }
     this.#pad(bytes.length);
   }
@@ -163,11 +163,6 @@ export class TarOutline {
     this.#phase = { kind: "tail" };
     this.#sink.endOfArchive();
   }
-}
-
-function untilNul(bytes: Uint8Array): ByteString {
-  const end = bytes.indexOf(0);
-  return fromBytes(bytes, 0, end < 0 ? bytes.length : end);
 }
 
 function refuse(state: string): OsdeployError {

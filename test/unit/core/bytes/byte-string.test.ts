@@ -6,6 +6,7 @@ import {
   fromText,
   toBytes,
   toText,
+  untilNul,
 } from "../../../../src/core/bytes/byte-string.ts";
 
 test("fromText: the bytes of UTF-8", () => {
@@ -33,6 +34,15 @@ test.each([10, 40, 9000])("fromBytes: %i bytes of ASCII are kept, a byte order m
 
 test("fromBytes: only the range that is asked for", () => {
   expect(fromBytes(new Uint8Array([97, 98, 99, 100]), 1, 3)).toBe("bc");
+});
+
+test.each([
+  ["", ""],
+  ["name", "name"],
+  ["name\0rest\0", "name"],
+  ["\0name", ""],
+])("untilNul: of %j", (string, expected) => {
+  expect(untilNul(string as ByteString)).toBe(expected);
 });
 
 test("compareBytes: byte order, a prefix first", () => {
