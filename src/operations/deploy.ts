@@ -9,6 +9,7 @@ import {
   bootedEntry,
   type Deployment,
   defaultDeployment,
+  findDeployment,
   nextEntry,
   type StagedDeployment,
   type SysrootState,
@@ -24,7 +25,7 @@ import type { Repo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { storeBootFiles } from "./boot-files.ts";
-import { isDeployed, type NewDeployment, replaceOrigin, writeNewState } from "./deployment-state.ts";
+import { isDeployed, isWithoutEntries, type NewDeployment, replaceOrigin, writeNewState } from "./deployment-state.ts";
 import { readContent } from "./read-content.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
@@ -44,6 +45,8 @@ export interface DeployRequest extends Omit<NewDeployment, "origin"> {
   readonly finalizationLocked: boolean;
   /** Whether the loader is not to count its boots: there is nothing else that it could start. */
   readonly uncounted?: boolean;
+  /** Whether an installation makes it: what one that was stopped left is made anew. */
+  readonly isInstallation?: boolean;
   /** Whether this is the first deployment beside a system that is not ours. */
   readonly besideOthers?: boolean;
 }
@@ -77,7 +80,8 @@ export function deploy(system: System, request: DeployRequest): Deployed {
     if (state.staged !== undefined) removeStagedMarker(sysroot.files);
     return { bootEntry: nextEntry(state)?.fileName ?? null, kernel: boot.version, etcConflicts: [] };
   }
-  const etcConflicts = isDeployed(state, rootImage) ? [] : writeNewState(system, writable, repo, deployment);
+  const staysAsItIs = isDeployed(state, rootImage) || (!request.isInstallation && isWithoutEntries(state, rootImage));
+  const etcConflicts = staysAsItIs ? [] : writeNewState(system, writable, repo, deployment);
   if (placement === "stage") {
     writeStagedMarker(sysroot.files, staged);
     return { bootEntry: null, kernel: boot.version, etcConflicts };
@@ -94,7 +98,7 @@ export function commit(
   { uncounted = false, besideOthers = false }: Pick<DeployRequest, "uncounted" | "besideOthers"> = {},
 ): BootEntry {
   const { bootloader, state } = writable;
-  if (isDeployed(state, staged.rootImage)) replaceOrigin(system, writable, staged);
+  if (findDeployment(state, staged.rootImage) !== undefined) replaceOrigin(system, writable, staged);
   const sequence = nextSequence(state.menu);
   return bootloader.addEntry(
     makeBootEntry({

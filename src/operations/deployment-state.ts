@@ -26,14 +26,24 @@ export interface NewDeployment {
 }
 
 /**
- * Whether a root image has a deployment that can boot, by another program's entry too, or is running: then that one's /etc stays, and it only gets another
- * boot entry. State directories are named by root images, as in bootc, so there is one for each.
+ * Whether a root image has a deployment that can boot, by another program's entry too, or is running: then that one's /etc
+ * stays, and it only gets another boot entry. State directories are named by root images, as in bootc, so there is one for each.
  */
 export function isDeployed(state: SysrootState, rootImage: ObjectId): boolean {
   const deployment = findDeployment(state, rootImage);
   if (deployment === undefined) return false;
   const isRunning = state.booted?.rootImage === rootImage;
   return deployment.entries.length > 0 || isRunning || state.heldByOthers.has(rootImage);
+}
+
+/**
+ * Whether a root image has a deployment in a sysroot at rest without any entry of a deployment. Most likely the entries are lost, and then /etc is all
+ * that is left of the host; or the first deployment was stopped, whose state directory is whole.
+ */
+export function isWithoutEntries(state: SysrootState, rootImage: ObjectId): boolean {
+  const { booted, deployments, heldByOthers } = state;
+  if (booted !== undefined || findDeployment(state, rootImage) === undefined) return false;
+  return !deployments.some((each) => each.entries.length > 0 || heldByOthers.has(each.rootImage));
 }
 
 /**

@@ -234,6 +234,7 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     architecture: image.platform.architecture,
     verity: image.repo.secure ? "required" : "optional",
     finalizationLocked: false,
+    isInstallation: true,
     uncounted: !hasFallback(work),
     besideOthers: request.isExisting && bootloader !== "grub",
     additions,

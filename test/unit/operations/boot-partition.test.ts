@@ -25,6 +25,7 @@ import { buildOsImage } from "../../builders/os-images.ts";
 import {
   boot,
   physicalRoot,
+  readText,
   runningMachine,
   stateOf,
   switchRunning,
@@ -140,6 +141,15 @@ describe("a first deployment that was stopped before its boot entry", () => {
     expect(filesBelow(linux, "/target/state")).toEqual(before);
     expect(await switchTo(linux, "v1")).toMatchObject({ kind: "deployed" });
     expect(await problemsOf(linux)).toEqual([]);
+  });
+
+  test("where a finished system has lost its entries, its image gets one again and keeps its /etc", async () => {
+    const { rootImage } = await switchTo(linux, "v1");
+    const motd = `/target/state/deploy/${rootImage}/etc/motd`;
+    writeText(linux, motd, "mine\n");
+    removeTree(linux.files, fromText("/target/boot/loader"));
+    expect(await switchTo(linux, "v1")).toMatchObject({ kind: "deployed", rootImage, etcConflicts: [] });
+    expect(readText(linux, motd)).toBe("mine\n");
   });
 
   test("another image can come in its place, and gc takes it away then", async () => {

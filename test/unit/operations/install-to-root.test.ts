@@ -170,6 +170,16 @@ describe("installToRoot, into an empty file system", () => {
     expect(isLast(".ssh/authorized_keys.osdeploy-new")).toBeLessThan(isLast(`${bootEntry}.new`));
   });
 
+  test("the /etc that a stopped installation left is made anew", async () => {
+    const linux = machine();
+    const { bootEntry, rootImage } = await install(linux);
+    linux.files.unlink(fromText(`/target/boot/loader/entries/${bootEntry}`));
+    const left = `/target/state/deploy/${rootImage}/etc/left`;
+    putFile(linux.files, left, "x");
+    await install(linux);
+    expect(linux.files.lstatIfExists(fromText(left))).toBeUndefined();
+  });
+
   test("refuses keys for what another program starts from there, whose /etc stays", async () => {
     const linux = machine();
     const { bootEntry, rootImage } = await install(linux);
