@@ -61,6 +61,11 @@ function removeUnfinished(files: LinuxFiles, directory: Path): readonly Osdeploy
   );
 }
 
+/** Whether the kernel is on the boot partition, can be read, and measures to its name. Reads all of it. */
+export function isKernelWhole(files: LinuxFiles, boot: Path, bootDigest: string): boolean {
+  return isWhole(files, pathBelow(kernelStore(boot), bootDigest), bootDigest);
+}
+
 /** A read error makes a kernel not whole, and no more: it is written anew. */
 function isWhole(files: LinuxFiles, directory: Path, bootDigest: string): boolean {
   const paths = kernelFileNames.map((name) => pathBelow(directory, name));

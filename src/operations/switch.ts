@@ -1,6 +1,13 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { isKernelWhole } from "../bootloader/kernel-store.ts";
 import { findKernel } from "../core/boot/kernel.ts";
-import { type FollowedImage, findQuarantine, planSwitch, type SwitchPlan } from "../core/deployment/plan-switch.ts";
+import {
+  type FollowedImage,
+  findQuarantine,
+  keptKernel,
+  planSwitch,
+  type SwitchPlan,
+} from "../core/deployment/plan-switch.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
@@ -121,11 +128,20 @@ export interface SwitchWork {
 
 /** Performs what was planned for an image. */
 export async function perform(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
-  const result = await performPlan(system, work, plan);
+  const result = await performPlan(system, work, withWholeKernel(system, work, plan));
   if (isStaged(result) && !isCommittedAtShutdown(system)) {
     system.progress({ kind: "warning", message: notCommittedSentence });
   }
   return result;
+}
+
+/** The same, or a plan that stores the kernel again where the one on the boot partition is not what its name says. */
+function withWholeKernel(system: System, { request, writable, offered }: SwitchWork, plan: SwitchPlan): SwitchPlan {
+  const { sysroot, state } = writable;
+  const bootDigest = keptKernel(state, plan);
+  if (bootDigest === undefined || isKernelWhole(sysroot.files, sysroot.paths.boot, bootDigest)) return plan;
+  const lostKernels = new Set([...state.lostKernels, bootDigest]);
+  return planSwitch({ ...state, lostKernels }, followedImage(system, request, offered));
 }
 
 /** Whether there is something for the next shutdown to commit. */

@@ -1,3 +1,4 @@
+import { bootDigestOfEntry } from "../boot/kernel-files.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
 import {
@@ -38,6 +39,13 @@ export function planSwitch(state: SysrootState, image: FollowedImage): SwitchPla
     return { kind: staged === undefined ? "keep" : "unstage", deployment: next };
   }
   return { kind: "deploy", base: bootedDeployment(state) ?? next };
+}
+
+/** The boot digest of the kernel that a plan relies on; undefined where it deploys one, or another program's is relied on. */
+export function keptKernel(state: SysrootState, plan: SwitchPlan): string | undefined {
+  if (plan.kind === "keep-staged") return plan.staged.origin.bootDigest;
+  const entry = plan.kind === "deploy" ? undefined : nextEntry(state);
+  return entry && bootDigestOfEntry(entry);
 }
 
 function isNextLost(state: SysrootState): boolean {

@@ -123,6 +123,16 @@ describe("switchImage on a running system", () => {
     expect(await switchRunning(linux, "v1")).toMatchObject({ kind: "kept" });
   });
 
+  test("a kernel of what is staged that is not what its name says is written anew", async () => {
+    await switchRunning(linux, "v2");
+    const file = `/boot/osdeploy/${stateOf(linux).staged?.origin.bootDigest}/initramfs.img`;
+    const initramfs = readText(linux, file);
+    writeText(linux, file, initramfs.replace("2", "3"));
+    expect(await switchRunning(linux, "v2")).toMatchObject({ kind: "staged" });
+    expect(readText(linux, file)).toBe(initramfs);
+    expect(await switchRunning(linux, "v2")).toMatchObject({ kind: "kept-staged" });
+  });
+
   test("back to what runs: what was staged is dropped", async () => {
     await switchRunning(linux, "v2");
     expect(await switchRunning(linux, "v1")).toMatchObject({ kind: "unstaged", image: layoutReference("v1") });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { findQuarantine, placementOf, planSwitch } from "../../../../src/core/deployment/plan-switch.ts";
+import { findQuarantine, keptKernel, placementOf, planSwitch } from "../../../../src/core/deployment/plan-switch.ts";
 import {
   bootedOf,
   entryOf,
@@ -62,6 +62,21 @@ describe("planSwitch", () => {
     expect(planSwitch(foreign, originOf("b")).kind).toBe("keep");
   });
 });
+
+test("keptKernel: that of what stays staged or boots next, and none of what is deployed", () => {
+  const staged = stagedOf("c");
+  const running = stateWith("abc", entries, { booted: bootedOf("a", 6), staged });
+  const next = { deployment: running.deployments[0] ?? failing() };
+  expect(keptKernel(running, { kind: "keep-staged", staged })).toBe("c".repeat(64));
+  expect(keptKernel(running, { kind: "unstage", ...next })).toBe("b".repeat(64));
+  expect(keptKernel(running, { kind: "keep", ...next })).toBe("b".repeat(64));
+  expect(keptKernel(running, { kind: "deploy", base: undefined })).toBeUndefined();
+  expect(keptKernel(stateWith("a", []), { kind: "keep", ...next })).toBeUndefined();
+});
+
+function failing(): never {
+  throw new Error("There is no deployment");
+}
 
 test("placementOf: at once elsewhere, staged where it runs, and not at all for what boots next anyway", () => {
   const running = stateWith("ab", entries, { booted: bootedOf("a", 6) });
