@@ -49,6 +49,14 @@ test("removeTree: takes what chattr +i is on, and the protection of nothing else
   expect(files.takeProtection(at("/top"))).toBe(false);
 });
 
+test("removeTree: what is mounted in a directory stays whole", () => {
+  const { files } = new FakeLinux({ mountPoints: [{ path: "/gone/mnt" }] });
+  files.writeNewFile(at("/gone/mnt/file"), new Uint8Array(), 0o644);
+  files.writeNewFile(at("/gone/a"), new Uint8Array(), 0o644);
+  expect(() => removeTree(files, at("/gone"))).toThrow('Cannot remove the directory "/gone/mnt": it is in use (EBUSY)');
+  expect([files.readDirectory(at("/gone")), files.readDirectory(at("/gone/mnt"))]).toEqual([["mnt"], ["file"]]);
+});
+
 /** Not every file system has the flags, and only root may set them. */
 const canProtect = (() => {
   const directory = mkdtempSync(join(tmpdir(), "protect-"));
