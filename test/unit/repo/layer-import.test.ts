@@ -108,7 +108,17 @@ describe.each(["none", "gzip", "zstd"] as const)("LayerImport of %s", (compressi
   test("LayerImport: a cut off layer is a digest-mismatch that says how many bytes came", async () => {
     const layer = await buildLayer(files, compression);
     const error = failure(toImport(layer, compression), layer.blob.subarray(0, 1000));
-    expect(error).toMatchObject({ code: "digest-mismatch", facts: { layer: layer.digest, bytes: 1000 } });
+    expect(error).toMatchObject({
+      code: "digest-mismatch",
+      message: expect.stringContaining(`only 1000 of its ${layer.blob.length} bytes came`),
+      facts: { layer: layer.digest, bytes: 1000 },
+    });
+  });
+
+  test("LayerImport: a layer of the right digest is not the one of a descriptor with another size", async () => {
+    const layer = await buildLayer(files, compression);
+    const error = failure(toImport(layer, compression, { sizeBytes: layer.blob.length + 1 }), layer.blob);
+    expect(error).toMatchObject({ code: "digest-mismatch", message: expect.stringContaining("bytes came") });
   });
 
   test("LayerImport: a changed byte is a digest-mismatch, however it shows in the content", async () => {
@@ -187,6 +197,41 @@ describe("LayerImport", () => {
     const blob = tar.subarray(0, 2048);
     const layer = { tar: blob, diffId: sha256(blob), blob, digest: sha256(blob), mediaType: "" };
     expect(failure(toImport(layer, "none"), blob)).toMatchObject({ code: "bad-format" });
+  });
+
+  test.each(["gzip", "zstd"] as const)("LayerImport: %s that lacks only its end is bad-format", async (compression) => {
+    const layer = await buildLayer(files, compression);
+    const blob = layer.blob.subarray(0, -1);
+    const error = failure(toImport({ ...layer, blob, digest: sha256(blob) }, compression), blob);
+    expect(error).toMatchObject({ code: "bad-format" });
+  });
+
+  test("LayerImport: what is no tar is not read on, however much of it comes", () => {
+    const blob = content(6_000_000, 4);
+    const layer = { tar: blob, diffId: sha256(blob), blob, digest: sha256(blob), mediaType: "" };
+    expect(failure(toImport(layer, "none"), blob)).toMatchObject({
+      code: "bad-format",
+      message: expect.stringContaining("Cannot read tar header: its"),
+    });
+  });
+
+  test("LayerImport: bytes that are not the layer's are told as that, whatever they look like", async () => {
+    const digest = parseLayerDigest(`sha256:${"0".repeat(64)}`);
+    const { tar } = await buildLayer([{ path: "a", content: "" }], "none");
+    const unknown = Buffer.from(tar);
+    unknown.write("Z", 156);
+    const sum = unknown
+      .subarray(0, 512)
+      .fill(" ", 148, 156)
+      .reduce((total, byte) => total + byte, 0);
+    unknown.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);
+    const layer = { tar: unknown, diffId: sha256(unknown), blob: unknown, digest: sha256(unknown), mediaType: "" };
+    expect(failure(toImport(layer, "none"), unknown)).toMatchObject({ code: "unsupported" });
+    expect(failure(toImport(layer, "none", { digest }), unknown)).toMatchObject({ code: "digest-mismatch" });
+    const limits = { ...defaultLayerLimits, tarBytes: 1000 };
+    const small = { ...layer, tar, blob: tar, diffId: sha256(tar), digest: sha256(tar) };
+    expect(failure(toImport(small, "none", { limits }), tar)).toMatchObject({ code: "limit-exceeded" });
+    expect(failure(toImport(small, "none", { limits, digest }), tar)).toMatchObject({ code: "digest-mismatch" });
   });
 
   test("LayerImport: a bomb ends at the ratio, an honest layer of the same size does not", async () => {
