@@ -157,6 +157,57 @@ describe("checkRepo", () => {
     expect(kinds(report)).toEqual(["error object-unsealed"]);
   });
 
+  test("checkRepo: an object that is sealed, but as another one, is seen without its bytes", () => {
+    const { linux, image } = withImage(true);
+    const [file] = image.files;
+    replace(linux, file, content(5));
+    linux.files.enableVerity(path(file), "sha512");
+    for (const metadataOnly of [true, false]) {
+      expect(check(linux, { metadataOnly }).problems).toMatchObject([
+        { kind: "object-damaged", object: file, message: `the kernel measures ${idOf(content(5))}` },
+      ]);
+    }
+  });
+
+  test("checkRepo: what streams refer to that no tag and no root image keeps is looked for, too", () => {
+    const linux = new FakeLinux();
+    makeRepo(linux, { secure: false });
+    const image = withRepo(linux, "write", (repo) => {
+      const images: StoredImage[] = [];
+      stageAndPublish(repo, (staging) => {
+        images.push(stageImage(staging, "one", imageContents(0)));
+        return { streams: images.flatMap(({ streams }) => streams), rootImages: [] };
+      });
+      return images[0];
+    });
+    expect(check(linux).problems).toEqual([]);
+    linux.files.unlink(path(image?.files[0]));
+    expect(check(linux, { metadataOnly: true }).problems).toMatchObject([
+      { kind: "object-missing", object: image?.files[0], hits: [] },
+    ]);
+  });
+
+  test("checkRepo: of many files with one content 20 are told, also where another name keeps the root image", () => {
+    const linux = new FakeLinux();
+    makeRepo(linux, { secure: false });
+    const shared = content(3000, 9);
+    const rootImage = withRepo(linux, "write", (repo) => {
+      const images: StoredImage[] = [];
+      stageAndPublish(repo, (staging) => {
+        const image = stageImage(staging, "many", [content(100, 40), ...Array<Uint8Array>(25).fill(shared)]);
+        images.push(image);
+        return { streams: image.streams, rootImages: [image.rootImage] };
+      });
+      return images[0]?.rootImage;
+    });
+    linux.files.symlink(fromText(`../${rootImage}`), fromText("/repo/images/refs/mine"));
+    linux.damage(path(idOf(shared)));
+    const { problems } = check(linux);
+    expect(problems.map(({ hits, files }) => [hits, files.length])).toEqual([
+      [["images/refs/mine", `images/${rootImage}`], 20],
+    ]);
+  });
+
   test("checkRepo: without reading objects, names and streams are checked all the same", () => {
     const { linux, image } = withImage(false);
     linux.damage(path(image.files[0]));
