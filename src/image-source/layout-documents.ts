@@ -1,4 +1,5 @@
 import { OsdeployError } from "../core/errors.ts";
+import { indexLimit } from "../core/oci/image-index.ts";
 import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
 import { arrayOf, entriesOf, member, optional } from "../core/oci/json-place.ts";
 import { ociIndexType } from "../core/oci/media-type.ts";
@@ -9,9 +10,6 @@ import type { ImageToCommit } from "./image-destination.ts";
 export const layoutFile = '{"imageLayoutVersion":"1.0.0"}';
 
 const refNameKey = "org.opencontainers.image.ref.name";
-
-/** An index that names more is not read. */
-const manifestLimit = 1000;
 
 /**
  * The `index.json` of a layout with the image added to it, under `tag` if there is one. An entry of the same tag is
@@ -40,11 +38,11 @@ export function addToIndex(
   const bytes = new TextEncoder().encode(
     JSON.stringify({ schemaVersion: 2, mediaType: ociIndexType, ...kept.fields, manifests }),
   );
-  if (manifests.length <= manifestLimit && bytes.length <= documentLimitBytes) return bytes;
+  if (manifests.length <= indexLimit && bytes.length <= documentLimitBytes) return bytes;
   // Nobody would read any image of it.
   throw new OsdeployError(
     "limit-exceeded",
-    `Cannot add the image to index.json: it would name more than ${manifestLimit}, or be larger than ${documentLimitBytes} bytes`,
+    `Cannot add the image to index.json: it would name more than ${indexLimit}, or be larger than ${documentLimitBytes} bytes`,
   );
 }
 
@@ -55,7 +53,7 @@ function readIndex(
 ): { readonly fields: Readonly<Record<string, unknown>>; readonly entries: readonly unknown[] } {
   const place = parseDocument(bytes, "index.json");
   const fields = Object.fromEntries(entriesOf(place).map(([key, { value }]) => [key, value]));
-  const entries = arrayOf(member(place, "manifests"), manifestLimit).filter((entry) => {
+  const entries = arrayOf(member(place, "manifests"), indexLimit).filter((entry) => {
     const annotations = optional(entry, "annotations");
     const name = annotations === undefined ? undefined : optional(annotations, refNameKey)?.value;
     return tag === undefined ? name !== undefined || member(entry, "digest").value !== digest : name !== tag;

@@ -7,9 +7,10 @@ import type { FoundSignature } from "../core/trust/judge-image.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { readConfiguration } from "./configuration-file.ts";
 
-/** What podman accepts of one image. */
-const signatureLimit = 128;
-const signatureLimitBytes = 4 * 1024 * 1024;
+/** As many signatures of one image podman accepts. */
+export const signatureLimit = 128;
+/** So large may one be, as podman has it. */
+export const signatureLimitBytes: number = 4 * 1024 * 1024;
 
 /** Gets the bytes at an address; undefined where there is nothing (404). */
 export type ReadAddress = (address: URL, limitBytes: number) => Promise<Uint8Array | undefined>;

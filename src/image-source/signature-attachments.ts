@@ -6,12 +6,9 @@ import { arrayOf, type JsonPlace, member } from "../core/oci/json-place.ts";
 import type { FoundSignature } from "../core/trust/judge-image.ts";
 import { bundleMediaTypes } from "../core/trust/sigstore-bundle.ts";
 import type { ResolvedRegistry } from "./image-source.ts";
+import { signatureLimit, signatureLimitBytes } from "./lookaside.ts";
 import { isAbout, listReferrers, referrersTag } from "./referrers.ts";
 
-/** Of one image, as many as podman accepts from a lookaside store. Beside an image podman knows no limit; there has to be one. */
-const signatureLimit = 128;
-/** Of one, as podman has it. */
-const signatureLimitBytes = 4 * 1024 * 1024;
 /** Of one image together. Nobody signs an image with more, and all are held until they are judged. */
 const allSignaturesLimitBytes = 64 * 1024 * 1024;
 
@@ -45,7 +42,7 @@ export async function findAttachments(registry: ResolvedRegistry, digest: Manife
   }
 }
 
-/** Counts what a registry makes us hold. */
+/** Counts what a registry makes us hold. Podman knows no limit of signatures beside an image; there has to be one. */
 class Budget {
   readonly registry: ResolvedRegistry;
   #signatures = 0;

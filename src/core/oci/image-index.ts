@@ -5,7 +5,7 @@ import { arrayOf, type JsonPlace, member, optional, optionalText } from "./json-
 import { type Platform, parsePlatformFields } from "./platform.ts";
 
 /** More than the largest lists in the field by far. */
-const manifestLimit = 1000;
+export const indexLimit = 1000;
 
 /** One line of an index: a manifest or a further index. */
 export interface IndexEntry extends Descriptor<ManifestDigest> {
@@ -28,7 +28,7 @@ export interface ImageIndex {
  */
 export function parseIndex(place: JsonPlace): ImageIndex {
   return {
-    entries: arrayOf(member(place, "manifests"), manifestLimit).map(parseEntry),
+    entries: arrayOf(member(place, "manifests"), indexLimit).map(parseEntry),
     annotations: parseAnnotations(place),
   };
 }
@@ -48,7 +48,7 @@ export interface OfferedImages {
 export function parseOfferedImages(place: JsonPlace): OfferedImages {
   const entries: IndexEntry[] = [];
   const unusable: OfferedImages["unusable"][number][] = [];
-  for (const each of arrayOf(member(place, "manifests"), manifestLimit)) {
+  for (const each of arrayOf(member(place, "manifests"), indexLimit)) {
     const entry = unlessBad(() => parseEntry(each));
     if (!(entry instanceof OsdeployError)) entries.push(entry);
     else unusable.push({ platform: platformOf(each), reason: entry });
