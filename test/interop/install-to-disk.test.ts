@@ -59,7 +59,6 @@ describe.skipIf(missing.length > 0)(
         os: await buildInstallImage(),
         unbootable: await buildInstallImage({ without: ["usr/lib/modules"] }),
         loaderless: await buildInstallImage({ without: ["usr/lib/systemd/boot"] }),
-        linked: await buildInstallImage({ changes: [{ path: "etc/ssh/authorized_keys.d", symlink: "/elsewhere" }] }),
         older: await buildImageWithKernel("6.1.0"),
         old: await buildImageWithKernel("6.5.13"),
         bare: await buildInstallImage({
@@ -216,14 +215,6 @@ describe.skipIf(missing.length > 0)(
       expect(debugfs("disk", `cat ${state}/${rootImage}.origin`)).toContain("docker://example.org/os:latest");
       expect(debugfs("disk", `cat ${state}/etc/ssh/authorized_keys.d/root`)).toBe("ssh-ed25519 AAAA me\n");
       expect(debugfs("disk", `stat ${state}/etc/ssh/authorized_keys.d/root`)).toMatch(/Mode: {2}0600/);
-    });
-
-    test("puts keys nowhere where a link of the image's leads", async () => {
-      writeFileSync(place("keys"), "ssh-ed25519 AAAA me\n");
-      expect(await refusal("disk", { image: tag("linked"), rootKeys: fromText(place("keys")) })).toContain(
-        "Cannot install keys for root: /etc/ssh/authorized_keys.d is a symlink in the image",
-      );
-      expect(readdirSync(folder)).toEqual(["keys"]);
     });
 
     test("the same image and options give the same bytes, unless chance is asked for", async () => {

@@ -3,8 +3,10 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { assert, OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { type InstallToDiskRequest, installToDisk } from "../../../src/operations/install-to-disk.ts";
+import { buildInstallImage } from "../../builders/install-images.ts";
 import {
   failureOf,
+  layoutReference,
   linuxAmd64,
   machineWith,
   noLogin,
@@ -15,9 +17,12 @@ import { toolsThatSay } from "../../builders/tool-runs.ts";
 
 const mebibyte = 2 ** 20;
 
+const linked = await buildInstallImage({ changes: [{ path: "etc/ssh/authorized_keys.d", symlink: "/elsewhere" }] });
+
 /** What an installation of an image that does not exist is refused for, and what was begun before. */
 async function refusal(changes: Partial<InstallToDiskRequest>) {
-  const linux = machineWith({}, { runProgram: toolsThatSay(() => "") });
+  const linux = machineWith({ linked }, { runProgram: toolsThatSay(() => "") });
+  linux.files.writeNewFile(fromText("/keys"), new TextEncoder().encode("ssh-ed25519 AAAA me\n"), 0o600);
   linux.files.writeNewFile(fromText("/no-keys"), new TextEncoder().encode("# none\n"), 0o600);
   const before = linux.files.readDirectory(fromText("/"));
   const progress = new SeenProgress();
@@ -59,5 +64,13 @@ describe("installToDisk", () => {
     ["/no-keys", "bad-format"],
   ])("refuses the keys in %s before the image is looked for", async (keys, code) => {
     expect(await refusal({ rootKeys: fromText(keys) })).toMatchObject({ code, phases: 0 });
+  });
+
+  test("puts keys nowhere where a link of the image's leads", async () => {
+    const image = parseImageReference(layoutReference("linked"));
+    expect(await refusal({ image, rootKeys: fromText("/keys") })).toMatchObject({
+      code: "unsupported",
+      message: "Cannot install keys for root: /etc/ssh/authorized_keys.d is a symlink in the image",
+    });
   });
 });
