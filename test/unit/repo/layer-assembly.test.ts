@@ -1,0 +1,152 @@
+import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { parseDiffId } from "../../../src/core/digest/oci-digest.ts";
+import type { ContentPlan } from "../../../src/core/oci/plan-partial-pull.ts";
+import type { TocEntry } from "../../../src/core/oci/zstd-chunked-toc.ts";
+import { ContentTable } from "../../../src/repo/content-table.ts";
+import { FetchedFrames } from "../../../src/repo/fetched-frames.ts";
+import { KnownContents } from "../../../src/repo/known-contents.ts";
+import { type AssembledLayer, LayerAssembly } from "../../../src/repo/layer-assembly.ts";
+import { ObjectStaging } from "../../../src/repo/object-staging.ts";
+import { StagingRun } from "../../../src/repo/staging-run.ts";
+import { buildLayer, sha256 } from "../../builders/oci-layer.ts";
+import { refusal } from "../../builders/refusal.ts";
+import { makeRepo, withRepo } from "../../builders/repos.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
+
+/** A directory, and a file of zeros: nothing of it has to be here, nor to be fetched. */
+const zeros = new Uint8Array(3000);
+const { tar } = await buildLayer([{ path: "usr/" }, { path: "usr/zeros", content: zeros }], "none");
+const digest = sha256(zeros).slice("sha256:".length);
+const entries: readonly TocEntry[] = [
+  { name: "usr/", sizeBytes: 0, digest: "", chunks: [] },
+  { name: "usr/zeros", sizeBytes: 3000, digest, chunks: [{ digest, sizeBytes: 3000, frame: undefined }] },
+];
+const contents: readonly ContentPlan<number>[] = [[], [{ kind: "zeros", sizeBytes: 3000, digest }]];
+const headers = [tar.subarray(0, 512), tar.subarray(512, 1024)] as const;
+const rest = tar.subarray(1024 + 3000);
+
+const segment = (bytes: Uint8Array) => ({ type: 2, payload: Buffer.from(bytes).toString("base64") });
+const file = ({ name, sizeBytes }: Pick<TocEntry, "name" | "sizeBytes">) => ({ type: 1, name, size: sizeBytes });
+const linesOf = (end = rest) => [segment(headers[0]), file(at(0)), segment(headers[1]), file(at(1)), segment(end)];
+
+function at(index: number): TocEntry {
+  const entry = entries[index];
+  if (entry === undefined) throw new Error("there is such an entry");
+  return entry;
+}
+
+function splitOf(lines: readonly object[]): Uint8Array {
+  return Buffer.from(lines.map((line, position) => `${JSON.stringify({ ...line, position })}\n`).join(""));
+}
+
+/** The tar bytes of the layer as it is put together. */
+function assembled(changes: Partial<AssembledLayer>): number {
+  const linux = new FakeLinux();
+  makeRepo(linux, { secure: false });
+  return withRepo(linux, "write", (repo) => {
+    const staging = new ObjectStaging(repo.files, new StagingRun(repo).newStagingOptions());
+    const frames = new FetchedFrames(repo.files, { ranges: [], pathOf: () => fromText(""), waitFor: () => undefined });
+    const known = new KnownContents(ContentTable.of("sha512", []).table, staging);
+    const layer = { diffId: parseDiffId(sha256(tar)), entries, contents, known, tarSplit: splitOf(linesOf()) };
+    const assembly = new LayerAssembly(
+      repo.files,
+      staging,
+      { ...layer, tarBytesLimit: tar.length, onProgress: () => undefined, ...changes },
+      frames,
+    );
+    try {
+      return assembly.run().tarBytes;
+    } finally {
+      assembly.close();
+      frames.close();
+      expect(linux.files.readDirectory(fromText("/repo/objects"))).toEqual([]);
+    }
+  });
+}
+
+describe("LayerAssembly", () => {
+  test("puts a layer together that may have exactly so many bytes", () => {
+    expect(assembled({})).toBe(tar.length);
+  });
+
+  test.each<readonly [string, Partial<AssembledLayer>, string]>([
+    ["of one byte more than it may have", { tarBytesLimit: tar.length - 1 }, "limit-exceeded: Cannot use layer"],
+    ["whose content alone is too large", { tarBytesLimit: 3500 }, "limit-exceeded: Cannot use layer"],
+    ["of another digest", { diffId: parseDiffId(sha256(headers[0])) }, "digest-mismatch: Cannot put layer"],
+    [
+      "that is cut off, as its digest promises",
+      {
+        diffId: parseDiffId(sha256(tar.subarray(0, 1024 + 3000))),
+        tarSplit: splitOf(linesOf().slice(0, -1)),
+      },
+      "bad-format: Cannot read tar: it is cut off after",
+    ],
+    [
+      "with a header in two parts",
+      {
+        tarSplit: splitOf([
+          segment(headers[0].subarray(0, 100)),
+          segment(headers[0].subarray(100)),
+          ...linesOf().slice(1),
+        ]),
+      },
+      "bad-format: Cannot use the layer's table of contents and tar-split: a header is cut in two",
+    ],
+    [
+      "with fewer entries than its table",
+      { entries: [...entries, at(0)], contents: [...contents, []] },
+      "bad-format: Cannot use the layer's table of contents and tar-split: the table of contents has more entries",
+    ],
+    [
+      "with more entries than its table",
+      { entries: entries.slice(0, 1), contents: contents.slice(0, 1) },
+      "bad-format: Cannot use the layer's table of contents and tar-split: the tar-split has more entries",
+    ],
+    [
+      "with an entry of another name",
+      { entries: [at(0), { ...at(1), name: "usr/other" }] },
+      "bad-format: Cannot use the layer's table of contents and tar-split: entry 1 is another one",
+    ],
+    [
+      "with an entry of another size",
+      { entries: [at(0), { ...at(1), sizeBytes: 2999 }] },
+      "bad-format: Cannot use the layer's table of contents and tar-split: entry 1 is another one",
+    ],
+    [
+      "whose tables agree on another size than its tar has",
+      {
+        entries: [at(0), { ...at(1), sizeBytes: 2999 }],
+        tarSplit: splitOf(linesOf().map((line) => ("size" in line && line.size > 0 ? { ...line, size: 2999 } : line))),
+      },
+      "bad-format: Cannot use the layer's table of contents and tar-split: entry 1 has another size in the tar",
+    ],
+    [
+      "with content that is not what the table says",
+      { contents: [[], [{ kind: "zeros", sizeBytes: 3000, digest: "0".repeat(64) }]] },
+      "digest-mismatch: Cannot use a part of layer",
+    ],
+    [
+      "with parts that are each right, and not together",
+      {
+        entries: [at(0), { ...at(1), digest: "0".repeat(64) }],
+        contents: [
+          [],
+          [1000, 2000].map((sizeBytes) => ({ kind: "zeros" as const, sizeBytes, digest: zerosDigest(sizeBytes) })),
+        ],
+      },
+      "digest-mismatch: Cannot use a part of layer",
+    ],
+    [
+      "with content among what is none",
+      { tarSplit: splitOf([...linesOf().slice(0, 3), segment(tar.subarray(1024))]) },
+      "bad-format: Cannot use the layer's table of contents and tar-split: a file's content is among what is no content",
+    ],
+  ])("refuses a layer %s", (_name, changes, message) => {
+    expect(refusal(() => assembled(changes))).toContain(message);
+  });
+});
+
+function zerosDigest(sizeBytes: number): string {
+  return sha256(new Uint8Array(sizeBytes)).slice("sha256:".length);
+}
