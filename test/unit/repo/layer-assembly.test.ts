@@ -70,6 +70,24 @@ describe("LayerAssembly", () => {
     expect(assembled({})).toBe(tar.length);
   });
 
+  test.each([1_045_000, 1_047_800, 1_048_576])("puts a layer together whose first file has %d bytes", async (size) => {
+    const files = [size, 3000].map((bytes, index) => ({ path: `f${index}`, content: new Uint8Array(bytes) }));
+    const built = await buildLayer(files, "none");
+    const second = 512 + Math.ceil(size / 512) * 512 + 512;
+    const toc = [size, 3000].map((sizeBytes, index) => ({
+      ...{ name: `f${index}`, sizeBytes, digest: zerosDigest(sizeBytes) },
+      chunks: [{ digest: zerosDigest(sizeBytes), sizeBytes, frame: undefined }],
+    }));
+    const segments = [built.tar.subarray(0, 512), built.tar.subarray(512 + size, second)].map(segment);
+    const lines = toc.flatMap((entry, index) => [segments[index] ?? {}, file(entry)]);
+    const layer = {
+      ...{ diffId: parseDiffId(sha256(built.tar)), tarBytesLimit: built.tar.length, entries: toc },
+      contents: toc.map(({ sizeBytes, digest }) => [{ kind: "zeros" as const, sizeBytes, digest }]),
+      tarSplit: splitOf([...lines, segment(built.tar.subarray(second + 3000))]),
+    };
+    expect(assembled(layer)).toBe(built.tar.length);
+  });
+
   test.each<readonly [string, Partial<AssembledLayer>, string]>([
     ["of one byte more than it may have", { tarBytesLimit: tar.length - 1 }, "limit-exceeded: Cannot use layer"],
     ["whose content alone is too large", { tarBytesLimit: 3500 }, "limit-exceeded: Cannot use layer"],
