@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { fromText } from "../core/bytes/byte-string.ts";
 import { systemCallError } from "../linux/errno.ts";
+import { exactArguments } from "../linux/process-arguments.ts";
 import type { CliIo, OutputStream } from "./cli-io.ts";
 import { brokenPipeStatus, exitStatusOf, type StopSignal, signalStatuses } from "./exit-status.ts";
 import { formatError } from "./output/error-text.ts";
@@ -21,16 +22,9 @@ export async function runInProcess(): Promise<void> {
   // What else fails, such as a full disk, fails the write itself.
   process.stdout.on("error", endWithoutReader);
   process.stderr.on("error", () => undefined);
-  const status = await runMain(await processArguments(), processIo());
+  const status = await runMain(exactArguments(process.argv.slice(2)), processIo());
   // Not left to the event loop: an idle connection of a registry would hold the process for seconds.
   process.exit(status);
-}
-
-/** Most words need no second look, and what takes it no time to load. */
-async function processArguments(): Promise<readonly string[]> {
-  const words = process.argv.slice(2);
-  if (words.every((word) => !word.includes("\ufffd"))) return words;
-  return (await import("../linux/process-arguments.ts")).exactArguments(words);
 }
 
 function endWithoutReader(error: NodeJS.ErrnoException): void {

@@ -1,4 +1,10 @@
-import { type Deployment, findDeployment, type Origin, type SysrootState } from "../core/deployment/deployment.ts";
+import {
+  type Deployment,
+  findDeployment,
+  hasEntry,
+  type Origin,
+  type SysrootState,
+} from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
@@ -32,18 +38,16 @@ export interface NewDeployment {
 export function isDeployed(state: SysrootState, rootImage: ObjectId): boolean {
   const deployment = findDeployment(state, rootImage);
   if (deployment === undefined) return false;
-  const isRunning = state.booted?.rootImage === rootImage;
-  return deployment.entries.length > 0 || isRunning || state.heldByOthers.has(rootImage);
+  return hasEntry(state, deployment) || state.booted?.rootImage === rootImage;
 }
 
 /**
- * Whether a root image has a deployment in a sysroot at rest without any entry of a deployment. Most likely the entries are lost, and then /etc is all
- * that is left of the host; or the first deployment was stopped, whose state directory is whole.
+ * Whether a root image has a deployment in a sysroot at rest without any entry of a deployment. Most likely the entries are
+ * lost, and then /etc is all that is left of the host; or the first deployment was stopped, whose state directory is whole.
  */
 export function isWithoutEntries(state: SysrootState, rootImage: ObjectId): boolean {
-  const { booted, deployments, heldByOthers } = state;
-  if (booted !== undefined || findDeployment(state, rootImage) === undefined) return false;
-  return !deployments.some((each) => each.entries.length > 0 || heldByOthers.has(each.rootImage));
+  if (state.booted !== undefined || findDeployment(state, rootImage) === undefined) return false;
+  return !state.deployments.some((each) => hasEntry(state, each));
 }
 
 /**

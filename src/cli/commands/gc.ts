@@ -18,8 +18,8 @@ export const define: DefineCommand = (command, frame) => {
     .description(
       "Removes deployments that are no longer needed, and then what only they needed: boot entries, state directories with their /etc, kernels on " +
         "the boot partition, and objects in the repo. The deployment that is running, the default, the staged one and the way back always " +
-        "stay. Stopped at any point it leaves a machine that boots as before. Where no boot entry starts any deployment it refuses: most likely the " +
-        "boot partition is not mounted.",
+        "stay. Stopped at any point it leaves a machine that boots as before. Where no boot entry starts any deployment it refuses: " +
+        "most likely the boot partition is not mounted.",
     )
     .addOption(sysrootOption())
     .option("--keep <number>", "how many deployments to keep besides those, the newest first", parseNumber, 0)

@@ -14,8 +14,8 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Lets the deployment before the default boot next, with the /etc that it had. The image that it leads away from goes into " +
-        "quarantine, so that no upgrade brings it back by itself. What was staged is dropped, also where there is nothing to go back to. Run again before the reboot, it takes " +
-        "the rollback back.",
+        "quarantine, so that no upgrade brings it back by itself. What was staged is dropped, also where there is nothing to go " +
+        "back to. Run again before the reboot, it takes the rollback back.",
     )
     .addOption(sysrootOption())
     .option("--apply", "reboot at once")

@@ -52,7 +52,7 @@ function parseIfGood(file: KargsFile, image: "new" | "deployed"): ParsedKargs {
   try {
     return parseKargsFile(file);
   } catch (error) {
-    if (image === "new") throw error;
+    if (image === "new" || !(error instanceof OsdeployError)) throw error;
     return { words: [], architectures: undefined };
   }
 }

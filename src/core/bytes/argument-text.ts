@@ -26,7 +26,7 @@ export function argumentBytes(text: string): ByteString {
 
 /** Whether all bytes of a word are UTF-8. */
 export function isPlainArgument(text: string): boolean {
-  return text.search(escapes) === -1;
+  return !escapes.test(text);
 }
 
 /** What is added to a byte that is no UTF-8. */

@@ -1,6 +1,6 @@
 import { type BootEntry, bootEntryId } from "../boot/boot-menu.ts";
 import { type BootedRoot, isSoftRebooted } from "./booted-root.ts";
-import type { SysrootState } from "./deployment.ts";
+import { hasEntry, type SysrootState } from "./deployment.ts";
 
 /** What a sysroot and the menu that was read with it have to do with each other. */
 export type BootPartitionVerdict =
@@ -39,7 +39,7 @@ export function judgeBootPartition(state: SysrootState, place: BootPlace): BootP
     return place.isMounted ? "other" : "not-mounted";
   }
   if (deployments.length === 0) return "fresh";
-  if (deployments.some(({ rootImage, entries }) => entries.length > 0 || heldByOthers.has(rootImage))) return "found";
+  if (deployments.some((each) => hasEntry(state, each))) return "found";
   if (menu.entries.length > 0) return "other";
   return place.hasKernelStore ? "unfinished" : "no-entries";
 }

@@ -150,6 +150,11 @@ export function hasLostKernel({ lostKernels }: SysrootState, entry: Pick<BootEnt
   return bootDigest !== undefined && lostKernels.has(bootDigest);
 }
 
+/** Whether an entry of anybody's starts a deployment: ours, or another program's. */
+export function hasEntry({ heldByOthers }: Pick<SysrootState, "heldByOthers">, deployment: Deployment): boolean {
+  return deployment.entries.length > 0 || heldByOthers.has(deployment.rootImage);
+}
+
 /** The deployment that boots next. What is staged comes before it, but only at shutdown. */
 export function defaultDeployment(state: SysrootState): Deployment | undefined {
   return findDeployment(state, nextEntry(state)?.rootImage);
