@@ -13,3 +13,11 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
   systemd-boot-update.service e2scrub_reap.service dracut-shutdown.service; do
   systemctl mask "$unit"
 done
+
+# What people and services keep in these is theirs, and no part of the image.
+mkdir -p /var/home /var/srv
+mv /root /var/roothome
+rmdir /home /srv
+ln -s var/roothome /root
+ln -s var/home /home
+ln -s var/srv /srv

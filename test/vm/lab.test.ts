@@ -42,6 +42,7 @@ describe.skipIf(trixie === undefined || ssh === undefined)(`osdeploy lab ${needs
     expect(json(lab("list"))).toMatchObject([{ name: "os", running: true, memoryMegabytes: 1024 }]);
     expect(inGuest("sed", "-n", "s/^IMAGE_VERSION=//p", "/usr/lib/os-release")).toBe("v1\n");
     expect(lab("ssh", "os", "--", "exit", "7").status).toBe(7);
+    inGuest("sh", "-c", "echo mine >~/note");
     expect(lab("console", "--log", "os").stdout).toContain("login:");
   });
 
@@ -55,6 +56,7 @@ describe.skipIf(trixie === undefined || ssh === undefined)(`osdeploy lab ${needs
     }
     expect(inGuest("sed", "-n", "s/^IMAGE_VERSION=//p", "/usr/lib/os-release")).toBe("v2\n");
     expect(inGuest("osdeploy", "status")).toContain("/os:latest");
+    expect(inGuest("cat", "/root/note")).toBe("mine\n");
   });
 
   test("stop, run, rm: off, with the power button; on again; gone, with the disk that nothing else needs", () => {
