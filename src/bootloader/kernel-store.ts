@@ -101,13 +101,21 @@ function writeKernel(files: LinuxFiles, directory: Path, { bootDigest, vmlinuz, 
   for (const { path, temporary } of written) files.rename(temporary, path, { replace: true });
 }
 
-/** sha256 over the files one after the other, lower-case hex. */
-function measure(files: LinuxFiles, paths: readonly Path[]): string {
+/** The boot digest of kernel and initramfs: sha256 over one after the other, lower-case hex, as bootc computes it. */
+export function measureKernel(files: LinuxFiles, sources: readonly ContentSource[]): string {
   const hasher = new BlobHasher("sha256");
-  for (const path of paths) {
-    withOpen(files, path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
+  for (const source of sources) {
+    if (source.kind === "bytes") hasher.update(source.bytes);
+    else withOpen(files, source.path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
   }
   return hasher.measured().replace(/^sha256:/, "");
+}
+
+function measure(files: LinuxFiles, paths: readonly Path[]): string {
+  return measureKernel(
+    files,
+    paths.map((path) => ({ kind: "file", path })),
+  );
 }
 
 /** Where a boot partition has the kernels of deployments. */

@@ -1,15 +1,20 @@
 import { freeBootSpace } from "../bootloader/free-boot-space.ts";
-import { addKernel, listKernels, type StoredKernel } from "../bootloader/kernel-store.ts";
+import {
+  addKernel,
+  listKernels,
+  measureKernel,
+  type NewKernel,
+  type StoredKernel,
+} from "../bootloader/kernel-store.ts";
 import { findKernel, type Kernel } from "../core/boot/kernel.ts";
 import { type BootSpacePlan, type BootSpaceRequest, planBootSpace } from "../core/boot/plan-boot-space.ts";
 import { toBytes } from "../core/bytes/byte-string.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import { planDeploymentGc } from "../core/deployment/plan-deployment-gc.ts";
-import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { parseObjectId } from "../core/digest/object-id.ts";
 import { assert } from "../core/errors.ts";
 import type { FileContent, FileTree } from "../core/tree/inode.ts";
-import { type ContentSource, readPieces, withOpen } from "../linux/file-content.ts";
+import type { ContentSource } from "../linux/file-content.ts";
 import { onSameFileSystem } from "../linux/file-system.ts";
 import { pathBelow } from "../linux/path.ts";
 import { soundObjectPath } from "../repo/read-object.ts";
@@ -35,16 +40,13 @@ export interface BootFiles extends StoredKernel {
 export function storeBootFiles(writable: WritableSystem, repo: Repo, tree: FileTree): BootFiles {
   const { files, paths } = writable.sysroot;
   const kernel = findKernel(tree);
-  const sources = {
-    vmlinuz: contentSource(repo, kernel.vmlinuz.content),
-    initramfs: contentSource(repo, kernel.initramfs.content),
-  };
-  const bootDigest = measureBootFiles(repo, [sources.vmlinuz, sources.initramfs]);
+  const newKernel = kernelSources(repo, kernel);
+  const { bootDigest } = newKernel;
   makeDirectories(files, paths.root, ["boot"]);
   makeRoom(writable, kernel, bootDigest);
   // With the dot, what a link leads to counts.
   const isOwnPartition = !onSameFileSystem(files.lstat(pathBelow(paths.boot, ".")), files.lstat(paths.deployments));
-  const stored = addKernel(files, paths.boot, { bootDigest, ...sources }, isOwnPartition ? "" : "/boot");
+  const stored = addKernel(files, paths.boot, newKernel, isOwnPartition ? "" : "/boot");
   return { ...stored, version: kernel.version, bootDigest };
 }
 
@@ -84,14 +86,11 @@ export function planRoom(
   });
 }
 
-/** sha256 over kernel and initramfs, lower-case hex, as bootc computes it. */
-export function measureBootFiles({ files }: Repo, sources: readonly ContentSource[]): string {
-  const hasher = new BlobHasher("sha256");
-  for (const source of sources) {
-    if (source.kind === "bytes") hasher.update(source.bytes);
-    else withOpen(files, source.path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
-  }
-  return hasher.measured().replace(/^sha256:/, "");
+/** Where the files of a kernel of the image lie, and what they measure to. */
+export function kernelSources(repo: Repo, kernel: Pick<Kernel, "vmlinuz" | "initramfs">): NewKernel {
+  const vmlinuz = contentSource(repo, kernel.vmlinuz.content);
+  const initramfs = contentSource(repo, kernel.initramfs.content);
+  return { bootDigest: measureKernel(repo.files, [vmlinuz, initramfs]), vmlinuz, initramfs };
 }
 
 function sizeOf(content: FileContent): number {

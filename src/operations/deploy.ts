@@ -2,8 +2,6 @@ import { blsOptions } from "../core/boot/bls-entry.ts";
 import { type BootEntry, makeBootEntry, nextSequence } from "../core/boot/boot-menu.ts";
 import { imageKernelArguments } from "../core/boot/image-kargs.ts";
 import { composefsArgument, deploymentOptions, splitCmdline } from "../core/boot/kernel-cmdline.ts";
-import { type OsRelease, parseOsRelease } from "../core/boot/os-release.ts";
-import { fromText, toText } from "../core/bytes/byte-string.ts";
 import {
   bootedDeployment,
   bootedEntry,
@@ -17,16 +15,14 @@ import {
 } from "../core/deployment/deployment.ts";
 import { placementOf } from "../core/deployment/plan-switch.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
-import { findDirectory, findInode } from "../core/tree/tree-path.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { storeBootFiles } from "./boot-files.ts";
 import { isDeployed, isWithoutEntries, type NewDeployment, replaceOrigin, writeNewState } from "./deployment-state.ts";
-import { readContent } from "./read-content.ts";
+import { readKargsFiles, readOsRelease } from "./image-content.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -128,23 +124,17 @@ function describeStaged(request: DeployRequest, bootFiles: BootFiles): StagedDep
   };
 }
 
-/** What os-release says; it is a link from /etc to /usr/lib, or a file in either. */
-function readOsRelease(repo: Repo, tree: FileTree): OsRelease {
-  const file = ["usr/lib/os-release", "etc/os-release"]
-    .map((path) => findInode(tree, fromText(path)))
-    .find((inode) => inode?.kind === "regular");
-  return parseOsRelease(file?.kind === "regular" ? new TextDecoder().decode(readContent(repo, file.content)) : "");
-}
-
 /** The kernel arguments of the deployment before, or those given for the first one, with this root image. */
 function bootOptions(request: DeployRequest): string {
-  const { writable, repo, base, rootImage, tree, verity } = request;
+  const { writable, repo, base, rootImage, tree, verity, architecture } = request;
   const before =
-    base === undefined ? [] : kernelArgumentsOfImage(request, openRootImage(repo, base.rootImage), "deployed");
+    base === undefined
+      ? []
+      : imageKernelArguments(readKargsFiles(repo, openRootImage(repo, base.rootImage)), architecture, "deployed");
   return deploymentOptions({
     inherited: inheritedOptions(writable.state, request),
     rootArgument: composefsArgument(rootImage, verity),
-    imageArguments: { before, after: kernelArgumentsOfImage(request, tree, "new") },
+    imageArguments: { before, after: imageKernelArguments(readKargsFiles(repo, tree), architecture) },
   });
 }
 
@@ -177,19 +167,4 @@ export function checkKernelArguments(state: SysrootState, wanted: readonly strin
       hint: "Leave --karg out; what you change in a boot entry is inherited, and images bring arguments in kargs.d",
     },
   });
-}
-
-/** Files of `/usr/lib/bootc/kargs.d` say which arguments an image wants. */
-function kernelArgumentsOfImage(
-  { repo, architecture }: DeployRequest,
-  tree: FileTree,
-  image: "new" | "deployed",
-): readonly string[] {
-  const directory = findDirectory(tree, fromText("usr/lib/bootc/kargs.d"));
-  const files = [...(directory?.entries ?? [])].flatMap(([name, inode]) =>
-    inode.kind === "regular"
-      ? [{ name: toText(name), text: new TextDecoder().decode(readContent(repo, inode.content)) }]
-      : [],
-  );
-  return imageKernelArguments(files, architecture, image);
 }

@@ -1,3 +1,5 @@
+import type { KargsFile } from "../core/boot/image-kargs.ts";
+import { type OsRelease, parseOsRelease } from "../core/boot/os-release.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { FileTree, RegularFile } from "../core/tree/inode.ts";
 import { findDirectory, followPath } from "../core/tree/tree-path.ts";
@@ -22,13 +24,14 @@ export function readImageText(repo: Repo, tree: FileTree, paths: readonly string
   return found === undefined ? "" : new TextDecoder().decode(readContent(repo, found.file.content));
 }
 
-/** The regular files directly in a directory of the image, with their texts. */
-export function readImageTexts(
-  repo: Repo,
-  tree: FileTree,
-  directory: string,
-): readonly { readonly name: string; readonly text: string }[] {
-  const entries = findDirectory(tree, fromText(directory))?.entries ?? new Map();
+/** What the image says of itself. */
+export function readOsRelease(repo: Repo, tree: FileTree): OsRelease {
+  return parseOsRelease(readImageText(repo, tree, ["usr/lib/os-release", "etc/os-release"]));
+}
+
+/** The files that say which kernel arguments the image wants. */
+export function readKargsFiles(repo: Repo, tree: FileTree): readonly KargsFile[] {
+  const entries = findDirectory(tree, fromText("usr/lib/bootc/kargs.d"))?.entries ?? new Map();
   return [...entries].flatMap(([name, inode]) =>
     inode.kind === "regular"
       ? [{ name: toText(name), text: new TextDecoder().decode(readContent(repo, inode.content)) }]

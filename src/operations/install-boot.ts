@@ -12,18 +12,15 @@ import { findKernel } from "../core/boot/kernel.ts";
 import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdline.ts";
 import { choosesAll, defaultPattern } from "../core/boot/loader-conf.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
-import { parseOsRelease } from "../core/boot/os-release.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
-import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import type { DiskArchitecture } from "../core/disk/disk-architecture.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
-import { readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
-import { contentSource } from "./boot-files.ts";
-import { findImageFile, readImageText, readImageTexts } from "./image-content.ts";
+import { kernelSources } from "./boot-files.ts";
+import { findImageFile, readKargsFiles, readOsRelease } from "./image-content.ts";
 import type { InstallImage } from "./install-image.ts";
 import { readContent } from "./read-content.ts";
 
@@ -69,39 +66,22 @@ export function fillBootPartition(
   const { boot, bootloader } = request;
   const { repo, tree } = image;
   const kernel = findKernel(tree);
-  const sources = {
-    vmlinuz: contentSource(repo, kernel.vmlinuz.content),
-    initramfs: contentSource(repo, kernel.initramfs.content),
-  };
-  const bootDigest = measure(files, [sources.vmlinuz, sources.initramfs]);
-  const stored = addKernel(files, boot, { bootDigest, ...sources }, "");
+  const newKernel = kernelSources(repo, kernel);
+  const stored = addKernel(files, boot, newKernel, "");
   addLoader(files, image, request);
-  const osRelease = parseOsRelease(readImageText(repo, tree, osReleasePaths));
   const entry = makeBootEntry({
     sequence: 1,
     rootImage: image.rootImage,
-    osRelease,
+    osRelease: readOsRelease(repo, tree),
     ...stored,
     options: bootOptions(image, request),
   });
   const added = openBootloader(files, { boot, kind: bootloader }).addEntry(entry);
-  return { bootEntry: added.fileName, kernel: kernel.version, bootDigest };
-}
-
-const osReleasePaths = ["usr/lib/os-release", "etc/os-release"];
-
-/** sha256 over kernel and initramfs, as bootc computes it. */
-function measure(files: LinuxFiles, sources: readonly ReturnType<typeof contentSource>[]): string {
-  const hasher = new BlobHasher("sha256");
-  for (const source of sources) {
-    if (source.kind === "bytes") hasher.update(source.bytes);
-    else withOpen(files, source.path, "read", (fd) => readPieces(files, fd, (piece) => hasher.update(piece)));
-  }
-  return hasher.measured().replace(/^sha256:/, "");
+  return { bootEntry: added.fileName, kernel: kernel.version, bootDigest: newKernel.bootDigest };
 }
 
 function bootOptions({ repo, tree, rootImage, platform }: InstallImage, request: BootPartitionRequest): string {
-  const after = imageKernelArguments(readImageTexts(repo, tree, "usr/lib/bootc/kargs.d"), platform.architecture);
+  const after = imageKernelArguments(readKargsFiles(repo, tree), platform.architecture);
   return deploymentOptions({
     inherited: request.kernelArguments.join(" "),
     rootArgument: composefsArgument(rootImage, request.verity),
@@ -236,7 +216,7 @@ interface LoaderContent {
 
 /** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
 function grubStubs({ repo, tree }: InstallImage, { fileSystemUuid }: NewBootPartition): readonly LoaderContent[] {
-  const { id } = parseOsRelease(readImageText(repo, tree, osReleasePaths));
+  const { id } = readOsRelease(repo, tree);
   const bytes = new TextEncoder().encode(formatGrubStub({ fileSystemUuid, directory: grubDirectory }));
   const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
   return ["BOOT", ...vendors].map((directory) => ({ onEsp: `EFI/${directory}/grub.cfg`, bytes }));

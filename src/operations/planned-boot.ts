@@ -7,7 +7,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { Repo } from "../repo/repo.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
-import { contentSource, measureBootFiles, planRoom } from "./boot-files.ts";
+import { kernelSources, planRoom } from "./boot-files.ts";
 import { awaitedDigest } from "./held-contents.ts";
 import { sizeOf, type Untold, untoldBy } from "./planned-tree.ts";
 
@@ -107,9 +107,6 @@ function compareKernel(
   if (contents.some((content) => awaitedDigest(content) !== undefined)) {
     return { bootDigest: noDigest, isNewKernel: null };
   }
-  const bootDigest = measureBootFiles(
-    repo,
-    contents.map((content) => contentSource(repo, content)),
-  );
+  const { bootDigest } = kernelSources(repo, { vmlinuz, initramfs });
   return { bootDigest, isNewKernel: !alike.some((kernel) => kernel.bootDigest === bootDigest) };
 }

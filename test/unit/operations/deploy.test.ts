@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { readBootEntries } from "../../../src/bootloader/bls-directory.ts";
-import { blsOptions } from "../../../src/core/boot/bls-entry.ts";
+import { blsField, blsOptions } from "../../../src/core/boot/bls-entry.ts";
 import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { failureOf, machineWith, switchTo } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
@@ -45,4 +45,16 @@ describe("deploy, double quotes in kernel arguments", () => {
       `rw panic=30 dyndbg="file a" quiet composefs=${rootImage} osdeploy.entry=osdeploy-000002`,
     );
   });
+});
+
+test("deploy: a boot entry is named by what os-release says, also where that is a link", async () => {
+  const linked = await buildOsImage("v1", [
+    { path: "usr/lib/os.release.d" },
+    { path: "usr/lib/os.release.d/server", content: 'ID=x\nPRETTY_NAME="By a link"\nVERSION_ID=7\n' },
+    { path: "usr/lib/os-release", symlink: "os.release.d/server" },
+  ]);
+  const linux = machineWith({ linked });
+  await switchTo(linux, "linked");
+  const [added] = readBootEntries(linux.files, fromText("/target/boot")).entries;
+  expect(["title", "version"].map((name) => added && blsField(added.entry, name))).toEqual(["By a link", "1-7"]);
 });
