@@ -89,7 +89,8 @@ interface GrubMenu {
 }
 
 function readMenu(grub: Grub): GrubMenu {
-  const { entries, stale, foreign } = readBootEntries(grub.files, grub.boot);
+  const read = readBootEntries(grub.files, grub.boot);
+  const { entries, stale } = read;
   // GRUB cannot read it either; the next change writes it anew.
   const bytes = readIfReadable(grub.files, menuPath(grub));
   const written = bytes === undefined ? undefined : parseGrubMenu(new TextDecoder().decode(bytes));
@@ -105,9 +106,9 @@ function readMenu(grub: Grub): GrubMenu {
   });
   return {
     menu: {
+      ...read,
       entries: counted,
       stale: [...stale, ...unfinished].sort(),
-      foreign,
       ...(wasCounting && environment === undefined && { areTriesLost: true as const }),
     },
     // Whoever is counted has to have cases in the script, also where the old one is lost.

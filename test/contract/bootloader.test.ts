@@ -181,6 +181,16 @@ describe.each(cases)("Bootloader $kind on $name Linux", ({ start, kind }) => {
     expect(here.text("loader/entries/readme.txt")).toBe("not an entry");
   });
 
+  test("the menu: the next entry has a number that no renamed one is started by", () => {
+    const loader = prepared();
+    for (const sequence of [1, 2]) loader.addEntry(entryOf(sequence));
+    here.files.rename(at("loader/entries/osdeploy-000002.conf"), at("loader/entries/favourite.conf"));
+    expect(loader.readMenu()).toEqual({
+      ...{ entries: [entryOf(1)], stale: [], foreign: ["favourite.conf"], renamedSequence: 2 },
+    });
+    expect(nextSequence(loader.readMenu())).toBe(3);
+  });
+
   test("the menu: what a crash left under a temporary name counts for nothing, and the next entry removes it", () => {
     const loader = prepared();
     loader.addEntry(entryOf(1));

@@ -31,6 +31,8 @@ export interface BootMenu {
   readonly stale: readonly string[];
   /** The names of all others, also of those that cannot be read: left alone. */
   readonly foreign: readonly string[];
+  /** The highest number by which the kernel arguments of a file call it, and its name does not: somebody renamed it. */
+  readonly renamedSequence?: number;
   /** Set where the loader has lost what it counted: no entry is given up any more. */
   readonly areTriesLost?: true;
 }
@@ -38,8 +40,10 @@ export interface BootMenu {
 /** `osdeploy-000012.conf`, or with the loader's counters of tries left and done: `osdeploy-000012+2-1.conf`. */
 const entryName = /^osdeploy-(\d{6,15})(?:\+(\d{1,9})(?:-(\d{1,9}))?)?\.conf$/;
 
+type BootMenuFile = Pick<BootEntry, "fileName" | "entry">;
+
 /** Sorts the files of `loader/entries`, given by name and parsed content, into ours and others'. */
-export function readBootMenu(files: readonly { readonly fileName: string; readonly entry: BlsEntry }[]): BootMenu {
+export function readBootMenu(files: readonly BootMenuFile[]): BootMenu {
   const all: BootEntry[] = [];
   const foreign: string[] = [];
   for (const { fileName, entry } of files) {
@@ -52,6 +56,7 @@ export function readBootMenu(files: readonly { readonly fileName: string; readon
     }
   }
   all.sort(newerFirst);
+  const renamed = files.flatMap(renamedSequence);
   const isStale = ({ sequence }: BootEntry, index: number) => all[index - 1]?.sequence === sequence;
   return {
     entries: all.filter((entry, index) => !isStale(entry, index)),
@@ -60,7 +65,13 @@ export function readBootMenu(files: readonly { readonly fileName: string; readon
       .map(({ fileName }) => fileName)
       .sort(),
     foreign: foreign.sort(),
+    ...(renamed.length > 0 && { renamedSequence: Math.max(...renamed) }),
   };
+}
+
+function renamedSequence({ fileName, entry }: BootMenuFile): readonly number[] {
+  const called = sequenceOfFileName(`${entryOfCmdline(blsOptions(entry)) ?? ""}.conf`);
+  return called === undefined || called === sequenceOfFileName(fileName) ? [] : [called];
 }
 
 /**
@@ -75,10 +86,13 @@ function triesLeft({ tries }: BootEntry): number {
   return tries?.left ?? -1;
 }
 
-/** The number that the next entry gets: above all that are there, also in names of ours that cannot be read. */
-export function nextSequence({ entries, foreign }: Pick<BootMenu, "entries" | "foreign">): number {
+/**
+ * The number that the next entry gets: above all that are there, also in names of ours that cannot be read, and in the kernel
+ * arguments of what was renamed, which a boot of it is known by.
+ */
+export function nextSequence({ entries, foreign, renamedSequence = 0 }: Omit<BootMenu, "stale">): number {
   const names = [...entries.map(({ fileName }) => fileName), ...foreign];
-  return Math.max(0, ...names.map((name) => sequenceOfFileName(name) ?? 0)) + 1;
+  return Math.max(renamedSequence, ...names.map((name) => sequenceOfFileName(name) ?? 0)) + 1;
 }
 
 /** The number in the name of an entry of ours; undefined for other names. */

@@ -98,6 +98,17 @@ test("nextSequence: is above an entry of ours that cannot be read", () => {
   expect(nextSequence({ entries: [made(3, "a")], foreign: ["osdeploy-000008+2.conf"] })).toBe(9);
 });
 
+test("nextSequence: is above the number of an entry that somebody renamed, whatever its name is now", () => {
+  const file = (fileName: string, sequence: number) => ({ fileName, entry: made(sequence, "a").entry });
+  const next = (...files: readonly ReturnType<typeof file>[]) => nextSequence(readBootMenu(files));
+  const ours = file("osdeploy-000003.conf", 3);
+  expect(next(ours, file("osdeploy-000002.conf", 2))).toBe(4);
+  expect(next(ours, file("my-favourite.conf", 12), file("another.conf", 11))).toBe(13);
+  expect(next(ours, file("osdeploy-000001.conf", 4))).toBe(5);
+  expect(next(ours, file("my-favourite.conf", 2))).toBe(4);
+  expect(readBootMenu([ours])).not.toHaveProperty("renamedSequence");
+});
+
 test("bootEntryFileName: carries the counters as systemd-boot writes them", () => {
   expect(bootEntryFileName(7, undefined)).toBe("osdeploy-000007.conf");
   expect(bootEntryFileName(7, { left: 3, done: 0 })).toBe("osdeploy-000007+3.conf");
