@@ -1,7 +1,7 @@
-import { type ByteString, fromBytes, toText, untilNul } from "../core/bytes/byte-string.ts";
+import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { type Extension, readPax } from "../core/tar/pax.ts";
-import { blockSize, readHeader, type TarHeader } from "../core/tar/tar-header.ts";
+import { type Extension, globalType, isExtension, readExtension } from "../core/tar/pax.ts";
+import { blockSize, paddingBytes, readHeader, type TarHeader } from "../core/tar/tar-header.ts";
 import { defaultTarLimits, type TarLimits } from "../core/tar/tar-limits.ts";
 import { readPath } from "../core/tar/tar-path.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -64,12 +64,14 @@ function readMembers(files: LinuxFiles, file: BlobLocation, members: Map<ByteStr
         `Cannot read the archive ${toText(file.path)}: more than ${limits.entries} entries`,
       );
     }
-    const sizeBytes = extension.sizeBytes ?? header.sizeBytes;
+    // What an extension says of a size is of the entry, and not of other extensions in between.
+    const isEntry = !isExtension(header.type) && header.type !== globalType;
+    const sizeBytes = (isEntry ? extension.sizeBytes : undefined) ?? header.sizeBytes;
     const location = { path: file.path, offsetBytes: at + blockSize, lengthBytes: hasContent(header) ? sizeBytes : 0 };
     if (location.offsetBytes + location.lengthBytes > file.lengthBytes) {
       throw new OsdeployError("bad-format", `${toText(header.name)} goes beyond its end`);
     }
-    at = location.offsetBytes + Math.ceil(location.lengthBytes / blockSize) * blockSize;
+    at = location.offsetBytes + location.lengthBytes + paddingBytes(location.lengthBytes);
     extension = readMember(files, { header, extension, location }, members);
   }
 }
@@ -115,15 +117,11 @@ function readMember(
   members: Map<ByteString, Member>,
 ): Extension {
   const { header, extension, location } = entry;
-  const content = () => readRange(files, location, limits.extensionBytes);
+  if (isExtension(header.type)) {
+    readExtension(header.type, readRange(files, location, limits.extensionBytes), extension, limits);
+    return extension;
+  }
   switch (letterOf(header)) {
-    case "x":
-      readPax(content(), extension, limits);
-      return extension;
-    case "L":
-      return { ...extension, longName: untilNul(fromBytes(content())) };
-    case "K":
-      return { ...extension, longLink: untilNul(fromBytes(content())) };
     case "0":
     case "7":
       members.set(pathOf(entry), { location });

@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, toText } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, toText, untilNul } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { maxOwner } from "./tar-header.ts";
 import type { TarLimits } from "./tar-limits.ts";
@@ -19,9 +19,31 @@ export interface Extension {
   xattrs?: Map<ByteString, ByteString>;
 }
 
-const xattrPrefix = "SCHILY.xattr.";
+/** Before the names of extended attributes in the keys of PAX records. */
+export const xattrPrefix = "SCHILY.xattr.";
 /** XATTR_NAME_MAX of Linux. */
 const maxXattrKey = 255;
+
+/** Whether a header of this type says something of the entry behind it: a PAX header, GNU's long name, or its long link. */
+export function isExtension(type: number): boolean {
+  return type === paxType || type === longNameType || type === 0x4b;
+}
+
+export const paxType = 0x78;
+export const longNameType = 0x4c;
+/** A PAX header for all entries behind it. */
+export const globalType = 0x67;
+
+/**
+ * Adds what the extension header of this type, with these bytes as its content, says to `extension`.
+ *
+ * @throws OsdeployError as {@link readPax}.
+ */
+export function readExtension(type: number, bytes: Uint8Array, extension: Extension, limits: TarLimits): void {
+  if (type === paxType) readPax(bytes, extension, limits);
+  else if (type === longNameType) extension.longName = untilNul(fromBytes(bytes));
+  else extension.longLink = untilNul(fromBytes(bytes));
+}
 
 /**
  * Adds the records of one PAX header to `extension`. Of a repeated key the last counts; an empty value takes back what
@@ -42,15 +64,20 @@ export function readPax(bytes: Uint8Array, extension: Extension, limits: TarLimi
   }
 }
 
-interface RecordRange {
+/** Where a record stands in its header: the key up to the sign, the value behind that. */
+export interface RecordRange {
   readonly key: number;
   readonly equals: number;
   /** After the line end. */
   readonly end: number;
 }
 
-/** `LENGTH KEY=VALUE\n`, where LENGTH counts all of it. */
-function nextRecord(bytes: Uint8Array, start: number): RecordRange {
+/**
+ * The record `LENGTH KEY=VALUE\n`, where LENGTH counts all of it, that begins at the byte `start`.
+ *
+ * @throws OsdeployError `bad-format` when there is none.
+ */
+export function nextRecord(bytes: Uint8Array, start: number): RecordRange {
   let at = start;
   let length = 0;
   // Ten digits are more than any header has.

@@ -5,6 +5,11 @@ import { checkRange, checkSeconds, type NumberField, readNumber } from "./tar-nu
 /** Bytes in a header; all else in a tar is padded to a multiple of it. */
 export const blockSize = 512;
 
+/** How many zeros follow content of `sizeBytes`, so that the next header starts at a block. */
+export function paddingBytes(sizeBytes: number): number {
+  return (blockSize - (sizeBytes % blockSize)) % blockSize;
+}
+
 /** One header block, decoded but not interpreted. */
 export interface TarHeader {
   /** Which of the header's dialects: `v7` has no magic, so its letters for extensions mean nothing. */
@@ -23,7 +28,8 @@ export interface TarHeader {
   readonly minor: number;
 }
 
-const fields = {
+/** Where the numbers of a header stand. */
+export const headerFields = {
   mode: { offset: 100, length: 8, what: "mode" },
   uid: { offset: 108, length: 8, what: "uid" },
   gid: { offset: 116, length: 8, what: "gid" },
@@ -57,12 +63,12 @@ export function readHeader(block: Uint8Array): TarHeader | undefined {
     name: readName(block, format),
     linkName: readText(block, 157, 100),
     permissions: readPermissions(block),
-    uid: readRange(block, fields.uid, maxOwner),
-    gid: readRange(block, fields.gid, maxOwner),
-    sizeBytes: readRange(block, fields.size, maxSize),
-    mtimeSeconds: checkSeconds(BigInt(readNumber(block, fields.mtime))),
-    major: hasDevice ? readRange(block, fields.major, 0xfff) : 0,
-    minor: hasDevice ? readRange(block, fields.minor, 0xf_ffff) : 0,
+    uid: readRange(block, headerFields.uid, maxOwner),
+    gid: readRange(block, headerFields.gid, maxOwner),
+    sizeBytes: readRange(block, headerFields.size, maxSize),
+    mtimeSeconds: checkSeconds(BigInt(readNumber(block, headerFields.mtime))),
+    major: hasDevice ? readRange(block, headerFields.major, 0xfff) : 0,
+    minor: hasDevice ? readRange(block, headerFields.minor, 0xf_ffff) : 0,
   };
 }
 
@@ -78,7 +84,7 @@ function sumOf(block: Uint8Array): number {
 }
 
 function readPermissions(block: Uint8Array): number {
-  const mode = readNumber(block, fields.mode);
+  const mode = readNumber(block, headerFields.mode);
   return typeof mode === "number" ? mode & 0o7777 : Number(BigInt.asUintN(12, mode));
 }
 
@@ -89,10 +95,10 @@ function readRange(block: Uint8Array, field: NumberField, max: number): number {
 /** `sum` is of all bytes as they stand; the rule counts the checksum's own eight as spaces. */
 function checkSum(block: Uint8Array, sum: number): void {
   let unsigned = sum;
-  for (let i = 0; i < fields.checksum.length; i++) {
-    unsigned += 0x20 - (block[fields.checksum.offset + i] as number);
+  for (let i = 0; i < headerFields.checksum.length; i++) {
+    unsigned += 0x20 - (block[headerFields.checksum.offset + i] as number);
   }
-  const stated = readNumber(block, fields.checksum);
+  const stated = readNumber(block, headerFields.checksum);
   if (stated === unsigned) return;
   // Some old writers summed signed bytes. GNU tar and libarchive take both sums.
   let signed = unsigned;
@@ -103,7 +109,7 @@ function checkSum(block: Uint8Array, sum: number): void {
 }
 
 function inChecksum(offset: number): boolean {
-  return offset >= fields.checksum.offset && offset < fields.checksum.offset + fields.checksum.length;
+  return offset >= headerFields.checksum.offset && offset < headerFields.checksum.offset + headerFields.checksum.length;
 }
 
 function readFormat(block: Uint8Array): TarHeader["format"] {

@@ -1,10 +1,10 @@
-import { type ByteString, fromBytes, untilNul } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import type { ExternalContent, FileContent } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
-import { type Extension, readPax } from "./pax.ts";
+import { type Extension, globalType, isExtension, readExtension } from "./pax.ts";
 import { type PendingFile, readEntry } from "./tar-entry.ts";
-import { blockSize, readHeader, type TarHeader } from "./tar-header.ts";
+import { blockSize, paddingBytes, readHeader, type TarHeader } from "./tar-header.ts";
 import { defaultTarLimits, type TarLimits } from "./tar-limits.ts";
 
 /**
@@ -162,7 +162,7 @@ export class TarScanner {
     if (header === undefined) {
       if (this.#pendingExtensions.size > 0) throw this.#withoutEntry();
       this.#phase = { kind: "zero-block" };
-    } else if (header.format !== "v7" && isExtension(header.type)) {
+    } else if (header.format !== "v7" && (isExtension(header.type) || header.type === globalType)) {
       this.#beginExtension(header);
     } else {
       this.#beginEntry(header);
@@ -184,12 +184,10 @@ export class TarScanner {
     const bytes = this.#window.subarray(this.#at, this.#at + sizeBytes);
     this.#at += sizeBytes;
     // Global headers are skipped: what they could say of paths and owners, image builders never mean.
-    if (type !== 0x67) {
+    if (type !== globalType) {
       if (this.#pendingExtensions.has(type)) throw this.#bad("an entry has two extension headers of one kind");
       this.#pendingExtensions.add(type);
-      if (type === 0x78) readPax(bytes, this.#extension, this.#limits);
-      else if (type === 0x4c) this.#extension.longName = untilNul(fromBytes(bytes));
-      else this.#extension.longLink = untilNul(fromBytes(bytes));
+      readExtension(type, bytes, this.#extension, this.#limits);
     }
     this.#pad(sizeBytes);
     return true;
@@ -254,7 +252,7 @@ export class TarScanner {
   }
 
   #pad(sizeBytes: number): void {
-    const left = (blockSize - (sizeBytes % blockSize)) % blockSize;
+    const left = paddingBytes(sizeBytes);
     this.#phase = left === 0 ? headerPhase : { kind: "padding", left };
   }
 
@@ -296,9 +294,4 @@ export class TarScanner {
   #bad(state: string): OsdeployError {
     return new OsdeployError("bad-format", `Cannot read tar: ${state}`);
   }
-}
-
-/** PAX for the next entry (`x`) or all (`g`), GNU long name (`L`) or link (`K`). */
-function isExtension(type: number): boolean {
-  return type === 0x78 || type === 0x67 || type === 0x4c || type === 0x4b;
 }

@@ -2,14 +2,14 @@ import { type ByteString, fromText, toText, writeBytes } from "../bytes/byte-str
 import { OsdeployError } from "../errors.ts";
 import type { Stat } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
-import { blockSize } from "./tar-header.ts";
+import { blockSize, paddingBytes } from "./tar-header.ts";
 
 /** The two zero blocks that end a tar. */
 export const tarEndBytes = 2 * blockSize;
 
 /**
  * The header blocks of one entry: a ustar header, and before it a PAX header for what ustar cannot hold. The content of a
- * regular file comes next, then {@link paddingBytes} zeros.
+ * regular file comes next, then `paddingBytes` zeros.
  *
  * The same entry gives the same bytes everywhere: owners are numbers only, and a PAX header has no name or time of its
  * own. Names and attributes stay the bytes they are. `TarScanner` and GNU tar read the same entry back.
@@ -28,11 +28,6 @@ export function writeEntryHeader(entry: LayerEntry): Uint8Array {
   writeBytes(records, blocks, blockSize);
   blocks.set(header, blockSize + padded);
   return blocks;
-}
-
-/** How many zeros follow content of `sizeBytes`, so that the next header starts at a block. */
-export function paddingBytes(sizeBytes: number): number {
-  return (blockSize - (sizeBytes % blockSize)) % blockSize;
 }
 
 /** What a header says, before it is cut to what its fields can hold. */

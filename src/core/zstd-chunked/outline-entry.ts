@@ -1,6 +1,7 @@
 import { type ByteString, fromBytes, toText } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
-import type { TarHeader } from "../tar/tar-header.ts";
+import { nextRecord, xattrPrefix } from "../tar/pax.ts";
+import { headerFields, type TarHeader } from "../tar/tar-header.ts";
 import { checkRange, readDecimal, readNumber, readTime, type TarTime } from "../tar/tar-number.ts";
 
 /** What a table of contents calls the entries of a tar. */
@@ -41,7 +42,6 @@ const types: Readonly<Record<string, OutlineType>> = {
   "6": "fifo",
 };
 
-const xattrPrefix = "SCHILY.xattr.";
 const largest = Number.MAX_SAFE_INTEGER;
 
 /**
@@ -66,15 +66,15 @@ export function outlineEntry(
     type,
     name,
     linkName: either(longLink, record("linkpath")) ?? header.linkName,
-    mode: field(block, { offset: 100, length: 8, what: "mode" }),
+    mode: field(block, headerFields.mode),
     sizeBytes,
     uid: numberOf(record("uid"), "uid") ?? header.uid,
     gid: numberOf(record("gid"), "gid") ?? header.gid,
     modTime: timeOf(record("mtime")) ?? { seconds: header.mtimeSeconds, nanoseconds: 0 },
     accessTime: timeOf(record("atime")),
     changeTime: timeOf(record("ctime")),
-    devMajor: hasDevice ? field(block, { offset: 329, length: 8, what: "device major" }) : 0,
-    devMinor: hasDevice ? field(block, { offset: 337, length: 8, what: "device minor" }) : 0,
+    devMajor: hasDevice ? field(block, headerFields.major) : 0,
+    devMinor: hasDevice ? field(block, headerFields.minor) : 0,
     xattrs: xattrsOf(records),
   };
 }
@@ -82,25 +82,20 @@ export function outlineEntry(
 /**
  * The records of one PAX header. Of a repeated key the last counts.
  *
- * @throws OsdeployError `unsupported` when they are not as POSIX has them, or describe a sparse file.
+ * @throws OsdeployError `bad-format` when they are not as POSIX has them; `unsupported` when they describe a sparse file.
  */
 export function readRecords(bytes: Uint8Array): Map<ByteString, ByteString> {
   const records = new Map<ByteString, ByteString>();
   for (let at = 0; at < bytes.length; ) {
-    const space = bytes.indexOf(0x20, at);
-    const digits = space < 0 || space - at > 10 ? "" : fromBytes(bytes, at, space);
-    const end = at + (/^[1-9][0-9]*$/.test(digits) ? Number(digits) : 0);
-    const equals = bytes.indexOf(0x3d, space + 1);
-    const isWhole = end <= bytes.length && bytes[end - 1] === 0x0a && equals > space + 1 && equals < end;
-    if (end === at || !isWhole) throw refuse(`a PAX header has no record at its byte ${at}`);
-    const key = fromBytes(bytes, space + 1, equals);
-    const value = fromBytes(bytes, equals + 1, end - 1);
+    const record = nextRecord(bytes, at);
+    const key = fromBytes(bytes, record.key, record.equals);
+    const value = fromBytes(bytes, record.equals + 1, record.end - 1);
     if (key.includes("\0") || (value.includes("\0") && !key.startsWith(xattrPrefix))) {
       throw refuse("a PAX header holds a NUL byte");
     }
     if (key.startsWith("GNU.sparse.")) throw refuse("it has a sparse file");
     records.set(key, value);
-    at = end;
+    at = record.end;
   }
   return records;
 }
@@ -151,6 +146,7 @@ function show(name: ByteString): string {
   return JSON.stringify(toText(name.slice(0, 200) as ByteString));
 }
 
-function refuse(state: string): OsdeployError {
+/** Says of a tar that no table of contents is written for it. */
+export function refuse(state: string): OsdeployError {
   return new OsdeployError("unsupported", `Cannot outline tar: ${state}`);
 }

@@ -1,8 +1,8 @@
 import { type ByteString, fromBytes, untilNul } from "../bytes/byte-string.ts";
-import { OsdeployError } from "../errors.ts";
-import { blockSize, readHeader, type TarHeader } from "../tar/tar-header.ts";
+import { isExtension, longNameType, paxType } from "../tar/pax.ts";
+import { blockSize, paddingBytes, readHeader, type TarHeader } from "../tar/tar-header.ts";
 import { defaultTarLimits } from "../tar/tar-limits.ts";
-import { type OutlineEntry, outlineEntry, readRecords } from "./outline-entry.ts";
+import { type OutlineEntry, outlineEntry, readRecords, refuse } from "./outline-entry.ts";
 
 /** Takes what a {@link TarOutline} finds, in the order of the tar. `bytes` are views, good only during the call. */
 export interface OutlineSink {
@@ -107,7 +107,7 @@ export class TarOutline {
     if (header === undefined) {
       if (this.#hasExtension()) throw refuse("an extension header has no entry");
       this.#phase = { kind: "second-zero-block" };
-    } else if (header.type === 0x78 || header.type === 0x4c || header.type === 0x4b) {
+    } else if (isExtension(header.type)) {
       this.#beginExtension(header);
     } else {
       this.#beginEntry(header);
@@ -127,11 +127,11 @@ export class TarOutline {
   }
 
   #readExtension({ type }: TarHeader, bytes: Uint8Array): void {
-    if (type === 0x78) {
+    if (type === paxType) {
       // Of two such headers in a row Go's reader takes the last alone.
       if (this.#records !== undefined) throw refuse("an entry has two PAX headers");
       this.#records = readRecords(bytes);
-    } else if (type === 0x4c) {
+    } else if (type === longNameType) {
       this.#longName = untilNul(fromBytes(bytes));
     } else {
       this.#longLink = untilNul(fromBytes(bytes));
@@ -154,7 +154,7 @@ export class TarOutline {
   }
 
   #pad(sizeBytes: number): void {
-    const left = (blockSize - (sizeBytes % blockSize)) % blockSize;
+    const left = paddingBytes(sizeBytes);
     this.#phase = left === 0 ? { kind: "header" } : { kind: "padding", left };
   }
 
@@ -163,8 +163,4 @@ export class TarOutline {
     this.#phase = { kind: "tail" };
     this.#sink.endOfArchive();
   }
-}
-
-function refuse(state: string): OsdeployError {
-  return new OsdeployError("unsupported", `Cannot outline tar: ${state}`);
 }

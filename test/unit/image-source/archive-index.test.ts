@@ -8,6 +8,7 @@ import { indexArchive } from "../../../src/image-source/archive-index.ts";
 import { readRange } from "../../../src/image-source/file-range.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { buildTar, type LayerFile } from "../../builders/oci-layer.ts";
+import { entry, gnu, pax, tarOf } from "../../builders/tar-blocks.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "archive-"));
 const { files } = openLinux();
@@ -108,6 +109,19 @@ describe("indexArchive", () => {
       undefined,
       undefined,
     ]);
+  });
+
+  test("what a PAX header says of a size is of the file, and not of the extensions in between", () => {
+    const long = "n".repeat(120);
+    const tar = tarOf(
+      pax({ size: "600" }),
+      pax({ comment: "for all" }, "g"),
+      entry({ name: "././@LongLink", type: "L", magic: gnu }, `${long}\0`),
+      entry({ name: "short", size: 0 }, "c".repeat(600)),
+      entry({ name: "next" }, "n"),
+    );
+    const index = indexOf(write(tar));
+    expect([long, "short", "next"].map((path) => contentOf(index, path))).toEqual(["c".repeat(600), undefined, "n"]);
   });
 
   test("reads a file of the old form, and one without an end", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readHeader } from "../../../../src/core/tar/tar-header.ts";
+import { paddingBytes, readHeader } from "../../../../src/core/tar/tar-header.ts";
 import { gnu, header, ustar, v7 } from "../../../builders/tar-blocks.ts";
 
 test("readHeader: decodes the fields of a POSIX header", () => {
@@ -89,4 +89,8 @@ test.each([
   [{ mtime: "\x80\0\0\0\x80\0\0\0\0\0\0\0" }, "its mtime 9223372036854775808"],
 ])("readHeader: refuses %j", (fields, message) => {
   expect(() => readHeader(header(fields))).toThrow(message);
+});
+
+test("paddingBytes: fills up to the next block", () => {
+  expect([0, 1, 511, 512, 513].map(paddingBytes)).toEqual([0, 511, 1, 0, 511]);
 });

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { type ByteString, fromText, toBytes } from "../../../../src/core/bytes/byte-string.ts";
 import type { OsdeployError } from "../../../../src/core/errors.ts";
-import { paddingBytes, tarEndBytes, writeEntryHeader } from "../../../../src/core/tar/tar-writer.ts";
+import { paddingBytes } from "../../../../src/core/tar/tar-header.ts";
+import { tarEndBytes, writeEntryHeader } from "../../../../src/core/tar/tar-writer.ts";
 import type { Stat, Xattrs } from "../../../../src/core/tree/inode.ts";
 import type { LayerEntry } from "../../../../src/core/tree/layer.ts";
 import { plainStat as stat } from "../../../builders/file-trees.ts";
@@ -133,8 +134,4 @@ test("writeEntryHeader: refuses an attribute whose name no record can say", () =
   const write = () => writeEntryHeader(regular("usr/f", {}, new Map([[b("user.a=b"), b("1")]])));
   expect(write).toThrow('Cannot write tar entry "usr/f": the name of its attribute "user.a=b" holds "="');
   expect(write).toThrow(expect.objectContaining({ code: "unsupported" } satisfies Partial<OsdeployError>));
-});
-
-test("paddingBytes: fills up to the next block", () => {
-  expect([0, 1, 511, 512, 513].map(paddingBytes)).toEqual([0, 511, 1, 0, 511]);
 });
