@@ -4,6 +4,7 @@ import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { removeLeftovers } from "../linux/remove-tree.ts";
 import { commitFile, unfinishedSuffix } from "./commit-file.ts";
@@ -53,10 +54,7 @@ export function writeEntryFile(
   boot: Path,
   { fileName, entry }: { readonly fileName: string; readonly entry: BlsEntry },
 ): void {
-  for (const path of [pathBelow(boot, "loader"), entriesDirectory(boot)]) {
-    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
-  }
-  const directory = entriesDirectory(boot);
+  const directory = makeDirectories(files, boot, entriesPath);
   const unfinished = entryNames(files, boot).filter((name) => {
     const finished = name.endsWith(unfinishedSuffix) ? name.slice(0, -unfinishedSuffix.length) : "";
     return sequenceOfFileName(finished) !== undefined;
@@ -99,6 +97,8 @@ export function fileNamesOf({ entries, stale }: BootMenu, sequence: number): rea
   return names.filter((name) => sequenceOfFileName(name) === sequence);
 }
 
+const entriesPath = "loader/entries";
+
 function entriesDirectory(boot: Path): Path {
-  return pathBelow(boot, "loader/entries");
+  return pathBelow(boot, entriesPath);
 }

@@ -3,6 +3,7 @@ import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { removeLeftovers } from "../linux/remove-tree.ts";
 import { failingDiskHint, unfinishedSuffix } from "./commit-file.ts";
@@ -32,7 +33,7 @@ export interface NewKernel {
  * @throws OsdeployError `damaged` when what was written does not measure to the boot digest.
  */
 export function addKernel(files: LinuxFiles, boot: Path, kernel: NewKernel, loaderRoot: "" | "/boot"): StoredKernel {
-  const directory = makeKernelDirectory(files, boot, kernel.bootDigest);
+  const directory = makeDirectories(files, boot, `osdeploy/${kernel.bootDigest}`);
   const kept = removeUnfinished(files, directory);
   if (!isWhole(files, directory, kernel.bootDigest)) {
     // What cannot be removed has the names that are to be written.
@@ -43,14 +44,6 @@ export function addKernel(files: LinuxFiles, boot: Path, kernel: NewKernel, load
   const [vmlinuz, initramfs] = kernelFileNames;
   const seen = `${loaderRoot}/osdeploy/${kernel.bootDigest}`;
   return { kernelPath: `${seen}/${vmlinuz}`, initramfsPath: `${seen}/${initramfs}` };
-}
-
-function makeKernelDirectory(files: LinuxFiles, boot: Path, bootDigest: string): Path {
-  return ["osdeploy", bootDigest].reduce<Path>((parent, name) => {
-    const path = pathBelow(parent, name);
-    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
-    return path;
-  }, boot);
 }
 
 function removeUnfinished(files: LinuxFiles, directory: Path): readonly OsdeployError[] {

@@ -1,6 +1,7 @@
 import { emptyGrubEnvironment, formatGrubEnvironment } from "../core/boot/grub-environment.ts";
 import { formatGrubConfig, formatGrubMenu, type GrubConfig } from "../core/boot/grub-menu.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeParents } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
 import { commitFile } from "./commit-file.ts";
 import { bootloaderNotePath } from "./open-bootloader.ts";
@@ -66,14 +67,6 @@ function loaderFiles(settings: LoaderSettings): readonly LoaderFile[] {
     case "none":
       return [];
   }
-}
-
-function makeParents(files: LinuxFiles, boot: Path, path: string): void {
-  const names = path.split("/").slice(0, -1);
-  names.forEach((_, index) => {
-    const directory = pathBelow(boot, names.slice(0, index + 1).join("/"));
-    if (files.lstatIfExists(directory) === undefined) files.makeDirectory(directory, 0o755);
-  });
 }
 
 function text(value: string): Uint8Array {

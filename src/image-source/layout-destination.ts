@@ -6,7 +6,8 @@ import { documentLimitBytes } from "../core/oci/json.ts";
 import { formatImageReference, type LayoutReference } from "../core/oci/reference.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "../linux/linux.ts";
-import { childPath, pathBelow } from "../linux/path.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
+import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import type { WorkDirectory } from "../linux/work-directory.ts";
 import { checkedBlob } from "./checked-blob.ts";
@@ -75,7 +76,8 @@ export class LayoutDestination implements ImageDestination {
 
   async putFile(blob: Descriptor, path: Path): Promise<void> {
     const target = this.#blobPath(blob.digest);
-    makeDirectories(this.#files, this.#layout, ["blobs", splitDigest(blob.digest).algorithm]);
+    if (this.#files.lstatIfExists(this.#layout) === undefined) this.#files.makeDirectory(this.#layout, 0o755);
+    makeDirectories(this.#files, this.#layout, `blobs/${splitDigest(blob.digest).algorithm}`);
     if (this.#files.lstatIfExists(target) === undefined) this.#added.push(target);
     this.#files.rename(path, target, { replace: true });
   }
@@ -181,14 +183,6 @@ function isFree(files: LinuxFiles, path: Path): boolean {
 
 function inTheWay(path: Path, state: string, cause?: unknown): OsdeployError {
   return new OsdeployError("already-exists", `Cannot write an image to "${toText(path)}": ${state}`, { cause });
-}
-
-function makeDirectories(files: LinuxFiles, layout: Path, below: readonly string[]): void {
-  let path = layout;
-  for (const name of ["", ...below]) {
-    path = name === "" ? path : childPath(path, fromText(name));
-    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
-  }
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

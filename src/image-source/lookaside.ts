@@ -5,6 +5,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { RegistryName } from "../core/oci/registry-name.ts";
 import type { FoundSignature } from "../core/trust/judge-image.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { readConfiguration } from "./configuration-file.ts";
 
 /** As many signatures of one image podman accepts. */
@@ -78,7 +79,7 @@ export function addToLookaside(
   }
   const missing = work.messages.filter((message) => !known.has(sha256Of(message)));
   if (number - 1 + missing.length > signatureLimit) throw tooMany(`add signatures to ${base}`);
-  makeDirectories(files, folder);
+  makeDirectories(files, fromText(""), folder);
   for (const message of missing) {
     const path = pathOfNumber(number++);
     // A reader takes whatever has the name.
@@ -86,14 +87,6 @@ export function addToLookaside(
     if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
     files.writeNewFile(unfinished, message, 0o644);
     files.rename(unfinished, path);
-  }
-}
-
-function makeDirectories(files: LinuxFiles, path: string): void {
-  const names = path.split("/").filter((name) => name !== "");
-  for (let count = 1; count <= names.length; count++) {
-    const each = fromText(`/${names.slice(0, count).join("/")}`);
-    if (files.lstatIfExists(each) === undefined) files.makeDirectory(each, 0o755);
   }
 }
 

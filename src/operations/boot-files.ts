@@ -16,11 +16,11 @@ import { assert } from "../core/errors.ts";
 import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import type { ContentSource } from "../linux/file-content.ts";
 import { onSameFileSystem } from "../linux/file-system.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
 import { soundObjectPath } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { removeStagedMarker } from "../sysroot/staged-marker.ts";
-import { makeDirectories } from "../sysroot/state-directory.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -42,7 +42,7 @@ export function storeBootFiles(writable: WritableSystem, repo: Repo, tree: FileT
   const kernel = findKernel(tree);
   const newKernel = kernelSources(repo, kernel);
   const { bootDigest } = newKernel;
-  makeDirectories(files, paths.root, ["boot"]);
+  makeDirectories(files, paths.root, "boot");
   makeRoom(writable, kernel, bootDigest);
   // With the dot, what a link leads to counts.
   const isOwnPartition = !onSameFileSystem(files.lstat(pathBelow(paths.boot, ".")), files.lstat(paths.deployments));

@@ -18,6 +18,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { findDirectory } from "../core/tree/tree-path.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories, makeParents } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
 import { kernelSources } from "./boot-files.ts";
 import { findImageFile, readKargsFiles, readOsRelease } from "./image-content.ts";
@@ -160,8 +161,7 @@ const customLimitBytes = 1024 * 1024;
  */
 export function placeOfEsp(files: LinuxFiles, tree: FileTree, boot: Path): "/efi" | "/boot/efi" {
   if (findDirectory(tree, fromText("efi")) !== undefined) return "/efi";
-  const path = pathBelow(boot, "efi");
-  if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
+  makeDirectories(files, boot, "efi");
   return "/boot/efi";
 }
 
@@ -233,12 +233,4 @@ function copiesOf({ repo, tree }: InstallImage, { inImage, onEsp }: LoaderFiles)
   }
   const bytes = readContent(repo, found.file.content);
   return onEsp.map((path) => ({ onEsp: path, bytes }));
-}
-
-function makeParents(files: LinuxFiles, boot: Path, path: string): void {
-  const names = path.split("/").slice(0, -1);
-  names.forEach((_, index) => {
-    const directory = pathBelow(boot, names.slice(0, index + 1).join("/"));
-    if (files.lstatIfExists(directory) === undefined) files.makeDirectory(directory, 0o755);
-  });
 }

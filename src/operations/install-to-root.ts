@@ -9,8 +9,8 @@ import { type MountedPlace, mountedPlace, partitionType } from "../disk/mounted-
 import { probeFileSystem } from "../disk/probe-file-system.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
-import { makeDirectories } from "../sysroot/state-directory.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { deploy } from "./deploy.ts";
 import { isDeployed } from "./deployment-state.ts";
@@ -63,7 +63,7 @@ export async function installToRoot(system: System, request: InstallToRootReques
   const bootloader = chooseLoader(linux.files, request, places);
   if (bootloader === "systemd-boot") checkExtendedBoot(linux, places);
   // A directory with other things in it is no sysroot, unless there is the beginning of one.
-  if (request.isExisting) makeDirectories(linux.files, request.root, ["state", "deploy"]);
+  if (request.isExisting) makeDirectories(linux.files, request.root, "state/deploy");
   const result = await withWritableSystem(system, { sysroot: request.root, bootloader }, (writable) =>
     withRepo(system, writable.sysroot, {}, async (repo) => {
       refuseDeployments(request.root, writable);
@@ -208,7 +208,7 @@ function deployFirst(system: System, work: FirstDeployment): InstallToRootResult
     if (warning !== undefined) system.progress({ kind: "warning", message: warning });
   } else {
     const architecture = diskArchitecture(image.platform.architecture);
-    makeDirectories(files, paths.root, ["boot"]);
+    makeDirectories(files, paths.root, "boot");
     const esp = places.esp && request.esp;
     addLoader(files, image, { boot: paths.boot, esp, bootloader, fileSystemUuid, architecture });
     // What comes after it syncs the other partitions.

@@ -10,6 +10,7 @@ import { mountAt } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
 import { openRootImage } from "../repo/object-graph.ts";
@@ -178,9 +179,7 @@ interface Exchange {
 function exchangeLoaders(files: LinuxFiles, { esp, older, replaced, offered }: Exchange): void {
   const there = replaced.at(-1)?.there ?? offered;
   checkRoom(files, esp, { there, offered });
-  for (const directory of ["EFI", "EFI/osdeploy"].map((name) => pathBelow(esp, name))) {
-    if (files.lstatIfExists(directory) === undefined) files.makeDirectory(directory, 0o755);
-  }
+  makeDirectories(files, esp, "EFI/osdeploy");
   writeUnfinished(files, esp, older, there);
   for (const { path } of replaced) {
     writeUnfinished(files, esp, path, offered);

@@ -2,6 +2,7 @@ import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 
 /** Small files of our own; whoever makes them larger means harm, or it is not one of them. */
@@ -16,11 +17,7 @@ export function writeDurably(
   place: { readonly root: Path; readonly directory: string; readonly name: string },
   text: string,
 ): void {
-  const directory = place.directory.split("/").reduce<Path>((parent, name) => {
-    const path = pathBelow(parent, name);
-    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
-    return path;
-  }, place.root);
+  const directory = makeDirectories(files, place.root, place.directory);
   const unfinished = pathBelow(directory, `.new-${place.name}`);
   if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
   files.writeNewFile(unfinished, new TextEncoder().encode(text), 0o644);

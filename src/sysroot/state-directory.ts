@@ -6,6 +6,7 @@ import type { Inode } from "../core/tree/inode.ts";
 import type { EtcStep } from "../core/tree/merge-etc.ts";
 import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { evenProtected, removeLeftovers, removeTree } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
@@ -84,8 +85,8 @@ export function writeStateDirectory(
 ): readonly OsdeployError[] {
   const target = stateDirectory(paths, state.rootImage);
   const origin = new TextEncoder().encode(formatOrigin(state.origin));
-  makeDirectories(files, paths.root, ["state", "deploy"]);
-  makeDirectories(files, paths.root, ["state", "os", "default"]);
+  makeDirectories(files, paths.root, "state/deploy");
+  makeDirectories(files, paths.root, "state/os/default");
   if (files.lstatIfExists(paths.sharedVar) === undefined) {
     const unfinished = pathBelow(paths.root, `state/os/default/${unfinishedPrefix}${temporaryName}`);
     const there = new Set(state.var.map(({ path }) => path));
@@ -212,15 +213,6 @@ function discardUnfinished(files: LinuxFiles, temporary: Path): void {
     removeTree(files, temporary);
   } catch (error) {
     if (!(error instanceof OsdeployError)) throw error;
-  }
-}
-
-/** Makes the directories `names` below `root`, each inside the one before, where they are missing. */
-export function makeDirectories(files: LinuxFiles, root: ByteString, names: readonly string[]): void {
-  let path = root;
-  for (const name of names) {
-    path = pathBelow(path, name);
-    if (files.lstatIfExists(path) === undefined) files.makeDirectory(path, 0o755);
   }
 }
 

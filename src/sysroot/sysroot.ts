@@ -2,11 +2,12 @@ import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { makeDirectories } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeLeftovers } from "../linux/remove-tree.ts";
 import { lockHolder } from "./lock-holder.ts";
 import { bootMountPoint, findRunningSystem, type RunningSystem } from "./running-system.ts";
-import { listUnfinished, makeDirectories } from "./state-directory.ts";
+import { listUnfinished } from "./state-directory.ts";
 import { type SysrootPaths, sysrootPaths } from "./sysroot-paths.ts";
 import { inUsersWords, usersPath, type View } from "./users-words.ts";
 
@@ -86,7 +87,7 @@ export function openWritableSysroot(linux: Linux, root: Path, options = { wait: 
   const opened: Opened = { views: [], closers: [] };
   try {
     const paths = writablePaths(linux, { root, running, opened });
-    makeDirectories(files, paths.root, ["state", "deploy"]);
+    makeDirectories(files, paths.root, "state/deploy");
     const fd = files.open(pathBelow(paths.root, "state"), "directory");
     opened.closers.push(() => files.close(fd));
     if (!files.lock(fd, "exclusive", options)) throw busy(root, lockHolder(files, files.fstat(fd)));
