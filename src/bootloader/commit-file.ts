@@ -1,5 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { removeTree } from "../linux/remove-tree.ts";
@@ -41,7 +41,8 @@ export function writeUnfinished(files: LinuxFiles, boot: Path, path: Path, bytes
       files.syncFileSystem(fd);
       checkWritten(files, temporary, bytes);
     } catch (error) {
-      discard(files, path);
+      // What cannot be removed goes the next time.
+      unlessFailing(() => removeUnfinished(files, path));
       throw error;
     }
   });
@@ -70,15 +71,6 @@ export function nameFinished(
 /** Takes away what a stopped run left of a file that {@link commitFile} was to write. */
 export function removeUnfinished(files: LinuxFiles, path: Path): void {
   removeTree(files, `${path}${unfinishedSuffix}` as Path);
-}
-
-/** The error that is thrown is the first one: what could not be removed goes the next time. */
-function discard(files: LinuxFiles, path: Path): void {
-  try {
-    removeUnfinished(files, path);
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-  }
 }
 
 function checkWritten(files: LinuxFiles, path: Path, bytes: Uint8Array): void {

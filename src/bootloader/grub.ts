@@ -14,7 +14,7 @@ import {
   parseGrubMenu,
 } from "../core/boot/grub-menu.ts";
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { checkNumberFree, withoutTries } from "./bls-bootloader.ts";
@@ -129,12 +129,7 @@ function parseTries(value: ByteString | undefined): number | undefined {
 /** The block; undefined where there is none, or none that GRUB would read. */
 function readEnvironment({ files, directory }: Grub): GrubEnvironment | undefined {
   const bytes = readIfReadable(files, pathBelow(directory, "grubenv"));
-  try {
-    return bytes === undefined ? undefined : parseGrubEnvironment(bytes);
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  return unlessFailing(() => (bytes === undefined ? undefined : parseGrubEnvironment(bytes)));
 }
 
 /** Entry file, tries, and last the menu: its rename commits. */

@@ -1,6 +1,6 @@
 import { kernelFileNames, type StoredKernelSize } from "../core/boot/kernel-files.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { type ContentSource, copyContent, readPieces, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { makeDirectories } from "../linux/make-directories.ts";
@@ -63,12 +63,7 @@ export function isKernelWhole(files: LinuxFiles, boot: Path, bootDigest: string)
 function isWhole(files: LinuxFiles, directory: Path, bootDigest: string): boolean {
   const paths = kernelFileNames.map((name) => pathBelow(directory, name));
   if (paths.some((path) => files.lstatIfExists(path)?.kind !== "regular")) return false;
-  try {
-    return measure(files, paths) === bootDigest;
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "system") return false;
-    throw error;
-  }
+  return unless("system", () => measure(files, paths) === bootDigest) ?? false;
 }
 
 function writeKernel(files: LinuxFiles, directory: Path, { bootDigest, vmlinuz, initramfs }: NewKernel): void {

@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { ByteString } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import { parsePlatform, platformOfMachine } from "../core/oci/platform.ts";
 import { type ImageReference, parseImageReference } from "../core/oci/reference.ts";
 import type { PullRequest } from "../operations/pull.ts";
@@ -60,12 +60,7 @@ export function offeredImage(
   frame: Frame,
 ): ReturnType<typeof sourceRequest> | undefined {
   const settings = sourceSettings(source, frame);
-  try {
-    return { image: parseImageReference(words), ...settings };
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  return unlessFailing(() => ({ image: parseImageReference(words), ...settings }));
 }
 
 /** The same where the image is known otherwise. */

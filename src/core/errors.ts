@@ -42,6 +42,26 @@ export class OsdeployError extends Error {
   }
 }
 
+/** What `act` gives; undefined where it throws an {@link OsdeployError} of `code`. What else it throws goes on. */
+export function unless<T>(code: ErrorCode, act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof OsdeployError && error.code === code) return undefined;
+    throw error;
+  }
+}
+
+/** What `act` gives; undefined where something outside is wrong: for what is as good as not there then. A bug goes on. */
+export function unlessFailing<T>(act: () => T): T | undefined {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof OsdeployError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * States what is always true here. `sentence` is that truth in words; it is only read when it turned out false, which
  * is a bug of osdeploy.

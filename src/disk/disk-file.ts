@@ -1,8 +1,8 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { type PartitionTable, writePartitionTable } from "../core/disk/gpt.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import { readPieces, withOpen } from "../linux/file-content.ts";
-import type { Linux, LinuxFiles, LinuxPrograms, Path } from "../linux/linux.ts";
+import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import type { DiskTarget } from "./disk-target.ts";
 import { makeSparseFile } from "./loop-mount.ts";
@@ -59,7 +59,7 @@ function openDevice({ files, programs }: Linux, path: Path, sizeBytes: number): 
     commit: (table) => {
       writeTable(files, path, table);
       // The disk is whole. A kernel that cannot look at its partitions now does it at the next start.
-      askToReread(programs, path);
+      unlessFailing(() => programs.run(["blockdev", "--rereadpt", toText(path)]));
     },
   };
 }
@@ -104,12 +104,4 @@ function clearTable(files: LinuxFiles, path: Path, sizeBytes: number): void {
     files.writeAt(fd, zeros, sizeBytes - zeros.length);
     files.sync(fd);
   });
-}
-
-function askToReread(programs: LinuxPrograms, path: Path): void {
-  try {
-    programs.run(["blockdev", "--rereadpt", toText(path)]);
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-  }
 }

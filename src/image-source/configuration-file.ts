@@ -1,5 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unless } from "../core/errors.ts";
 import { readToEnd, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 
@@ -30,23 +30,13 @@ export function variableOf({ variables }: Environment, name: string): string | u
  */
 export function readConfiguration(files: LinuxFiles, path: Path): Uint8Array | undefined {
   if (files.lstatIfExists(path) === undefined) return undefined;
-  try {
-    return withOpen(files, path, "input", (fd) => readToEnd(files, fd, fileLimitBytes));
-  } catch (error) {
-    // A symlink that leads nowhere.
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
+  // A symlink that leads nowhere.
+  return unless("not-found", () => withOpen(files, path, "input", (fd) => readToEnd(files, fd, fileLimitBytes)));
 }
 
 /** The names in a directory, in byte order; none where there is no such directory. */
 export function listConfiguration(files: LinuxFiles, path: Path): readonly Path[] {
-  try {
-    return files.readDirectory(path);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return [];
-    throw error;
-  }
+  return unless("not-found", () => files.readDirectory(path)) ?? [];
 }
 
 /** `path` as text, quoted, for messages. */

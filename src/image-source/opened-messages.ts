@@ -1,5 +1,5 @@
 import { fromText } from "../core/bytes/byte-string.ts";
-import { assert, OsdeployError } from "../core/errors.ts";
+import { assert, OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { FoundSignature, JudgingMeans, OpenedMessage } from "../core/trust/judge-image.ts";
 import type { KeySource, Requirement } from "../core/trust/policy.ts";
 import type { Linux } from "../linux/linux.ts";
@@ -51,12 +51,7 @@ function readKeyrings(
   sources: readonly KeySource[],
   readKey: JudgingMeans["readKey"],
 ): readonly Uint8Array[] | undefined {
-  try {
-    return sources.map((source) => (source.kind === "bytes" ? source.bytes : readKey(source.path)));
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  return unlessFailing(() => sources.map((source) => (source.kind === "bytes" ? source.bytes : readKey(source.path))));
 }
 
 async function open(

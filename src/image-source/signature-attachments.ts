@@ -1,5 +1,5 @@
 import { type ManifestDigest, parseLayerDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { type Descriptor, parseDescriptor } from "../core/oci/descriptor.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { arrayOf, type JsonPlace, member } from "../core/oci/json-place.ts";
@@ -113,10 +113,7 @@ async function bundlesOf(
 
 /** What refers to an image may be anything; what does not look like an image with layers is no bundle. */
 function bundleLayers(manifest: JsonPlace): readonly Descriptor[] {
-  try {
-    return layersOf(manifest).filter(({ mediaType }) => bundleMediaTypes.includes(mediaType));
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "bad-format") return [];
-    throw error;
-  }
+  return (
+    unless("bad-format", () => layersOf(manifest).filter(({ mediaType }) => bundleMediaTypes.includes(mediaType))) ?? []
+  );
 }

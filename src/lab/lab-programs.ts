@@ -1,5 +1,5 @@
 import { fromText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import type { GuestArchitecture } from "./virtual-machine.ts";
@@ -77,12 +77,7 @@ export function missingPackages(verb: string, names: readonly string[]): Osdeplo
 
 /** What a program prints; undefined where there is none. */
 function said(linux: Linux, words: readonly [string, ...string[]]): string | undefined {
-  try {
-    return new TextDecoder().decode(linux.programs.run(words).stdout);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
+  return unless("not-found", () => new TextDecoder().decode(linux.programs.run(words).stdout));
 }
 
 function mainVersion(text: string): number | undefined {

@@ -1,5 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
@@ -162,13 +162,10 @@ export class Lab {
   #findProcess({ processFile }: MachinePaths): StartedProgram | undefined {
     const { files, programs } = this.linux;
     if (files.lstatIfExists(processFile) === undefined) return undefined;
-    try {
+    return unless("bad-format", () => {
       const process = parseProcess(files.readFile(processFile, fileLimitBytes), toText(processFile));
       return programs.isRunning(process) ? process : undefined;
-    } catch (error) {
-      if (error instanceof OsdeployError && error.code === "bad-format") return undefined;
-      throw error;
-    }
+    });
   }
 
   /** Durable, and by a rename, so that nobody reads the half of it. */

@@ -1,5 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { LinuxFiles, Path } from "./linux.ts";
 
@@ -22,10 +22,5 @@ export function filePlace(files: LinuxFiles, path: Path, what: string): Path {
 }
 
 function realPathIfExists(files: LinuxFiles, path: Path): Path | undefined {
-  try {
-    return files.realPath(path);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
+  return unless("not-found", () => files.realPath(path));
 }

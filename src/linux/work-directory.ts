@@ -1,6 +1,6 @@
 import { fromText } from "../core/bytes/byte-string.ts";
 import { mountPointsBelow } from "../core/deployment/booted-root.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import type { Fd, Linux, LinuxFiles, Path } from "./linux.ts";
 import { readMountinfoIfThere } from "./mountinfo.ts";
 import { childPath } from "./path.ts";
@@ -101,10 +101,5 @@ function mountPointsIn(files: LinuxFiles, path: Path): readonly Path[] {
 
 /** Where a user may make directories without seeing what is there, nothing is found. */
 function namesIn(files: LinuxFiles, parent: Path): readonly Path[] {
-  try {
-    return files.readDirectory(parent);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "permission-denied") return [];
-    throw error;
-  }
+  return unless("permission-denied", () => files.readDirectory(parent)) ?? [];
 }

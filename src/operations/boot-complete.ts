@@ -3,7 +3,7 @@ import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
 import { type BootCompletePlan, type FailedBoot, planBootComplete } from "../core/deployment/plan-boot-complete.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../sysroot/boot-records.ts";
 import { markGc } from "../sysroot/gc-marker.ts";
@@ -46,12 +46,7 @@ export async function bootComplete(system: System, request: BootCompleteRequest)
 
 /** Where it cannot be found out, `gc` will tell why: the boot was good all the same. */
 function hasWorkForGc(system: System, request: BootCompleteRequest): boolean {
-  try {
-    return isCollectionNeeded(system, request);
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-    return true;
-  }
+  return unlessFailing(() => isCollectionNeeded(system, request)) ?? true;
 }
 
 async function settle(system: System, request: BootCompleteRequest): Promise<BootCompleteResult> {

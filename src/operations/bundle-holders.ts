@@ -1,7 +1,7 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { parseHostStatus } from "../core/deployment/host-status.ts";
 import type { DiffId, ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { documentLimitBytes } from "../core/oci/json.ts";
 import type { Platform } from "../core/oci/platform.ts";
 import { type ImageReference, parseImageReference } from "../core/oci/reference.ts";
@@ -177,12 +177,7 @@ export class Holders {
 
   #findStored(words: string): Holder | undefined {
     const { repo } = this.#request;
-    try {
-      return repo && new Set(findImage(repo, words).config.diffIds);
-    } catch (error) {
-      if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-      throw error;
-    }
+    return unless("not-found", () => repo && new Set(findImage(repo, words).config.diffIds));
   }
 
   async #openImage(reference: ImageReference): Promise<OpenedImage> {

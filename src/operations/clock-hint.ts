@@ -1,5 +1,5 @@
 import type { SysrootState } from "../core/deployment/deployment.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { Repo } from "../repo/repo.ts";
 import { readStoredImage } from "./find-image.ts";
 import type { System } from "./system.ts";
@@ -41,12 +41,8 @@ function minutes(milliseconds: number): string {
 function lastBuilt({ repo, state }: { readonly repo: Repo; readonly state: SysrootState }): number {
   const times = state.deployments.map(({ origin }) => {
     if (origin === undefined) return 0;
-    try {
-      return Date.parse(readStoredImage(repo, origin.manifestDigest).config.created ?? "") || 0;
-    } catch (error) {
-      if (error instanceof OsdeployError) return 0;
-      throw error;
-    }
+    const created = unlessFailing(() => readStoredImage(repo, origin.manifestDigest).config.created);
+    return Date.parse(created ?? "") || 0;
   });
   return Math.max(0, ...times);
 }

@@ -1,7 +1,7 @@
 import { verityDigest } from "../core/digest/fs-verity.ts";
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { PromisedDigest, PromisedSubject } from "../core/trust/promised-digests.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import type { StoredImage } from "./find-image.ts";
@@ -95,10 +95,5 @@ function rootImageOf(trees: ImageTrees, choice: RootImageChoice): ObjectId | und
   const { tree: name, formatVersion: version, algorithm } = choice;
   const tree = trees.tree(name, algorithm);
   if (tree === undefined) return undefined;
-  try {
-    return verityDigest(algorithm, writeErofs(tree, { version }), multiBufferHasher(algorithm));
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  return unlessFailing(() => verityDigest(algorithm, writeErofs(tree, { version }), multiBufferHasher(algorithm)));
 }

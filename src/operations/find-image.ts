@@ -1,6 +1,6 @@
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { type DiffId, type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
 import { formatFollowedReference } from "../core/oci/followed-reference.ts";
 import { type ImageConfig, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
@@ -84,12 +84,7 @@ function deployedManifests(repo: Repo, words: string): readonly ManifestDigest[]
 
 /** As a deployment that follows `reference` remembers it. Undefined where none can. */
 function followedTag(repo: Repo, reference: ImageReference): string | undefined {
-  try {
-    return asTag(formatFollowedReference(reference, () => repo.files.realPath("." as Path)));
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  return unlessFailing(() => asTag(formatFollowedReference(reference, () => repo.files.realPath("." as Path))));
 }
 
 function ambiguous(words: string, one: ManifestDigest, other: ManifestDigest): OsdeployError {

@@ -1,5 +1,5 @@
 import type { DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { openRepo } from "../repo/repo.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
@@ -20,8 +20,8 @@ export function heldLayersReader(
   linux: Pick<Linux, "files" | "clock">,
   path: Path,
 ): (manifest: ManifestDigest) => readonly HeldLayer[] | null {
-  return (manifest) =>
-    orNull(() => {
+  return (manifest) => {
+    const held = unlessFailing(() => {
       const repo = openRepo(linux, path, { access: "read", wait: false });
       try {
         return readStoredImage(repo, manifest)
@@ -31,13 +31,6 @@ export function heldLayersReader(
         repo.close();
       }
     });
-}
-
-function orNull<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof OsdeployError) return null;
-    throw error;
-  }
+    return held ?? null;
+  };
 }

@@ -1,5 +1,5 @@
 import type { DiffId } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import { RootImageFiles } from "../repo/known-files.ts";
 import { readUncheckedRootImage } from "../repo/object-graph.ts";
 import { listTags } from "../repo/references.ts";
@@ -17,7 +17,7 @@ const imagesLimit = 64;
 export function findKnownFiles(repo: Repo, layers: readonly { readonly diffId: DiffId }[]): RootImageFiles | undefined {
   const rootImage = findSimilarImage(repo, layers)?.rawImage;
   if (rootImage === undefined) return undefined;
-  return orNothing(() => RootImageFiles.of(readUncheckedRootImage(repo, rootImage), repo.algorithm), undefined);
+  return unlessFailing(() => RootImageFiles.of(readUncheckedRootImage(repo, rootImage), repo.algorithm));
 }
 
 /**
@@ -30,18 +30,9 @@ export function findSimilarImage(repo: Repo, layers: readonly { readonly diffId:
   const digests = new Set(listTags(repo).map(({ manifest }) => manifest));
   const images = [...digests]
     .slice(-imagesLimit)
-    .flatMap((digest) => orNothing(() => [readStoredImage(repo, digest)], []));
+    .flatMap((digest) => unlessFailing(() => readStoredImage(repo, digest)) ?? []);
   return images.reduce<StoredImage | undefined>(
     (found, image) => (found === undefined || shared(image) >= shared(found) ? image : found),
     undefined,
   );
-}
-
-function orNothing<T>(read: () => T, nothing: T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof OsdeployError) return nothing;
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { type OsdeployError, unlessFailing } from "../core/errors.ts";
 import { bundledRangeLimit } from "../core/oci/bundle-document.ts";
 import { LinkMeter } from "../core/oci/link-meter.ts";
 import { type FetchRange, type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
@@ -170,7 +170,8 @@ export class PartialPulls {
 
   /** That an index cannot be kept fails no pull: it is a cache. */
   #keepIndex(diffId: DiffId, path: Path): void {
-    orNothing(() => putContentIndex(this.#repo, diffId, path));
+    // It is worth having, and no more.
+    unlessFailing(() => putContentIndex(this.#repo, diffId, path));
   }
 
   /**
@@ -306,15 +307,6 @@ export function leastRequests(layers: number): number {
   let left = requestLimit;
   for (let i = 1; i < layers; i++) left -= requestsOfLayer(left);
   return requestsOfLayer(left);
-}
-
-/** What it does is worth having, and no more. */
-function orNothing(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-  }
 }
 
 /**

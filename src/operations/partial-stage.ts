@@ -2,7 +2,7 @@ import { fromText } from "../core/bytes/byte-string.ts";
 import { element } from "../core/bytes/element.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
-import { type ErrorCode, OsdeployError } from "../core/errors.ts";
+import { type ErrorCode, OsdeployError, unlessFailing } from "../core/errors.ts";
 import {
   coveredBytes,
   type FetchRange,
@@ -248,12 +248,8 @@ export function readPart(files: LinuxFiles, blob: BlobStart, range: FetchRange):
 /** Writes the index of a layer. That it cannot be written fails no layer: it is a cache. */
 function writeIndex(files: LinuxFiles, index: Path, bytes: Uint8Array): void {
   if (isEmptyIndex(bytes)) return;
-  try {
-    files.writeNewFile(index, bytes, 0o644);
-  } catch (error) {
-    // What there is of it goes with the run's directory, or is found damaged.
-    if (!(error instanceof OsdeployError)) throw error;
-  }
+  // What there is of it then goes with the run's directory, or is found damaged.
+  unlessFailing(() => files.writeNewFile(index, bytes, 0o644));
 }
 
 /** Errors of what was fetched or found here. With any of them the layer can still come whole. */

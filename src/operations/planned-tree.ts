@@ -3,7 +3,7 @@ import { type FileChanges, planFileChanges } from "../core/deployment/plan-file-
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { parseObjectId } from "../core/digest/object-id.ts";
 import { sha256Hex } from "../core/digest/sha256-hex.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import { diffTrees } from "../core/tree/diff-trees.ts";
 import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import type { LayerEntry } from "../core/tree/layer.ts";
@@ -39,12 +39,7 @@ export function planTree(layers: readonly PlannedLayer[]): PlannedTree {
 
 /** The tree without what is made anew for every root image; what is no operating system stays as it is. */
 export function asLookedAt(tree: FileTree): FileTree {
-  try {
-    return toRawTree(tree);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-bootable") return tree;
-    throw error;
-  }
+  return unless("not-bootable", () => toRawTree(tree)) ?? tree;
 }
 
 /** What changes where the second tree takes the place of the first, whose contents are all in the repo. */

@@ -1,9 +1,9 @@
 import { parseObjectId } from "../core/digest/object-id.ts";
 import { rewriteErofs } from "../core/erofs/rewrite.ts";
 import { writeErofs } from "../core/erofs/writer.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
-import type { FileTree } from "../core/tree/inode.ts";
+import type { FileContent, FileTree } from "../core/tree/inode.ts";
 import { toBootTree } from "../core/tree/root-tree.ts";
 import type { ResolvedImage } from "../image-source/image-source.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
@@ -91,14 +91,10 @@ function rootImages(repo: Repo, raw: FileTree, bootable: boolean): readonly numb
 
 /** Undefined where the image cannot boot, or its labels come from a policy that is not here. */
 function bootTree(repo: Repo, raw: FileTree): FileTree | undefined {
-  try {
-    return toBootTree(raw, (content) => {
-      if (awaitedDigest(content) !== undefined)
-        throw new OsdeployError("not-found", "Cannot read a policy: it is not here");
-      return readContent(repo, content);
-    });
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  const read = (content: FileContent) => {
+    if (awaitedDigest(content) !== undefined)
+      throw new OsdeployError("not-found", "Cannot read a policy: it is not here");
+    return readContent(repo, content);
+  };
+  return unlessFailing(() => toBootTree(raw, read));
 }

@@ -1,6 +1,6 @@
 import type { ObjectId, VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
-import { type ErrorCode, OsdeployError } from "../core/errors.ts";
+import { type ErrorCode, OsdeployError, unlessFailing } from "../core/errors.ts";
 import { formatImageReference } from "../core/oci/reference.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { checkPromisedDigests, type PromisedDigest } from "../core/trust/promised-digests.ts";
@@ -244,7 +244,8 @@ async function bringLayers(
     });
     return partial;
   } catch (error) {
-    if (isPassing(error)) orTellNothing(() => keepImported(repo, { ...work, imported }));
+    // Of two errors the one that began it is told.
+    if (isPassing(error)) unlessFailing(() => keepImported(repo, { ...work, imported }));
     throw error;
   }
 }
@@ -273,15 +274,6 @@ export async function bringLayersAlone(
     throw error;
   } finally {
     run.close();
-  }
-}
-
-/** Of two errors the one that began it is told. */
-function orTellNothing(act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
   }
 }
 

@@ -6,7 +6,7 @@ import { findQuarantine } from "../core/deployment/plan-switch.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
 import { removeStagedMarker } from "../sysroot/staged-marker.ts";
@@ -97,13 +97,11 @@ function addEntry(writable: WritableSystem, { entry }: QueuePlan, record: Quaran
 function takeBack({ sysroot, bootloader, state }: WritableSystem, entry: BootEntry, record: QuarantineRecord): void {
   const { files, paths } = sysroot;
   const before = findQuarantine(state, record.manifestDigest);
-  try {
+  unlessFailing(() => {
     if (bootloader.readMenu().entries.some(({ sequence }) => sequence === entry.sequence)) return;
     if (before === undefined) removeQuarantine(files, paths, record.manifestDigest);
     else writeQuarantine(files, paths, before);
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-  }
+  });
 }
 
 function unqueue(writable: WritableSystem, plan: Extract<RollbackPlan, { readonly kind: "unqueue" }>): RollbackResult {

@@ -5,7 +5,7 @@ import { bootDigestOfEntry, isKernelThere, type StoredKernelSize } from "../core
 import { fromBytes, toText } from "../core/bytes/byte-string.ts";
 import { makeSysrootState, type StagedDeployment, type SysrootState } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { isDamage, readBootFailure, readNotes } from "../sysroot/boot-records.ts";
@@ -73,13 +73,10 @@ function digestsOfOthers(files: LinuxFiles, boot: Path, foreign: readonly string
   const names = [...foreign.map((name) => `entries/${name}`), ...stagedByOthers(files, boot)];
   return new Set(
     names.flatMap((name) => {
-      try {
-        const text = fromBytes(files.readFile(pathBelow(boot, `loader/${name}`), blsEntryLimitBytes));
-        return [...text.matchAll(hexRun)].map(([hex]) => hex as string as ObjectId);
-      } catch (error) {
-        if (error instanceof OsdeployError) return [];
-        throw error;
-      }
+      const bytes = unlessFailing(() => files.readFile(pathBelow(boot, `loader/${name}`), blsEntryLimitBytes));
+      return bytes === undefined
+        ? []
+        : [...fromBytes(bytes).matchAll(hexRun)].map(([hex]) => hex as string as ObjectId);
     }),
   );
 }

@@ -1,6 +1,6 @@
 import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import type { DiffId } from "../core/digest/oci-digest.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { readContentIndex } from "./content-index-file.ts";
@@ -105,14 +105,11 @@ function listIndexes(repo: Repo): readonly { readonly diffId: DiffId; readonly p
 }
 
 function readIndex(repo: Repo, path: Path): LoadedIndex | undefined {
-  try {
+  return unlessFailing(() => {
     const bytes = repo.files.readFile(path, fileLimitBytes);
     const layout = readContentIndex(bytes, repo.algorithm);
     return layout === undefined ? undefined : { bytes, layout };
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  });
 }
 
 function directoryOf(repo: Repo): Path {

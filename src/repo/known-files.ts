@@ -1,7 +1,7 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
 import { FileLookup, type FoundFile } from "../core/erofs/file-lookup.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 
 /** An object that probably holds what comes next. */
 export interface KnownFile {
@@ -52,11 +52,6 @@ export class RootImageFiles implements KnownFiles {
   }
 
   #find(path: ByteString): FoundFile | undefined {
-    try {
-      return this.#lookup.find(path);
-    } catch (error) {
-      if (error instanceof OsdeployError) return undefined;
-      throw error;
-    }
+    return unlessFailing(() => this.#lookup.find(path));
   }
 }

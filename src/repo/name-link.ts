@@ -1,5 +1,5 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unless } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import type { WritableRepo } from "./repo.ts";
@@ -25,22 +25,15 @@ export function setLink(
 /** What the symlink `path` says; undefined where there is nothing, or something else. */
 export function readLinkIfExists(files: LinuxFiles, path: Path): ByteString | undefined {
   if (files.lstatIfExists(path)?.kind !== "symlink") return undefined;
-  try {
-    return files.readLink(path);
-  } catch (error) {
-    // Somebody took it away in this moment.
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
+  // Somebody took it away in this moment.
+  return unless("not-found", () => files.readLink(path));
 }
 
 /** Removes a name. @returns whether it was there. */
 export function unlinkIfExists(files: LinuxFiles, path: Path): boolean {
-  try {
+  const wasThere = unless("not-found", () => {
     files.unlink(path);
     return true;
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return false;
-    throw error;
-  }
+  });
+  return wasThere ?? false;
 }

@@ -1,7 +1,7 @@
 import type { ByteString } from "../core/bytes/byte-string.ts";
 import { isHex } from "../core/bytes/hex.ts";
 import { digestLength, type ObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { objectsPath } from "./repo-paths.ts";
@@ -46,12 +46,7 @@ export function hasObjects(files: LinuxFiles, repoPath: Path): boolean {
 
 /** The names in a directory; none where there is no directory. */
 export function readDirectoryIfExists(files: LinuxFiles, path: Path): readonly ByteString[] {
-  try {
-    return files.readDirectory(path);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return [];
-    throw error;
-  }
+  return unless("not-found", () => files.readDirectory(path)) ?? [];
 }
 
 /** Makes a directory where there is none. */

@@ -1,5 +1,5 @@
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unless } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { makeDirectories } from "../linux/make-directories.ts";
@@ -38,12 +38,7 @@ export function removeDurably(files: LinuxFiles, directory: Path, name: string):
 
 /** The bytes of a small file; undefined when there is none. @throws OsdeployError when it cannot be read. */
 export function readSmallFile(files: LinuxFiles, path: Path): Uint8Array | undefined {
-  try {
-    return files.readFile(path, limitBytes);
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
+  return unless("not-found", () => files.readFile(path, limitBytes));
 }
 
 /** The names of finished files in a directory; none when there is no such directory. */

@@ -1,5 +1,5 @@
 import { fromBytes, fromText, toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unlessFailing } from "../core/errors.ts";
 import type { FileStat, LinuxFiles } from "../linux/linux.ts";
 
 const limitBytes = 4 * 1024 * 1024;
@@ -27,10 +27,5 @@ export function lockHolder(files: LinuxFiles, { identity }: Pick<FileStat, "iden
 
 /** Empty where it cannot be read: the process may have ended meanwhile. */
 function read(files: LinuxFiles, path: string): string {
-  try {
-    return fromBytes(files.readFile(fromText(path), limitBytes));
-  } catch (error) {
-    if (error instanceof OsdeployError) return "";
-    throw error;
-  }
+  return unlessFailing(() => fromBytes(files.readFile(fromText(path), limitBytes))) ?? "";
 }

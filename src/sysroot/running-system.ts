@@ -1,8 +1,8 @@
 import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
 import { type BootedRoot, bootedRoot, type MountLine, mountAt } from "../core/deployment/booted-root.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { unless, unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
-import { readMountinfo } from "../linux/mountinfo.ts";
+import { readMountinfoIfThere } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
 
 /** What the running system says of itself, where it runs from a deployment of the sysroot that was asked for. */
@@ -34,8 +34,8 @@ const limitBytes = 1024 * 1024;
 export function findRunningSystem(files: LinuxFiles, root: Path): RunningSystem | undefined {
   const here = files.lstatIfExists(root)?.identity;
   if (here === undefined || here !== files.lstatIfExists(physicalRoot)?.identity) return undefined;
-  const mountinfo = unlessMissing(() => readMountinfo(files));
-  const cmdline = unlessMissing(() => fromBytes(files.readFile(fromText("/proc/cmdline"), limitBytes)));
+  const mountinfo = readMountinfoIfThere(files);
+  const cmdline = unless("not-found", () => fromBytes(files.readFile(fromText("/proc/cmdline"), limitBytes))) ?? "";
   const booted = bootedRoot(mountinfo, cmdline, readCountedPath(files));
   if (booted === undefined) return undefined;
   if (files.lstatIfExists(pathBelow(root, `state/deploy/${booted.rootImage}`)) === undefined) return undefined;
@@ -44,21 +44,6 @@ export function findRunningSystem(files: LinuxFiles, root: Path): RunningSystem 
 
 /** Four bytes of attributes, and text of the firmware's kind. What cannot be read tells nothing. */
 function readCountedPath(files: LinuxFiles): string {
-  try {
-    const text = new TextDecoder("utf-16le").decode(files.readFile(countedVariable, limitBytes).slice(4));
-    return text.replaceAll("\0", "");
-  } catch (error) {
-    if (error instanceof OsdeployError) return "";
-    throw error;
-  }
-}
-
-/** Empty on a machine without /proc. */
-function unlessMissing(read: () => string): string {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return "";
-    throw error;
-  }
+  const bytes = unlessFailing(() => files.readFile(countedVariable, limitBytes));
+  return new TextDecoder("utf-16le").decode(bytes?.slice(4)).replaceAll("\0", "");
 }

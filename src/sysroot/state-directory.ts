@@ -1,7 +1,7 @@
 import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { Inode } from "../core/tree/inode.ts";
 import type { EtcStep } from "../core/tree/merge-etc.ts";
 import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
@@ -42,13 +42,10 @@ export function readDeploymentDirectories(files: LinuxFiles, paths: SysrootPaths
 }
 
 function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): Origin | undefined {
-  try {
+  return unlessFailing(() => {
     const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), originLimitBytes);
     return parseOrigin(new TextDecoder().decode(text));
-  } catch (error) {
-    if (error instanceof OsdeployError) return undefined;
-    throw error;
-  }
+  });
 }
 
 function originPath(directory: ByteString, rootImage: ObjectId): ByteString {
@@ -197,7 +194,8 @@ function buildThenName(
   try {
     build(temporary);
   } catch (error) {
-    discardUnfinished(files, temporary);
+    // A disk that was too small for it stays full no longer. What cannot be removed goes the next time.
+    unlessFailing(() => removeTree(files, temporary));
     throw error;
   }
   withOpen(files, temporary, "directory", (fd) => {
@@ -205,15 +203,6 @@ function buildThenName(
     files.rename(temporary, target, { replace: false });
     files.syncFileSystem(fd);
   });
-}
-
-/** A disk that was too small for it stays full no longer. The error that is thrown is the first one: what stays goes the next time. */
-function discardUnfinished(files: LinuxFiles, temporary: Path): void {
-  try {
-    removeTree(files, temporary);
-  } catch (error) {
-    if (!(error instanceof OsdeployError)) throw error;
-  }
 }
 
 /**
