@@ -1,7 +1,8 @@
 import { fromText } from "../core/bytes/byte-string.ts";
 import { mountPointsBelow } from "../core/deployment/booted-root.ts";
-import { OsdeployError, unless } from "../core/errors.ts";
-import type { Fd, Linux, LinuxFiles, Path } from "./linux.ts";
+import { type OsdeployError, unless } from "../core/errors.ts";
+import type { Linux, LinuxFiles, Path } from "./linux.ts";
+import { openLocked } from "./locked-directory.ts";
 import { readMountinfoIfThere } from "./mountinfo.ts";
 import { childPath } from "./path.ts";
 import { removeTree, unlessRefused } from "./remove-tree.ts";
@@ -29,7 +30,7 @@ export function openWorkDirectory(linux: WorkLinux, parent: Path, prefix: string
   for (;;) {
     const path = childPath(parent, fromText(`${prefix}${clock.randomName()}`));
     files.makeDirectory(path, 0o700);
-    const fd = lockedIfThere(files, path, { wait: true });
+    const fd = openLocked(files, path, { wait: true });
     // Between the two lines above it was nobody's: another run may have taken it for a dead one's.
     if (fd === undefined) continue;
     let isOpen = true;
@@ -52,21 +53,6 @@ export function openWorkDirectory(linux: WorkLinux, parent: Path, prefix: string
   }
 }
 
-/** Undefined when it has gone, or, without waiting, when another run holds it. */
-function lockedIfThere(files: LinuxFiles, path: Path, options: { readonly wait: boolean }): Fd | undefined {
-  let fd: Fd;
-  try {
-    fd = files.open(path, "directory");
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
-  const isOurs = files.lock(fd, "exclusive", options) && files.lstatIfExists(path) !== undefined;
-  if (isOurs) return fd;
-  files.close(fd);
-  return undefined;
-}
-
 function removeDead(
   linux: WorkLinux,
   { parent, prefix, uid }: { readonly parent: Path; readonly prefix: string; readonly uid: number },
@@ -78,7 +64,7 @@ function removeDead(
       const path = childPath(parent, name);
       const stat = files.lstatIfExists(path);
       if (stat?.kind !== "directory" || stat.uid !== uid) return;
-      const fd = lockedIfThere(files, path, { wait: false });
+      const fd = openLocked(files, path, { wait: false });
       if (fd === undefined) return;
       try {
         removeWithMounts(linux, path);

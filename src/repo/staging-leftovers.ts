@@ -1,5 +1,5 @@
-import { OsdeployError } from "../core/errors.ts";
-import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
+import { openLocked } from "../linux/locked-directory.ts";
 import { childPath } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { readDirectoryIfExists } from "./object-listing.ts";
@@ -34,15 +34,9 @@ export function removeDeadStaging(files: LinuxFiles, repoPath: Path): readonly P
 
 /** Runs `act` while it holds the lock of a dead run's directory; false when the run lives or somebody was faster. */
 function withDeadStaging(files: LinuxFiles, path: Path, act: () => void): boolean {
-  let fd: Fd;
+  const fd = openLocked(files, path, { wait: false });
+  if (fd === undefined) return false;
   try {
-    fd = files.open(path, "directory");
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return false;
-    throw error;
-  }
-  try {
-    if (!files.lock(fd, "exclusive", { wait: false })) return false;
     act();
     return true;
   } finally {

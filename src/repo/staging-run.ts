@@ -1,7 +1,8 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import type { LayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
+import type { Fd, Path } from "../linux/linux.ts";
+import { openLocked } from "../linux/locked-directory.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { type KeptRanges, openKeptRanges } from "./kept-ranges.ts";
@@ -130,26 +131,12 @@ function makeLockedDirectory(repo: WritableRepo): { readonly path: Path; readonl
   for (let attempt = 0; attempt < attempts; attempt++) {
     const path = repo.unusedPath(stagingPath(repo.path), "");
     repo.files.makeDirectory(path, 0o700);
-    const fd = openLocked(repo.files, path);
+    // A cleaner may have found it before it was locked.
+    const fd = openLocked(repo.files, path, { wait: true });
     if (fd !== undefined) return { path, fd };
   }
   throw new OsdeployError(
     "busy",
     `Cannot stage objects in repo "${toText(repo.path)}": its staging directories vanish`,
   );
-}
-
-/** Opens and locks a fresh directory; undefined when a cleaner found it before it was locked and removed it. */
-function openLocked(files: LinuxFiles, path: Path): Fd | undefined {
-  let fd: Fd;
-  try {
-    fd = files.open(path, "directory");
-  } catch (error) {
-    if (error instanceof OsdeployError && error.code === "not-found") return undefined;
-    throw error;
-  }
-  files.lock(fd, "exclusive", { wait: true });
-  if (files.lstatIfExists(path)?.identity === files.fstat(fd).identity) return fd;
-  files.close(fd);
-  return undefined;
 }
