@@ -1,3 +1,4 @@
+import { joinBytes } from "../core/bytes/join-bytes.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { arrayOf, member, textOf } from "../core/oci/json-place.ts";
@@ -106,17 +107,7 @@ export async function readBody(answer: HttpAnswer, limitBytes: number, what: str
     }
     pieces.push(piece);
   }
-  return joined(pieces, length);
-}
-
-function joined(pieces: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+  return joinBytes(pieces);
 }
 
 /** The registry's own words, on one line and without anything that a terminal could obey. */

@@ -1,5 +1,6 @@
 import { decodeBase64 } from "../core/bytes/base64.ts";
 import { fromBytes, fromText } from "../core/bytes/byte-string.ts";
+import { joinBytes } from "../core/bytes/join-bytes.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { OpenedMessage } from "../core/trust/judge-image.ts";
 import type { Linux, Path } from "../linux/linux.ts";
@@ -93,14 +94,7 @@ function withoutArmor(bytes: Uint8Array): Uint8Array {
   const blocks = [...text.matchAll(armorForm)].flatMap(
     ([, body = ""]) => decodeBase64(body.replaceAll(/\s/g, "")) ?? [],
   );
-  if (blocks.length === 0) return bytes;
-  const joined = new Uint8Array(blocks.reduce((sum, block) => sum + block.length, 0));
-  let at = 0;
-  for (const block of blocks) {
-    joined.set(block, at);
-    at += block.length;
-  }
-  return joined;
+  return blocks.length === 0 ? bytes : joinBytes(blocks);
 }
 
 function wrong(state: string): OsdeployError {

@@ -1,3 +1,4 @@
+import { joinBytes } from "../core/bytes/join-bytes.ts";
 import { BlobHasher, sha256Of } from "../core/digest/blob-hasher.ts";
 import { type LayerDigest, parseLayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -175,13 +176,8 @@ class TableWriter {
   }
 
   finish(): PackedTable {
-    const bytes = new Uint8Array(this.#writer.endFrame());
-    let at = 0;
-    for (const piece of this.#pieces) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return { bytes, unpackedBytes: this.#unpackedBytes };
+    this.#writer.endFrame();
+    return { bytes: joinBytes(this.#pieces), unpackedBytes: this.#unpackedBytes };
   }
 
   close(): void {

@@ -1,4 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { joinBytes } from "../core/bytes/join-bytes.ts";
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import {
@@ -140,11 +141,5 @@ function assemble(repo: Repo, stream: Splitstream): Uint8Array {
     }
     pieces.push(piece);
   }
-  const bytes = new Uint8Array(sizeBytes);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
+  return joinBytes(pieces);
 }

@@ -1,3 +1,4 @@
+import { joinBytes } from "../core/bytes/join-bytes.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Decoder } from "../linux/decoder.ts";
 import { openDecoder } from "../linux/open-decoder.ts";
@@ -12,7 +13,7 @@ const pieceBytes = 1024 * 1024;
 export function unpackZstd(bytes: Uint8Array, limitBytes: number): Uint8Array {
   const decoder = openDecoder("zstd");
   try {
-    return join(decodeAll(decoder, bytes, limitBytes));
+    return joinBytes(decodeAll(decoder, bytes, limitBytes));
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "bad-format")) throw error;
     throw new OsdeployError("damaged", `Cannot unpack a section: ${error.message}`, { cause: error });
@@ -38,14 +39,4 @@ function decodeAll(decoder: Decoder, bytes: Uint8Array, limitBytes: number): rea
   }
   decoder.finish();
   return pieces;
-}
-
-function join(pieces: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }

@@ -1,3 +1,4 @@
+import { joinBytes } from "../bytes/join-bytes.ts";
 import type { ObjectId } from "../digest/object-id.ts";
 import { OsdeployError } from "../errors.ts";
 import type { TarLimits } from "../tar/tar-limits.ts";
@@ -75,12 +76,5 @@ function* readRuns(splitstream: Splitstream): IterableIterator<Run> {
 
 function join(pieces: readonly Uint8Array[]): Uint8Array {
   const [first] = pieces;
-  if (first !== undefined && pieces.length === 1) return first;
-  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
+  return first !== undefined && pieces.length === 1 ? first : joinBytes(pieces);
 }

@@ -1,4 +1,5 @@
 import { fromHex } from "../bytes/hex.ts";
+import { joinBytes } from "../bytes/join-bytes.ts";
 import { sha256Of } from "../digest/blob-hasher.ts";
 
 /** Where an entry is in the tree of a log, and what stands beside the way from it to the root. */
@@ -43,12 +44,5 @@ function half(number: number): number {
 }
 
 function digestOf(mark: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 1));
-  bytes[0] = mark;
-  let offset = 1;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return fromHex(sha256Of(bytes).slice("sha256:".length));
+  return fromHex(sha256Of(joinBytes([Uint8Array.of(mark), ...parts])).slice("sha256:".length));
 }

@@ -1,4 +1,5 @@
 import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { joinBytes } from "../bytes/join-bytes.ts";
 import { BlobHasher } from "../digest/blob-hasher.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import { ChunkSplitter } from "./chunk-splitter.ts";
@@ -109,13 +110,7 @@ export class ChunkedLayerWriter {
 
   #endSegment(): void {
     if (this.#segmentBytes === 0) return;
-    const bytes = new Uint8Array(this.#segmentBytes);
-    let at = 0;
-    for (const part of this.#segment) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    this.#sink.tarSplit(segmentLine(bytes, this.#position++));
+    this.#sink.tarSplit(segmentLine(joinBytes(this.#segment), this.#position++));
     this.#segment = [];
     this.#segmentBytes = 0;
   }
