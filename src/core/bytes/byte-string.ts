@@ -75,6 +75,11 @@ export function toText(string: ByteString): string {
   return string;
 }
 
+/** The first 200 bytes of `string` in quotes, for a message about input that may be anything. */
+export function inQuotes(string: ByteString): string {
+  return JSON.stringify(toText(string.slice(0, 200) as ByteString));
+}
+
 /** Byte order: negative, zero or positive as `a` sorts before, with or after `b`; a proper prefix sorts first. */
 export function compareBytes(a: ByteString, b: ByteString): number {
   return a < b ? -1 : a > b ? 1 : 0;

@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { DiskContent, DiskStep } from "./disk-step.ts";
 
@@ -62,7 +62,7 @@ function joined(lines: readonly string[]): ByteString {
 function checkLine(line: string): void {
   const state = /[\n\r\0]/.test(line) ? "it has a line break" : line.length > lineLimitBytes ? "it is too long" : "";
   if (state === "") return;
-  const shown = JSON.stringify(toText(line.slice(0, 200) as ByteString));
+  const shown = inQuotes(line as ByteString);
   throw new OsdeployError("unsupported", `Cannot put a file on the disk: debugfs cannot be told ${shown}: ${state}`);
 }
 

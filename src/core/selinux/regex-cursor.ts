@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { type ByteSet, ignoreCase, singleByte } from "./byte-set.ts";
 import type { Dialect } from "./regex.ts";
@@ -82,6 +82,6 @@ export class RegexCursor {
   }
 
   #error(code: "bad-format" | "unsupported", state: string): OsdeployError {
-    return new OsdeployError(code, `Cannot read regex ${JSON.stringify(toText(this.text).slice(0, 200))}: ${state}`);
+    return new OsdeployError(code, `Cannot read regex ${inQuotes(this.text)}: ${state}`);
   }
 }

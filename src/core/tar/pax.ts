@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, toText, untilNul } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, inQuotes, toText, untilNul } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { maxOwner } from "./tar-header.ts";
 import type { TarLimits } from "./tar-limits.ts";
@@ -142,7 +142,7 @@ function addXattr(
   { extension, limits }: { readonly extension: Extension; readonly limits: TarLimits },
 ): void {
   if (key === "" || key.length > maxXattrKey || key.includes("\0")) {
-    const shown = JSON.stringify(toText(key).slice(0, 300));
+    const shown = inQuotes(key);
     throw new OsdeployError("bad-format", `Cannot read PAX header: ${shown} is no name of an extended attribute`);
   }
   if (value.length > limits.xattrValueBytes) {

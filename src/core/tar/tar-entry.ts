@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { Stat, Xattrs } from "../tree/inode.ts";
 import { kindNames } from "../tree/kind-names.ts";
@@ -81,7 +81,7 @@ function readKind(header: TarHeader, rawPath: ByteString): LayerEntry["kind"] {
   if (kind !== undefined) return kind;
   if (letter === "S") throw sparseFile();
   const type = JSON.stringify(letter);
-  throw new OsdeployError("unsupported", `Cannot read tar entry ${show(rawPath)}: its type ${type} is unknown`);
+  throw new OsdeployError("unsupported", `Cannot read tar entry ${inQuotes(rawPath)}: its type ${type} is unknown`);
 }
 
 function readStat(header: TarHeader, extension: Extension): Stat {
@@ -110,15 +110,11 @@ function encodeDevice({ major, minor }: TarHeader): number {
 }
 
 function tooLarge(path: ByteString, sizeBytes: number): OsdeployError {
-  return new OsdeployError("limit-exceeded", `Cannot read tar entry ${show(path)}: it has ${sizeBytes} bytes`, {
+  return new OsdeployError("limit-exceeded", `Cannot read tar entry ${inQuotes(path)}: it has ${sizeBytes} bytes`, {
     facts: { bytes: sizeBytes },
   });
 }
 
 function refuse(path: ByteString, state: string): OsdeployError {
-  return new OsdeployError("bad-format", `Cannot read tar entry ${show(path)}: ${state}`);
-}
-
-function show(path: ByteString): string {
-  return JSON.stringify(toText(path.slice(0, 200) as ByteString));
+  return new OsdeployError("bad-format", `Cannot read tar entry ${inQuotes(path)}: ${state}`);
 }

@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { TarLimits } from "./tar-limits.ts";
 
@@ -14,7 +14,10 @@ const maxName = 255;
  */
 export function readPath(raw: ByteString, limits: TarLimits): ByteString {
   if (raw.length > limits.pathBytes) {
-    throw new OsdeployError("limit-exceeded", `Cannot read tar entry ${show(raw)}: its path has ${raw.length} bytes`);
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot read tar entry ${inQuotes(raw)}: its path has ${raw.length} bytes`,
+    );
   }
   const depth = plainDepth(raw);
   if (depth > 0 && depth <= limits.pathDepth) return raw;
@@ -44,15 +47,14 @@ function cleanPath(raw: ByteString, limits: TarLimits): ByteString {
   if (names.includes("..")) throw badPath(raw, 'its path holds ".."');
   if (names.some((name) => name.length > maxName)) throw badPath(raw, "a name in its path has more than 255 bytes");
   if (names.length > limits.pathDepth) {
-    throw new OsdeployError("limit-exceeded", `Cannot read tar entry ${show(raw)}: its path is ${names.length} deep`);
+    throw new OsdeployError(
+      "limit-exceeded",
+      `Cannot read tar entry ${inQuotes(raw)}: its path is ${names.length} deep`,
+    );
   }
   return names.join("/") as ByteString;
 }
 
 function badPath(raw: ByteString, state: string): OsdeployError {
-  return new OsdeployError("bad-format", `Cannot read tar entry ${show(raw)}: ${state}`);
-}
-
-function show(raw: ByteString): string {
-  return JSON.stringify(toText(raw.slice(0, 200) as ByteString));
+  return new OsdeployError("bad-format", `Cannot read tar entry ${inQuotes(raw)}: ${state}`);
 }

@@ -1,4 +1,4 @@
-import { type ByteString, fromText, toText, writeBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromText, inQuotes, toText, writeBytes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { Stat } from "../tree/inode.ts";
 import type { LayerEntry } from "../tree/layer.ts";
@@ -111,7 +111,7 @@ function paxRecords(entry: LayerEntry, { path, link, stat, sizeBytes }: Fields):
 
 function xattrKey(key: ByteString, path: ByteString): string {
   if (!key.includes("=")) return `SCHILY.xattr.${key}`;
-  const shown = JSON.stringify(toText(path).slice(0, 200));
+  const shown = inQuotes(path);
   throw new OsdeployError(
     "unsupported",
     `Cannot write tar entry ${shown}: the name of its attribute ${JSON.stringify(toText(key))} holds "="`,

@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { finishHardLinks } from "./hard-links.ts";
 import type { FileTree, Leaf, Stat, Xattrs } from "./inode.ts";
@@ -120,7 +120,7 @@ function findDirectory(root: GrowingDirectory, path: ByteString, entry: LayerEnt
 function nextDirectory(directory: GrowingDirectory, name: ByteString, entry: LayerEntry): GrowingDirectory | undefined {
   const next = directory.entries.get(name);
   if (next === undefined || next.kind === "directory") return next;
-  throw refuse(entry, `${show(name)} on the way is a ${kindNames[next.kind]}, no directory`);
+  throw refuse(entry, `${inQuotes(name)} on the way is a ${kindNames[next.kind]}, no directory`);
 }
 
 /** The directory `name` in `parent`, in the place of whatever else is there. */
@@ -139,9 +139,9 @@ function openDirectory(tree: GrowingTree, parent: GrowingDirectory, name: ByteSt
 function findTarget(root: GrowingDirectory, entry: Extract<LayerEntry, { kind: "hard-link" }>): GrowingLeaf {
   const { parent, name } = splitPath(entry.target);
   const target = entry.target === "" ? root : findDirectory(root, parent, entry)?.entries.get(name);
-  if (target === undefined) throw refuse(entry, `the hard link's target ${show(entry.target)} is not there`);
+  if (target === undefined) throw refuse(entry, `the hard link's target ${inQuotes(entry.target)} is not there`);
   if (target.kind === "directory") {
-    throw refuse(entry, `the hard link's target ${show(entry.target)} is a directory`);
+    throw refuse(entry, `the hard link's target ${inQuotes(entry.target)} is a directory`);
   }
   target.nlink = 2;
   return target;
@@ -162,9 +162,5 @@ function newLeaf(entry: Exclude<LayerEntry, { kind: "directory" | "hard-link" }>
 }
 
 function refuse(entry: LayerEntry, state: string): OsdeployError {
-  return new OsdeployError("bad-format", `Cannot unpack ${show(entry.path)}: ${state}`);
-}
-
-function show(path: ByteString): string {
-  return JSON.stringify(toText(path.slice(0, 200) as ByteString));
+  return new OsdeployError("bad-format", `Cannot unpack ${inQuotes(entry.path)}: ${state}`);
 }

@@ -1,4 +1,4 @@
-import { type ByteString, toText } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { joinBytes } from "../bytes/join-bytes.ts";
 import { BlobHasher } from "../digest/blob-hasher.ts";
 import { assert, OsdeployError } from "../errors.ts";
@@ -193,6 +193,6 @@ export class ChunkedLayerWriter {
 }
 
 function unsupported(name: ByteString, state: string): OsdeployError {
-  const shown = JSON.stringify(toText(name.slice(0, 200) as ByteString));
+  const shown = inQuotes(name);
   return new OsdeployError("unsupported", `Cannot put ${shown} into a table of contents: ${state}`);
 }

@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, toText } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { nextRecord, xattrPrefix } from "../tar/pax.ts";
 import { headerFields, type TarHeader } from "../tar/tar-header.ts";
@@ -60,7 +60,7 @@ export function outlineEntry(
   const name = either(longName, record("path")) ?? header.name;
   const type = typeOf(header, name);
   const sizeBytes = numberOf(record("size"), "size") ?? header.sizeBytes;
-  if (type !== "reg" && sizeBytes > 0) throw refuse(`${show(name)} is no file and has a size`);
+  if (type !== "reg" && sizeBytes > 0) throw refuse(`${inQuotes(name)} is no file and has a size`);
   const hasDevice = header.format !== "v7";
   return {
     type,
@@ -112,16 +112,16 @@ function typeOf({ type, format }: TarHeader, name: ByteString): OutlineType {
   // An old directory is a file with a slash. Go knows it by the letter, and osdeploy by the header without magic.
   const isOldDirectory = letter === "\0" && name.endsWith("/");
   const isOurDirectory = format === "v7" && (letter === "\0" || letter === "0") && name.endsWith("/");
-  if (isOldDirectory !== isOurDirectory) throw refuse(`${show(name)} is a file or a directory`);
+  if (isOldDirectory !== isOurDirectory) throw refuse(`${inQuotes(name)} is a file or a directory`);
   if (isOldDirectory) return "dir";
   const found = types[letter];
-  if (found === undefined) throw refuse(`${show(name)} is of the type ${JSON.stringify(letter)}`);
+  if (found === undefined) throw refuse(`${inQuotes(name)} is of the type ${JSON.stringify(letter)}`);
   return found;
 }
 
 /** GNU's long names and PAX records say the same or nothing: which of them wins depends on the reader. */
 function either(long: ByteString | undefined, record: ByteString | undefined): ByteString | undefined {
-  if (long !== undefined && record !== undefined && long !== record) throw refuse(`${show(record)} has two names`);
+  if (long !== undefined && record !== undefined && long !== record) throw refuse(`${inQuotes(record)} has two names`);
   return long ?? record;
 }
 
@@ -140,10 +140,6 @@ function field(block: Uint8Array, place: Parameters<typeof readNumber>[1]): numb
 function xattrsOf(records: ReadonlyMap<ByteString, ByteString>): ReadonlyMap<ByteString, ByteString> {
   const found = [...records].filter(([key]) => key.startsWith(xattrPrefix));
   return new Map(found.map(([key, value]) => [key.slice(xattrPrefix.length) as ByteString, value]));
-}
-
-function show(name: ByteString): string {
-  return JSON.stringify(toText(name.slice(0, 200) as ByteString));
 }
 
 /** Says of a tar that no table of contents is written for it. */

@@ -1,4 +1,4 @@
-import { type ByteString, compareBytes, toText } from "../bytes/byte-string.ts";
+import { type ByteString, compareBytes, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import type { TarTime } from "../tar/tar-number.ts";
 import { goJson, goTime, utf8Text } from "./go-text.ts";
@@ -115,7 +115,7 @@ function xattrs(values: ReadonlyMap<ByteString, ByteString>): string | undefined
 
 function textOf(name: ByteString): string {
   const found = utf8Text(name);
-  if (found === undefined) throw unsupported(`${JSON.stringify(toText(name.slice(0, 200) as ByteString))} is no UTF-8`);
+  if (found === undefined) throw unsupported(`${inQuotes(name)} is no UTF-8`);
   return found;
 }
 

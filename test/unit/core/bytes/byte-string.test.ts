@@ -4,6 +4,7 @@ import {
   compareBytes,
   fromBytes,
   fromText,
+  inQuotes,
   toBytes,
   toText,
   untilNul,
@@ -43,6 +44,11 @@ test.each([
   ["\0name", ""],
 ])("untilNul: of %j", (string, expected) => {
   expect(untilNul(string as ByteString)).toBe(expected);
+});
+
+test("inQuotes: shows text in quotes, without what is behind its first 200 bytes", () => {
+  expect(inQuotes(fromText('a "é"\n'))).toBe('"a \\"é\\"\\n"');
+  expect(inQuotes("x".repeat(201) as ByteString)).toBe(`"${"x".repeat(200)}"`);
 });
 
 test("compareBytes: byte order, a prefix first", () => {
