@@ -1,12 +1,12 @@
 import { chmodSync, lchownSync } from "node:fs";
 import { type ByteString, fromBytes } from "../core/bytes/byte-string.ts";
 import { assert } from "../core/errors.ts";
+import { fileType } from "../core/tree/file-type.ts";
 import { systemCallError } from "./errno.ts";
 import { fixedBuffer } from "./foreign.ts";
 import { atSymlinkNoFollow, atWorkingDirectory, checked, lastErrno, libc, toCString } from "./libc.ts";
 import type { FileKind, FileSystemSpace, LinuxFiles, Path } from "./linux.ts";
 import { attempt, toNodePath } from "./live-call.ts";
-import { kindBits } from "./live-stat.ts";
 import { maskedBits } from "./umask.ts";
 
 type AttributeCalls = "setPermissions" | "setOwner" | "setTime" | "makeNode" | "xattrs" | "setXattr" | "space";
@@ -47,7 +47,7 @@ function setTime(path: Path, seconds: bigint, nanoseconds: number): void {
 function makeNode(path: Path, kind: FileKind, options: { readonly permissions: number; readonly rdev: number }): void {
   assert(kind !== "directory" && kind !== "symlink", "directories and symlinks are made by calls of their own");
   const call = { verb: `make the ${kind}`, path };
-  checked(libc().mknod(toCString(path), kindBits[kind] | options.permissions, options.rdev), call);
+  checked(libc().mknod(toCString(path), fileType[kind] | options.permissions, options.rdev), call);
   if ((options.permissions & maskedBits()) === 0) return;
   const name = toNodePath(path);
   attempt(call, () => chmodSync(name, options.permissions));

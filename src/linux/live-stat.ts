@@ -1,22 +1,8 @@
 import { type BigIntStats, fstatSync, lstatSync } from "node:fs";
 import { OsdeployError } from "../core/errors.ts";
-import type { FileKind, FileStat, LinuxFiles } from "./linux.ts";
+import { kindOfMode } from "../core/tree/file-type.ts";
+import type { FileStat, LinuxFiles } from "./linux.ts";
 import { attempt, attemptOn, nodeCallError, toNodePath } from "./live-call.ts";
-
-/** The type bits of a mode, as `stat(2)` has them, for each kind. */
-export const kindBits: Readonly<Record<FileKind, number>> = {
-  fifo: 0o010000,
-  "character-device": 0o020000,
-  directory: 0o040000,
-  "block-device": 0o060000,
-  regular: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-};
-
-const kinds = new Map<number, FileKind>(
-  Object.entries(kindBits).map(([kind, bits]) => [bits, kind as FileKind] as const),
-);
 
 const nanosecondsPerSecond = 1_000_000_000n;
 
@@ -43,7 +29,7 @@ export const liveStat: Pick<LinuxFiles, "lstat" | "lstatIfExists" | "fstat"> = {
 
 function toFileStat(stats: BigIntStats): FileStat {
   const mode = Number(stats.mode);
-  const kind = kinds.get(mode & 0o170000) ?? "regular";
+  const kind = kindOfMode(mode) ?? "regular";
   // Node gives one number of nanoseconds; times before 1970 need the floor, not the part before the point.
   let nanoseconds = stats.mtimeNs % nanosecondsPerSecond;
   if (nanoseconds < 0n) nanoseconds += nanosecondsPerSecond;

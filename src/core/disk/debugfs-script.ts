@@ -1,5 +1,6 @@
 import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
+import { fileType } from "../tree/file-type.ts";
 import type { DiskContent, DiskStep } from "./disk-step.ts";
 
 /** What debugfs has to know besides the steps. */
@@ -17,14 +18,6 @@ const lineLimitBytes = 8192 - 2;
 
 /** EXTENTS and VERITY. @see https://docs.kernel.org/filesystems/ext4/inodes.html#i-flags */
 const sealedFlags = 0x180000;
-const typeBits = {
-  fifo: 0o010000,
-  "character-device": 0o020000,
-  directory: 0o040000,
-  "block-device": 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-} as const;
 
 /**
  * The commands with which debugfs(8) makes the inodes of `steps` in a fresh ext4 file system, one script for each run of
@@ -79,7 +72,10 @@ function linesOf({ path, stat, xattrs, content }: DiskStep, options: DebugfsOpti
   const isLink = content.kind === "symlink";
   return [
     creation(content, quoted(name)),
-    set("mode", `0${(typeBits[content.kind] | (isLink ? 0o777 : stat.permissions)).toString(8)}`),
+    set(
+      "mode",
+      `0${(fileType[content.kind === "file" ? "regular" : content.kind] | (isLink ? 0o777 : stat.permissions)).toString(8)}`,
+    ),
     ...(stat.uid === 0 ? [] : [set("uid", String(stat.uid))]),
     ...(stat.gid === 0 ? [] : [set("gid", String(stat.gid))]),
     ...timeLines(set, stat, options.time),

@@ -1,14 +1,13 @@
 import { ByteReader } from "../bytes/byte-reader.ts";
 import type { ByteString } from "../bytes/byte-string.ts";
+import { fileType, typeMask } from "../tree/file-type.ts";
 import {
   blockSize,
   compactInodeSize,
   dataLayout,
   direntSize,
   extendedInodeSize,
-  fileType,
   slotSize,
-  typeMask,
   xattrEntrySize,
   xattrHeaderSize,
 } from "./format.ts";

@@ -1,3 +1,4 @@
+import { fileType } from "../tree/file-type.ts";
 /**
  * Numbers of the EROFS format and of composefs on it. All are on disk: changing one makes other images.
  *
@@ -29,18 +30,6 @@ export const extendedInodeSize = 64;
 
 /** Where an inode's data is: `i_format >> 1`. */
 export const dataLayout = { flatPlain: 0, flatInline: 2, chunkBased: 4 } as const;
-
-/** The file type bits of a mode. */
-export const typeMask = 0o170000;
-export const fileType = {
-  fifo: 0o010000,
-  "character-device": 0o020000,
-  directory: 0o040000,
-  "block-device": 0o060000,
-  regular: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-} as const;
 
 /** The file types of directory entries, which are numbered from 1 in this order, as type bits of a mode. */
 export const direntTypes: readonly number[] = [

@@ -1,9 +1,10 @@
 import { type ByteString, toText } from "../bytes/byte-string.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import { FileRow } from "../tree/file-rows.ts";
+import { fileType } from "../tree/file-type.ts";
 import type { Directory, FileTree, Inode, RegularFile, SpecialFile, Symlink, Xattrs } from "../tree/inode.ts";
 import { XattrBudget } from "../tree/xattr-budget.ts";
-import { fileType, maxInlineLength, maxNameLength, maxTargetLength, overlayKey } from "./format.ts";
+import { maxInlineLength, maxNameLength, maxTargetLength, overlayKey } from "./format.ts";
 import { InodeRecords, nlinkWord, recordWords } from "./inode-records.ts";
 import type { ObjectDigests } from "./object-digests.ts";
 import { countOutside } from "./outside-files.ts";

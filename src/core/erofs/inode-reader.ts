@@ -1,8 +1,9 @@
 import { type ByteString, toText } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
+import { fileType, typeMask } from "../tree/file-type.ts";
 import type { Directory, FileContent, Inode, Leaf, Stat, Xattrs } from "../tree/inode.ts";
 import { externalContent } from "../tree/object-content.ts";
-import { dataLayout, fileType, maxInlineLength, maxNameLength, maxTargetLength, typeMask } from "./format.ts";
+import { dataLayout, maxInlineLength, maxNameLength, maxTargetLength } from "./format.ts";
 import type { RawImage, RawInode } from "./raw-image.ts";
 import { type DecodedXattrs, decodeXattrs, type ErofsView } from "./raw-xattrs.ts";
 import { unreadable, unsupported } from "./superblock.ts";

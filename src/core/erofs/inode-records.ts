@@ -9,8 +9,8 @@ import {
   sizeColumn,
   uidColumn,
 } from "../tree/file-rows.ts";
+import { fileType } from "../tree/file-type.ts";
 import type { ExternalContent, Inode, Stat } from "../tree/inode.ts";
-import { fileType } from "./format.ts";
 
 /** What a record says, by the place of its word in the record. A wide number has its high half in the next word. */
 export const modeWord = 0;

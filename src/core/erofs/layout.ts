@@ -1,4 +1,5 @@
 import type { ByteString } from "../bytes/byte-string.ts";
+import { fileType, typeMask } from "../tree/file-type.ts";
 import type { Inode } from "../tree/inode.ts";
 import {
   blockBits,
@@ -6,11 +7,9 @@ import {
   compactInodeSize,
   direntSize,
   extendedInodeSize,
-  fileType,
   slotSize,
   superblockOffset,
   superblockSize,
-  typeMask,
 } from "./format.ts";
 import { cannotWrite, type DirectoryEntries, type InodeList } from "./inode-list.ts";
 import {

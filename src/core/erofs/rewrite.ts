@@ -1,9 +1,10 @@
 import { ByteReader } from "../bytes/byte-reader.ts";
 import { assert } from "../errors.ts";
 import { type DirectoryChange, directoryChanges } from "../tree/directory-changes.ts";
+import { fileType } from "../tree/file-type.ts";
 import type { FileTree, Stat } from "../tree/inode.ts";
 import { FileLookup } from "./file-lookup.ts";
-import { fileType } from "./format.ts";
+
 import { readSuperblock, type Superblock } from "./superblock.ts";
 import { type ErofsOptions, writeErofs } from "./writer.ts";
 

@@ -1,5 +1,6 @@
 import type { ByteString } from "../bytes/byte-string.ts";
 import { ByteWriter } from "../bytes/byte-writer.ts";
+import { typeMask } from "../tree/file-type.ts";
 import type { FileTree, Inode } from "../tree/inode.ts";
 import {
   aclFlag,
@@ -17,7 +18,6 @@ import {
   slotSize,
   superblockOffset,
   superblockSize,
-  typeMask,
   xattrHeaderSize,
 } from "./format.ts";
 import { type DirectoryEntries, dataOf, type ErofsVersion, type InodeList, listInodes } from "./inode-list.ts";

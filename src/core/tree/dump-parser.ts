@@ -9,6 +9,7 @@ import { PlainLines, plainKind } from "./dump-plain-line.ts";
 import { DumpTree, isNewName } from "./dump-tree.ts";
 import { XattrTexts } from "./dump-xattrs.ts";
 import { asValue, nlinkColumn } from "./file-rows.ts";
+import { kindOfMode } from "./file-type.ts";
 import type { FileContent, FileTree, Leaf, OpenDirectory, SpecialFile, Stat, Xattrs } from "./inode.ts";
 import { externalContent } from "./object-content.ts";
 import { SharedStats } from "./shared-stats.ts";
@@ -81,17 +82,6 @@ const field = {
 } as const;
 
 type Kind = Leaf["kind"] | "directory";
-
-const typeMask = 0o170000;
-const kinds: ReadonlyMap<number, Kind> = new Map([
-  [0o100000, "regular"],
-  [0o040000, "directory"],
-  [0o120000, "symlink"],
-  [0o060000, "block-device"],
-  [0o020000, "character-device"],
-  [0o140000, "socket"],
-  [0o010000, "fifo"],
-]);
 
 /** Longest symlink target and backing path, in bytes: the kernel's limit. */
 const maxPayloadLength = 4095;
@@ -166,7 +156,7 @@ class LineParser {
     const modeStart = this.#start(field.mode);
     const isLink = chunk[modeStart] === "@" && modeStart < this.#fieldEnd(field.mode);
     const mode = parseU32(chunk, isLink ? modeStart + 1 : modeStart, this.#fieldEnd(field.mode), 8);
-    const kind = kinds.get(mode & typeMask);
+    const kind = kindOfMode(mode);
     if (kind === undefined) throw bad(`Invalid mode ${mode.toString(8)}`);
     const place = this.tree.place(path, kind === "directory");
     if (!isLink) this.tree.put(place, this.#inode(kind, mode & 0o7777));

@@ -1,5 +1,6 @@
 import { type ByteString, compareBytes } from "../bytes/byte-string.ts";
 import { escapeField } from "./dump-escape.ts";
+import { fileType } from "./file-type.ts";
 import type { Directory, FileTree, Inode, Leaf, Xattrs } from "./inode.ts";
 import { type TreeEntry, walkTree } from "./walk-tree.ts";
 
@@ -52,7 +53,7 @@ function dumpLine(entry: TreeEntry, options: DumpTextOptions & { readonly homes:
   const fields = [
     escapeField(path, "path"),
     facts.sizeBytes,
-    `${isLink ? "@" : ""}${(typeBits[inode.kind] | permissions).toString(8)}`,
+    `${isLink ? "@" : ""}${(fileType[inode.kind] | permissions).toString(8)}`,
     facts.nlink,
     uid,
     gid,
@@ -65,17 +66,6 @@ function dumpLine(entry: TreeEntry, options: DumpTextOptions & { readonly homes:
   ];
   return `${fields.join(" ")}\n` as ByteString;
 }
-
-/** The file type bits of a mode. */
-const typeBits: Readonly<Record<Inode["kind"], number>> = {
-  regular: 0o100000,
-  directory: 0o040000,
-  symlink: 0o120000,
-  "block-device": 0o060000,
-  "character-device": 0o020000,
-  socket: 0o140000,
-  fifo: 0o010000,
-};
 
 /** The fields of a line that depend on the kind of inode. */
 interface LineFacts {
