@@ -3,8 +3,8 @@ import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { DiskStep } from "../core/disk/disk-step.ts";
 import type { Uuid } from "../core/disk/uuid.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { copyContent } from "../linux/file-content.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
+import { makeInode, setMetadata, setModificationTime } from "../linux/new-inode.ts";
 import { childPath } from "../linux/path.ts";
 import { makeSparseFile, withLoopMount } from "./loop-mount.ts";
 import { runTool } from "./tools.ts";
@@ -33,33 +33,20 @@ export function makeMountedRoot(linux: Linux, made: NewMountedRoot): void {
   if (made.type === "btrfs") runTool(linux.programs, ["mkfs.btrfs", "-q", "-U", made.uuid, "-L", made.label, file]);
   else runTool(linux.programs, ["mkfs.xfs", "-q", "-m", `uuid=${made.uuid}`, "-L", made.label, file]);
   withLoopMount(linux, made.file, (top) => {
-    for (const step of made.steps) makeInode(linux.files, childPath(top, step.path), step);
+    for (const step of made.steps) makeStep(linux.files, childPath(top, step.path), step);
     if (made.seal !== undefined) sealFiles(linux.files, { top, steps: made.steps, algorithm: made.seal });
     // What is made in a directory changes its time.
     for (const { path, stat } of [...made.steps].reverse()) {
-      linux.files.setTime(childPath(top, path), stat.mtimeSeconds, stat.mtimeNanoseconds % 1_000_000_000);
+      setModificationTime(linux.files, childPath(top, path), stat);
     }
   });
 }
 
-/** Order matters: a change of owner clears setuid and file capabilities, so permissions and xattrs come after it. */
-function makeInode(files: LinuxFiles, path: Path, { content, stat, xattrs }: DiskStep): void {
-  switch (content.kind) {
-    case "directory":
-      files.makeDirectory(path, 0o700);
-      break;
-    case "symlink":
-      files.symlink(content.target, path);
-      break;
-    case "file":
-      copyContent(files, { kind: "file", path: content.source }, path);
-      break;
-    default:
-      files.makeNode(path, content.kind, { permissions: 0o600, rdev: content.rdev });
-  }
-  files.setOwner(path, stat.uid, stat.gid);
-  if (content.kind !== "symlink") files.setPermissions(path, stat.permissions);
-  for (const [key, value] of xattrs) files.setXattr(path, key, value);
+function makeStep(files: LinuxFiles, path: Path, { content, stat, xattrs }: DiskStep): void {
+  const inode =
+    content.kind === "file" ? ({ kind: "regular", source: { kind: "file", path: content.source } } as const) : content;
+  makeInode(files, path, inode);
+  setMetadata(files, path, { kind: inode.kind, stat, xattrs });
 }
 
 function sealFiles(

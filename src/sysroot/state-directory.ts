@@ -2,11 +2,11 @@ import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts"
 import type { Origin } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
-import type { Inode } from "../core/tree/inode.ts";
 import type { EtcStep } from "../core/tree/merge-etc.ts";
 import { type ContentSource, copyContent, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { makeDirectories } from "../linux/make-directories.ts";
+import { makeInode, setMetadata, setModificationTime } from "../linux/new-inode.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { evenProtected, removeLeftovers, removeTree } from "../linux/remove-tree.ts";
 import { formatOrigin, parseOrigin } from "./origin-file.ts";
@@ -231,35 +231,22 @@ function makeTree(
   const pathOf = (step: EtcStep): ByteString => (step.path === "" ? target : childPath(target, step.path));
   const made = steps.filter((step) => {
     const path = pathOf(step);
-    const isMade = makeInode(files, path, step, contentOf);
+    const isMade = makeStep(files, path, step, contentOf);
     if (isMade) setMetadata(files, path, step.inode);
     return isMade;
   });
-  for (const step of made.reverse()) {
-    files.setTime(pathOf(step), step.inode.stat.mtimeSeconds, step.inode.stat.mtimeNanoseconds % 1_000_000_000);
-  }
+  for (const step of made.reverse()) setModificationTime(files, pathOf(step), step.inode.stat);
 }
 
 /** @returns false for what is no longer there. */
-function makeInode(
+function makeStep(
   files: LinuxFiles,
   path: ByteString,
   step: EtcStep,
   contentOf: (step: EtcStep) => ContentSource,
 ): boolean {
-  const { inode } = step;
-  switch (inode.kind) {
-    case "directory":
-      files.makeDirectory(path, 0o700);
-      break;
-    case "symlink":
-      files.symlink(inode.target, path);
-      break;
-    case "regular":
-      return copyUnlessGone(files, contentOf(step), path, step);
-    default:
-      files.makeNode(path, inode.kind, { permissions: 0o600, rdev: inode.rdev });
-  }
+  if (step.inode.kind === "regular") return copyUnlessGone(files, contentOf(step), path, step);
+  makeInode(files, path, step.inode);
   return true;
 }
 
@@ -274,11 +261,4 @@ function copyUnlessGone(files: LinuxFiles, source: ContentSource, path: Path, { 
     if (files.lstatIfExists(source.path) !== undefined) throw error;
     return false;
   }
-}
-
-/** Order matters: a change of owner clears setuid and file capabilities, so permissions and xattrs come after it. */
-function setMetadata(files: LinuxFiles, path: ByteString, inode: Inode): void {
-  files.setOwner(path, inode.stat.uid, inode.stat.gid);
-  if (inode.kind !== "symlink") files.setPermissions(path, inode.stat.permissions);
-  for (const [key, value] of inode.xattrs) files.setXattr(path, key, value);
 }
