@@ -4,23 +4,39 @@ import { optionalText } from "../core/oci/json-place.ts";
 import type { LinuxPrograms } from "../linux/linux.ts";
 
 const lines = 60;
+/** So many are read: an orderly shutdown says hundreds of lines after what it is for. */
+const readLines = 3000;
 const limitCharacters = 12_000;
 
 /**
- * The end of the log of the last boot of an entry; empty where the journal has none: it is not persistent, or the machine
+ * The end of the log of the last boot of an entry, up to why it was ended where osdeploy ended it; empty where the journal has none: it is not persistent, or the machine
  * stopped before it could be written.
  */
 export function bootLogTail(programs: LinuxPrograms, entryId: string): string {
   try {
     const boot = lastBootOf(programs, entryId);
     if (boot === undefined) return "";
-    const { stdout } = programs.run([...journalctl, "--output=short-monotonic", `--boot=${boot}`, `--lines=${lines}`]);
-    return new TextDecoder().decode(stdout).trimEnd().slice(-limitCharacters);
+    const { stdout } = programs.run([
+      ...journalctl,
+      "--output=short-monotonic",
+      `--boot=${boot}`,
+      `--lines=${readLines}`,
+    ]);
+    return untilReboot(new TextDecoder().decode(stdout).trimEnd().split("\n"))
+      .slice(-lines)
+      .join("\n")
+      .slice(-limitCharacters);
   } catch (error) {
     // A log is for people: nothing is left undone because there is none.
     if (error instanceof OsdeployError) return "";
     throw error;
   }
+}
+
+/** Lines as far as health-check or boot-deadline told that it reboots: what comes after is the shutdown. */
+function untilReboot(all: readonly string[]): readonly string[] {
+  const told = all.findLastIndex((line) => /osdeploy: .*\. Rebooting, because this boot of /.test(line));
+  return told === -1 ? all : all.slice(0, told + 1);
 }
 
 const journalctl = ["journalctl", "--no-pager", "--quiet"] as const;

@@ -20,7 +20,22 @@ test("bootLogTail: finds the boot by its kernel command line, and takes the end 
   const { programs, calls } = journal(`{"_BOOT_ID":"${id}","MESSAGE":"Command line: …"}\n`, "one\ntwo\n\n");
   expect(bootLogTail(programs, "osdeploy-000007")).toBe("one\ntwo");
   expect(calls[0]).toContain("--grep=osdeploy\\.entry=osdeploy-000007(\\s|$)");
-  expect(calls[1]).toEqual(expect.arrayContaining(["journalctl", `--boot=${id}`, "--lines=60"]));
+  expect(calls[1]).toEqual(expect.arrayContaining(["journalctl", `--boot=${id}`, "--lines=3000"]));
+});
+
+test("bootLogTail: ends with why osdeploy rebooted, where an orderly shutdown said more after that", () => {
+  const told = (by: string) =>
+    `${by}: osdeploy: The site is away. Rebooting, because this boot of osdeploy-000007 is a try`;
+  const boot = ["site: no answer", told("health-check[9]"), told("kernel")];
+  const shutdown = Array.from({ length: 100 }, (_, index) => `systemd[1]: Stopped unit ${index}`);
+  const { programs } = journal(`{"_BOOT_ID":"${id}"}`, `${[...boot, ...shutdown].join("\n")}\n`);
+  expect(bootLogTail(programs, "osdeploy-000007")).toBe(boot.join("\n"));
+});
+
+test("bootLogTail: takes sixty lines at most", () => {
+  const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`);
+  const { programs } = journal(`{"_BOOT_ID":"${id}"}`, `${lines.join("\n")}\n`);
+  expect(bootLogTail(programs, "osdeploy-000007")).toBe(lines.slice(40).join("\n"));
 });
 
 test("bootLogTail: a long log is cut at its beginning", () => {
