@@ -23,3 +23,8 @@ export function isCommittedAtShutdown({ linux }: System): boolean {
 
 /** What is to be told where it is not. */
 export const notCommittedSentence = `${service} does not run: what is staged is not committed at shutdown, but by osdeploy finalize-staged before it`;
+
+/** Tells somebody who has just staged something that no shutdown is going to commit it. */
+export function warnWhereNotCommitted(system: System): void {
+  if (!isCommittedAtShutdown(system)) system.progress({ kind: "warning", message: notCommittedSentence });
+}

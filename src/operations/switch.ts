@@ -25,7 +25,7 @@ import { followedText } from "./followed-image.ts";
 import { openRepoInTurn } from "./in-turn.ts";
 import { type ImageRequest, signersOf, type TrustedImage, withOfferedImage } from "./offered-image.ts";
 import { type PulledImage, pullImage } from "./pull-image.ts";
-import { isCommittedAtShutdown, notCommittedSentence } from "./shutdown-commit.ts";
+import { warnWhereNotCommitted } from "./shutdown-commit.ts";
 import type { System } from "./system.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
 
@@ -129,9 +129,7 @@ export interface SwitchWork {
 /** Performs what was planned for an image. */
 export async function perform(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
   const result = await performPlan(system, work, withWholeKernel(system, work, plan));
-  if (isStaged(result) && !isCommittedAtShutdown(system)) {
-    system.progress({ kind: "warning", message: notCommittedSentence });
-  }
+  if (isStaged(result)) warnWhereNotCommitted(system);
   return result;
 }
 

@@ -54,6 +54,8 @@ describe("upgrade", () => {
     ["--check", "--apply"],
     ["--check", "--download-only"],
     ["--apply", "--download-only"],
+    ["--check", "--from-downloaded"],
+    ["--from-downloaded", "--download-only"],
   ])("%s is refused together with %s", async (one, other) => {
     const err = `osdeploy: Cannot run osdeploy upgrade: option '${one}' cannot be used with option '${other}'\n`;
     expect(await run("upgrade", other, one)).toMatchObject({ status: 2, err: expect.stringContaining(err) });
@@ -100,6 +102,15 @@ describe("upgrade", () => {
     expect(await ok("upgrade")).toBe("oci:/layout:latest boots next, as before; what was staged is dropped\n");
     expect(await ok("finalize-staged")).toBe("");
     expect(await json("finalize-staged", "finalize-staged")).toEqual({ kind: "nothing-staged" });
+  });
+
+  test("--from-downloaded takes what is downloaded, and says where nothing is", async () => {
+    const none = await run("upgrade", "--from-downloaded");
+    expect(none).toMatchObject({ status: 3, err: expect.stringContaining("osdeploy upgrade --download-only") });
+    replaceLayout(linux, { latest: v2 });
+    await ok("upgrade", "--download-only");
+    expect(await json("upgrade", "upgrade", "--from-downloaded")).toMatchObject({ kind: "kept-staged" });
+    expect(await ok("finalize-staged")).toContain("boots next\n");
   });
 
   test("--apply reboots", async () => {

@@ -122,6 +122,40 @@ describe("upgrade", () => {
     expect(stateOf(linux).staged?.finalizationLocked).toBe(false);
   });
 
+  test("takes what is downloaded without asking for more when it is to, whatever the tag names by then", async () => {
+    replaceLayout(linux, { latest: v2 });
+    await run({ finalizationLocked: true });
+    replaceLayout(linux, { latest: v3 });
+    expect(await run({ fromDownloaded: true })).toMatchObject({ kind: "kept-staged", finalizationLocked: false });
+    expect(stateOf(linux).staged).toMatchObject({
+      origin: { manifestDigest: v2.manifestDigest },
+      finalizationLocked: false,
+    });
+    expect(reboots()).toEqual([]);
+    expect(await run({ fromDownloaded: true, apply: true })).toMatchObject({ kind: "kept-staged" });
+    expect(reboots()).toHaveLength(1);
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("takes nothing when nothing is downloaded, or its kernel is damaged", async () => {
+    const failure = () => failureOf(run({ fromDownloaded: true, apply: true }));
+    expect(await failure()).toMatchObject({
+      code: "not-found",
+      message: "Cannot upgrade from what is downloaded: there is nothing",
+    });
+    replaceLayout(linux, { latest: v2 });
+    await run({ finalizationLocked: true });
+    const bootDigest = stateOf(linux).staged?.origin.bootDigest;
+    linux.files.unlink(fromText(`/boot/osdeploy/${bootDigest}/vmlinuz`));
+    expect(await failure()).toMatchObject({
+      message: `Cannot upgrade from what is downloaded: its kernel ${bootDigest} is not on the boot partition as it should be`,
+    });
+    expect(reboots()).toEqual([]);
+    linux = machineWith({ latest: v1 });
+    await switchTo(linux, "latest");
+    expect(await failureOf(run({ fromDownloaded: true, sysroot: sysrootPath }))).toMatchObject({ code: "usage" });
+  });
+
   test("leaves an image that failed here alone until the tag moves, or it is to be taken all the same", async () => {
     await fallBack();
     expect(await run({ apply: true })).toMatchObject({
