@@ -23,6 +23,8 @@ function adviceFor({ facts: { errno } }: OsdeployError, { uid, whenFull }: Circu
     case "ENOSPC":
     case "EDQUOT":
       return whenFull && `Free some space, for example with: ${whenFull}`;
+    case "EROFS":
+      return "Where it should be writable, its file system may have errors: see journalctl -k";
     default:
       return undefined;
   }

@@ -51,6 +51,25 @@ export function checkCollectable(sysroot: Sysroot, state: SysrootState): void {
   });
 }
 
+/**
+ * Refuses a boot partition that takes no entry, as after an error of its file system: at shutdown nobody would be told.
+ *
+ * @throws OsdeployError `permission-denied`.
+ */
+export function checkBootWritable({ files, paths: { boot } }: Sysroot): void {
+  if (files.lstatIfExists(boot) === undefined || !files.space(boot).readOnly) return;
+  const path = toText(boot);
+  throw new OsdeployError(
+    "permission-denied",
+    `Cannot write to the boot partition "${path}": its file system is read-only`,
+    {
+      facts: {
+        hint: `It may have errors: see journalctl -k, and check it with fsck.vfat. Writable again: mount -o remount,rw ${path}`,
+      },
+    },
+  );
+}
+
 /** What is to be told of a menu that is not the sysroot's, or has nothing of it. */
 export function bootPartitionProblem(sysroot: Sysroot, state: SysrootState): string | undefined {
   const { booted } = state;

@@ -18,6 +18,7 @@ import { openRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
+import { checkBootWritable } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { checkKernelArguments, type Deployed, deploy } from "./deploy.ts";
 import { deploymentTag } from "./deployment-tag.ts";
@@ -175,6 +176,7 @@ async function pullAndDeploy(
   { request, writable, repo, offered }: SwitchWork,
   { base }: Extract<SwitchPlan, { readonly kind: "deploy" }>,
 ): Promise<SwitchResult> {
+  checkBootWritable(writable.sysroot);
   const followed = { ...followedImage(system, request, offered), verifiedBy: signersOf(offered) };
   const checkTree = (tree: Parameters<typeof findKernel>[0]) => void findKernel(tree);
   const tag = deploymentTag(followed.manifestDigest);

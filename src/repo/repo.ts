@@ -171,7 +171,9 @@ function openOldFormat(
 
 function checkWritable(files: LinuxFiles, path: Path): void {
   if (!files.space(path).readOnly) return;
-  throw new OsdeployError("permission-denied", `Cannot write to repo "${toText(path)}": its file system is read-only`);
+  throw new OsdeployError("permission-denied", `Cannot write to repo "${toText(path)}": its file system is read-only`, {
+    facts: { errno: "EROFS" },
+  });
 }
 
 function checkFeatures(meta: RepoMeta, path: Path): void {

@@ -25,7 +25,7 @@ export const define: DefineCommand = (command, frame) => {
           const { rollback } = await import("../../operations/rollback.ts");
           return rollback(system, { sysroot: options.sysroot, apply: options.apply === true });
         },
-        { text: rollbackText },
+        { text: rollbackText, whenFull: "osdeploy gc" },
       ),
     );
   addExamples(command, [

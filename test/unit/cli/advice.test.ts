@@ -20,6 +20,10 @@ test.each(["ENOSPC", "EDQUOT"])("withAdvice: %s names the command that makes roo
   expect(hintOf(refused(errno))).toBeUndefined();
 });
 
+test("withAdvice: a read-only file system may have errors", () => {
+  expect(hintOf(refused("EROFS"), { uid: 0 })).toContain("journalctl -k");
+});
+
 test("withAdvice: an error keeps its code, message, facts and cause, and a hint of its own", () => {
   const error = refused("EACCES");
   const advised = withAdvice(error, { uid: 1, whenFull: undefined });
@@ -29,7 +33,6 @@ test("withAdvice: an error keeps its code, message, facts and cause, and a hint 
 });
 
 test.each([
-  refused("EROFS"),
   refused("EBUSY"),
   new OsdeployError("permission-denied", "Cannot use os: registries.conf blocks it"),
   new OsdeployError("no-space", "Cannot install: the disk is too small"),

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
@@ -199,5 +200,27 @@ describe("a running system with another file system at /boot", () => {
     expect(stateOf(linux).problems).toEqual([
       expect.stringMatching(/^What was staged was not committed at shutdown: Cannot find the boot partition/),
     ]);
+  });
+});
+
+describe("a running system whose boot partition takes no writes", () => {
+  const readOnlyBoot = (linux: FakeLinux): FakeLinux => {
+    const space: LinuxFiles["space"] = (path) => ({
+      ...linux.files.space(path),
+      readOnly: path === fromText("/boot"),
+    });
+    return { ...linux, files: { ...linux.files, space } } as FakeLinux;
+  };
+
+  test("switch refuses before it fetches anything, and has nothing against what runs already", async () => {
+    const linux = await runningMachine(images, "v1");
+    const before = [filesBelow(linux, "/sysroot"), filesBelow(linux, "/boot")];
+    expect(await failureOf(switchRunning(readOnlyBoot(linux), "v2"))).toMatchObject({
+      code: "permission-denied",
+      message: 'Cannot write to the boot partition "/boot": its file system is read-only',
+      facts: { hint: expect.stringContaining("mount -o remount,rw /boot") },
+    });
+    expect([filesBelow(linux, "/sysroot"), filesBelow(linux, "/boot")]).toEqual(before);
+    expect(await switchRunning(readOnlyBoot(linux), "v1")).toMatchObject({ kind: "kept" });
   });
 });
