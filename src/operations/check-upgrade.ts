@@ -23,8 +23,11 @@ export type CheckUpgradeRequest = Pick<
 
 /** What an upgrade would do. */
 export interface CheckUpgradeResult {
-  /** `staged`: it waits for the shutdown already; `quarantined`: an upgrade would leave it alone. */
-  readonly kind: "up-to-date" | "available" | "staged" | "quarantined";
+  /**
+   * `staged`: it waits for the shutdown already; `downloaded`: it does so once it is asked for again; `quarantined`: an upgrade would
+   * leave it alone.
+   */
+  readonly kind: "up-to-date" | "available" | "staged" | "downloaded" | "quarantined";
   readonly image: string;
   /** Of the image that the reference names now. */
   readonly manifestDigest: ManifestDigest;
@@ -89,7 +92,7 @@ function describe(
   const kinds = {
     keep: "up-to-date",
     unstage: "up-to-date",
-    "keep-staged": "staged",
+    "keep-staged": state.staged?.finalizationLocked === true ? "downloaded" : "staged",
     deploy: "available",
     quarantined: "quarantined",
   } as const;

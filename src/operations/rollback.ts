@@ -1,4 +1,5 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
+import { imageVersion } from "../core/boot/bls-entry.ts";
 import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import { planRollback, type RollbackPlan } from "../core/deployment/plan-rollback.ts";
@@ -30,6 +31,10 @@ export interface RollbackResult {
   /** What boots next; null only where nothing does. */
   readonly rootImage: ObjectId | null;
   readonly image: string | null;
+  /** Of that image: the deployments before and after a rollback mostly follow one name. */
+  readonly manifestDigest: ManifestDigest | null;
+  /** What the image calls its version. */
+  readonly version: string | null;
   /** The boot entry that was added or removed; null where only what was staged is dropped. */
   readonly bootEntry: string | null;
   /** The image that no upgrade brings back by itself from now on. */
@@ -120,10 +125,13 @@ function dropStaged({ sysroot }: WritableSystem): void {
 function describe(
   { staged }: SysrootState,
   { deployment }: RollbackPlan,
-): Pick<RollbackResult, "rootImage" | "image" | "droppedStaged"> {
+): Pick<RollbackResult, "rootImage" | "image" | "manifestDigest" | "version" | "droppedStaged"> {
+  const entry = deployment?.entries[0]?.entry;
   return {
     rootImage: deployment?.rootImage ?? null,
     image: deployment?.origin?.imageReference ?? null,
+    manifestDigest: deployment?.origin?.manifestDigest ?? null,
+    version: (entry && imageVersion(entry)) ?? null,
     droppedStaged: staged !== undefined,
   };
 }

@@ -1,6 +1,6 @@
 import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
 import { openBootloader } from "../bootloader/open-bootloader.ts";
-import { type BlsEntry, blsField, blsOptions } from "../core/boot/bls-entry.ts";
+import { blsField, blsOptions, imageVersion } from "../core/boot/bls-entry.ts";
 import { type BootEntry, type BootMenu, isExhausted } from "../core/boot/boot-menu.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import {
@@ -150,7 +150,7 @@ function describe(
     roles: deploymentRoles(state, deployment),
     rootImage,
     title: staged?.boot.osRelease.prettyName ?? (entry && blsField(entry, "title")) ?? null,
-    version: staged?.boot.osRelease.version ?? (entry && versionOf(entry)) ?? null,
+    version: staged?.boot.osRelease.version ?? (entry && imageVersion(entry)) ?? null,
     imageReference: origin?.imageReference ?? null,
     manifestDigest: origin?.manifestDigest ?? null,
     layers: origin === undefined ? null : readLayers(origin.manifestDigest),
@@ -161,11 +161,6 @@ function describe(
     bootEntries: entries.map((each) => describeEntry(state, each)),
     quarantineReason: findQuarantine(state, origin?.manifestDigest)?.reason ?? null,
   };
-}
-
-/** What the image calls its version; in the entry the number comes before it, for the loader to sort by. */
-function versionOf(entry: BlsEntry): string | undefined {
-  return blsField(entry, "version")?.replace(/^\d+(-|$)/, "") || undefined;
 }
 
 function describeEntry(state: SysrootState, entry: BootEntry): BootEntryStatus {

@@ -112,7 +112,11 @@ export function rollbackText(result: RollbackResult): string {
     result.quarantined === null
       ? ""
       : `Upgrades leave ${shortDigest(result.quarantined)} alone until its tag moves to another image\n`;
-  return `${first}\n${dropped}${left}`;
+  const fields = formatFields([
+    ["Version", result.version === null ? undefined : printable(result.version)],
+    ["Digest", result.manifestDigest ?? undefined],
+  ]);
+  return `${first}\n${fields === "" ? "" : indented(fields)}${dropped}${left}`;
 }
 
 /** What `boot-complete` did. */

@@ -67,7 +67,7 @@ function notesText(result: StatusResult): string {
   const { rollbackQueued, quarantine, foreignBootEntries, problems, bootloader, countsTries } = result;
   const shownAbove = new Set(result.deployments.map(({ manifestDigest }) => manifestDigest));
   return [
-    ...(rollbackQueued ? ["A rollback waits for the next boot; to take it back: osdeploy rollback"] : []),
+    ...(rollbackQueued ? [rollbackWords(result)] : []),
     ...quarantine
       .filter(({ manifestDigest }) => !shownAbove.has(manifestDigest))
       .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})`),
@@ -77,6 +77,12 @@ function notesText(result: StatusResult): string {
   ]
     .map((line) => `${line}\n`)
     .join("");
+}
+
+function rollbackWords({ staged }: StatusResult): string {
+  return staged?.finalizationLocked === false
+    ? "A rollback waits behind what is staged; to drop both: osdeploy rollback"
+    : "A rollback waits for the next boot; to take it back: osdeploy rollback";
 }
 
 function shown(text: string | null): string | undefined {

@@ -29,6 +29,7 @@ export function checkUpgradeText(result: CheckUpgradeResult, options: DetailOpti
   const words: Readonly<Record<CheckUpgradeResult["kind"], string>> = {
     "up-to-date": `Nothing new: ${image} boots next already`,
     staged: `Nothing new: ${image} is staged already`,
+    downloaded: `Nothing new: ${image} is downloaded; to boot it next, run: osdeploy upgrade --from-downloaded`,
     quarantined: `Nothing new: ${image} names an image that is in quarantine here`,
     available: `There is an upgrade of ${image}`,
   };

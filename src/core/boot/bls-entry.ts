@@ -51,6 +51,11 @@ export function blsField(entry: BlsEntry, key: string): string | undefined {
   return entry.fields.find((field) => field.key === key)?.value;
 }
 
+/** What the image of an entry calls its version; in the entry a number comes before it, for the loader to sort by. */
+export function imageVersion(entry: BlsEntry): string | undefined {
+  return blsField(entry, "version")?.replace(/^\d+(-|$)/, "") || undefined;
+}
+
 /** All `options` of an entry, joined as the loader joins them. */
 export function blsOptions(entry: BlsEntry): string {
   return entry.fields

@@ -109,6 +109,9 @@ describe("upgrade", () => {
     expect(none).toMatchObject({ status: 3, err: expect.stringContaining("osdeploy upgrade --download-only") });
     replaceLayout(linux, { latest: v2 });
     await ok("upgrade", "--download-only");
+    const words = "is downloaded; to boot it next, run: osdeploy upgrade --from-downloaded\n";
+    expect(await run("upgrade", "--check")).toMatchObject({ status: 77, out: expect.stringContaining(words) });
+    expect(await json("upgrade-check", "upgrade", "--check")).toMatchObject({ kind: "downloaded" });
     expect(await json("upgrade", "upgrade", "--from-downloaded")).toMatchObject({ kind: "kept-staged" });
     expect(await ok("finalize-staged")).toContain("boots next\n");
   });
@@ -157,13 +160,17 @@ test("rollback: queues, takes back, and tells what upgrades leave alone", async 
   await ok("finalize-staged");
   boot(linux);
   expect(await ok("rollback")).toMatch(
-    /^oci:\/layout:latest boots next\nUpgrades leave [0-9a-f]{12} alone until its tag moves to another image\n$/,
+    /^oci:\/layout:latest boots next\n {2}Version: v1\n {2}Digest: {2}sha256:[0-9a-f]{64}\nUpgrades leave [0-9a-f]{12} alone until its tag moves to another image\n$/,
   );
   expect(await ok("status")).toContain("A rollback waits for the next boot; to take it back: osdeploy rollback\n");
   expect(await json("rollback", "rollback")).toMatchObject({ kind: "unqueued", quarantined: null });
   replaceLayout(linux, { latest: v3 });
   await ok("upgrade");
-  expect(await ok("rollback")).toContain("boots next\nWhat was staged is dropped\n");
+  expect(await ok("rollback")).toMatch(
+    /^\S+ boots next\n {2}Version: v1\n {2}Digest: .*\nWhat was staged is dropped\n/,
+  );
+  await ok("upgrade");
+  expect(await ok("status")).toContain("A rollback waits behind what is staged; to drop both: osdeploy rollback\n");
   expect(await ok("rollback", "--apply")).toMatch(/^The rollback is taken back: /);
   expect(programs.calls.filter((call) => !call.includes("is-active"))).toEqual(["systemctl reboot"]);
 });

@@ -47,9 +47,12 @@ describe("switchText", () => {
 });
 
 test("rollbackText: names what boots next by what is known of it", () => {
-  const unknown = { kind: "queued", image: null, bootEntry: "x", quarantined: null, droppedStaged: false } as const;
+  const names = { image: null, manifestDigest: null, version: null };
+  const unknown = { kind: "queued", ...names, bootEntry: "x", quarantined: null, droppedStaged: false } as const;
   expect(rollbackText({ ...unknown, rootImage })).toBe(`${rootImage} boots next\n`);
   expect(rollbackText({ ...unknown, rootImage: null })).toBe("nothing boots next\n");
+  const known = { ...unknown, image: "os", version: "41", manifestDigest: parseManifestDigest(digest), rootImage };
+  expect(rollbackText(known)).toBe(`os boots next\n  Version: 41\n  Digest:  ${digest}\n`);
   const unstaged = {
     ...unknown,
     kind: "unstaged",

@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { blsField, blsOptions, formatBlsEntry, parseBlsEntry } from "../../../../src/core/boot/bls-entry.ts";
+import {
+  blsField,
+  blsOptions,
+  formatBlsEntry,
+  imageVersion,
+  parseBlsEntry,
+} from "../../../../src/core/boot/bls-entry.ts";
 
 const text = 'title Debian; 13 # not a comment\nversion 3\nlinux /a/vmlinuz\noptions rw x="a; b"\noptions quiet\n';
 
@@ -34,4 +40,13 @@ test("formatBlsEntry: refuses what would not read back the same", () => {
   ]) {
     expect(() => formatBlsEntry({ fields: [field] })).toThrow(/Cannot write the boot entry/);
   }
+});
+
+test.each([
+  ["version 12-41.2\n", "41.2"],
+  ["version 12\n", undefined],
+  ["version trixie\n", "trixie"],
+  ["title x\n", undefined],
+])("imageVersion: %j has %s", (entry, version) => {
+  expect(imageVersion(parseBlsEntry(entry))).toBe(version);
 });
