@@ -179,12 +179,23 @@ export function wayBack(state: SysrootState): WayBack | undefined {
 
 /**
  * Whether the next boot goes back to a deployment that was there before, so that a second rollback takes that away: the
- * default is another deployment than the booted one, and had a boot entry before this newest one.
+ * default is another deployment than the booted one, and had a boot entry before this newest one. At rest nothing is
+ * booted, and a switch back leaves the same entries: there the quarantine of what was led away from tells.
  */
 export function isRollbackQueued(state: SysrootState): boolean {
   const next = nextEntry(state);
-  if (next === undefined || state.booted === undefined || next.rootImage === state.booted.rootImage) return false;
-  return state.menu.entries.some(({ rootImage, sequence }) => rootImage === next.rootImage && sequence < next.sequence);
+  if (next === undefined || next.rootImage === state.booted?.rootImage) return false;
+  const others = state.menu.entries.filter((each) => each !== next);
+  const wasThere = others.some(({ rootImage, sequence }) => rootImage === next.rootImage && sequence < next.sequence);
+  return wasThere && (state.booted !== undefined || isRolledBackFrom(state, others));
+}
+
+/** Whether what would boot without the newest entry was rolled back from. */
+function isRolledBackFrom(state: SysrootState, entries: readonly BootEntry[]): boolean {
+  const left = findDeployment(state, nextEntry({ ...state, menu: { ...state.menu, entries } })?.rootImage);
+  return state.quarantine.some(
+    ({ manifestDigest, cause }) => cause === "rolled-back" && manifestDigest === left?.origin?.manifestDigest,
+  );
 }
 
 /** How often a loader that counts starts a new deployment before it gives it up. */

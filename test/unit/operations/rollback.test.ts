@@ -5,6 +5,7 @@ import { OsdeployError } from "../../../src/core/errors.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { rollback } from "../../../src/operations/rollback.ts";
+import { status } from "../../../src/operations/status.ts";
 import { writeQuarantine } from "../../../src/sysroot/quarantine-store.ts";
 import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
 import {
@@ -200,5 +201,18 @@ describe("rollback", () => {
     const elsewhere = (apply: boolean) => rollback(systemOn(linux), { sysroot: sysrootPath, apply });
     expect(await failureOf(elsewhere(true))).toMatchObject({ code: "usage" });
     expect(await elsewhere(false)).toMatchObject({ kind: "queued", image: layoutReference("v1") });
+  });
+
+  test("takes itself back where nothing runs, too, and leaves no image in quarantine; a switch back is no rollback", async () => {
+    linux = machineWith(images);
+    for (const tag of ["v1", "v2"]) await switchTo(linux, tag);
+    const elsewhere = () => rollback(systemOn(linux), { sysroot: sysrootPath, apply: false });
+    const shown = () => status(systemOn(linux), { sysroot: sysrootPath });
+    await elsewhere();
+    expect(await shown()).toMatchObject({ rollbackQueued: true });
+    expect(await elsewhere()).toMatchObject({ kind: "unqueued", image: layoutReference("v2") });
+    expect(await shown()).toMatchObject({ rollbackQueued: false, quarantine: [] });
+    await switchTo(linux, "v1");
+    expect(await elsewhere()).toMatchObject({ kind: "queued", image: layoutReference("v2") });
   });
 });
