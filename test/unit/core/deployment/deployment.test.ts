@@ -10,6 +10,7 @@ import {
   startedEntry,
   wayBack,
 } from "../../../../src/core/deployment/deployment.ts";
+import type { QuarantineRecord } from "../../../../src/core/deployment/quarantine.ts";
 import { bootedOf, entryOf, recordOf, rootImageOf, stagedOf, stateWith } from "../../../builders/sysroot-states.ts";
 
 const menu = [entryOf(5, "b"), entryOf(4, "a"), entryOf(3, "b"), entryOf(2, "c"), entryOf(1, "f")];
@@ -102,6 +103,15 @@ describe("isRollbackQueued", () => {
     );
     expect(isRollbackQueued(stateWith("ab", rolledBack))).toBe(false);
     expect(isRollbackQueued(stateWith("a", [], { booted: bootedOf("a") }))).toBe(false);
+  });
+
+  test("at rest when what would boot without that entry was rolled back from", () => {
+    const rolledBack = [entryOf(3, "a"), entryOf(2, "b"), entryOf(1, "a")];
+    const at = (quarantine: readonly QuarantineRecord[], entries = rolledBack) =>
+      isRollbackQueued(stateWith("ab", entries, { quarantine }));
+    expect(at([recordOf("b", "rolled-back")])).toBe(true);
+    expect(at([recordOf("b"), recordOf("a", "rolled-back")])).toBe(false);
+    expect(at([recordOf("b", "rolled-back")], rolledBack.slice(0, 2))).toBe(false);
   });
 });
 
