@@ -1,6 +1,7 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { isKernelWhole } from "../bootloader/kernel-store.ts";
 import { findKernel } from "../core/boot/kernel.ts";
+import { splitCmdline } from "../core/boot/kernel-cmdline.ts";
 import {
   type FollowedImage,
   findQuarantine,
@@ -12,7 +13,9 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
+import { onSameFileSystem } from "../linux/file-system.ts";
 import type { Path } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
@@ -89,6 +92,7 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
   system.progress({ kind: "start", task: "switch", subject: formatImageReference(request.image) });
   const result = await withWritableSystem(system, request, (writable) => {
     checkKernelArguments(writable.state, request.kernelArguments);
+    warnOfLostArguments(system, writable, request.kernelArguments);
     return withRepo(system, writable.sysroot, request, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, request, async (offered) => {
@@ -107,6 +111,24 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
   });
   system.progress({ kind: "done" });
   return result;
+}
+
+/** Kernel arguments are kept in the boot entries: where these are lost, the new one has only what is given now. */
+function warnOfLostArguments(
+  system: System,
+  { sysroot: { files, paths }, state }: WritableSystem,
+  given: readonly string[],
+): void {
+  if (state.booted !== undefined || state.deployments.length === 0 || state.menu.entries.length > 0) return;
+  const boot = files.lstatIfExists(pathBelow(paths.boot, "."));
+  const isOwnPartition = boot !== undefined && !onSameFileSystem(boot, files.lstat(paths.deployments));
+  const missing = ["root=", ...(isOwnPartition ? ["systemd.mount-extra="] : [])].filter(
+    (start) => !given.flatMap(splitCmdline).some((word) => word.startsWith(start)),
+  );
+  if (missing.length === 0) return;
+  const without = missing.map((start) => `${start}…`).join(" and ");
+  const message = `There is no boot entry to take kernel arguments from, and none with ${without} is given: the system may not find its disks`;
+  system.progress({ kind: "warning", message });
 }
 
 /** What the deployment is going to follow, and which image that is now. */

@@ -18,6 +18,7 @@ import {
   linuxAmd64,
   machineWith,
   noLogin,
+  SeenProgress,
   switchTo,
   sysrootPath,
   systemOn,
@@ -157,6 +158,27 @@ describe("a first deployment that was stopped before its boot entry", () => {
     const { rootImage } = await switchTo(linux, "v2");
     expect((await collect(linux)).deployments).toHaveLength(1);
     expect(linux.files.readDirectory(fromText("/target/state/deploy"))).toEqual([rootImage]);
+  });
+});
+
+describe("a finished system that has lost its boot entries, and with them the kernel arguments", () => {
+  const message = (missing: string) =>
+    `There is no boot entry to take kernel arguments from, and none with ${missing} is given: the system may not find its disks`;
+
+  test.each([
+    ["/boot is a directory", [{ path: "/target" }], [], "root=…"],
+    ["/boot is a file system", [{ path: "/target" }, { path: "/target/boot" }], [], "root=… and systemd.mount-extra=…"],
+    ["root= is given", [{ path: "/target" }, { path: "/target/boot" }], ["rw root=UUID=1"], "systemd.mount-extra=…"],
+    ["all is given", [{ path: "/target" }], ["root=UUID=1"], undefined],
+  ])("switch warns of what is missing when %s", async (_, mountPoints, kernelArguments, missing) => {
+    const linux = machineWith(images, { mountPoints });
+    const seen = new SeenProgress();
+    await switchTo(linux, "v1", { kernelArguments: ["root=UUID=1"], system: { progress: seen.report } });
+    await switchTo(linux, "v2", { system: { progress: seen.report } });
+    expect(seen.warnings).toEqual([]);
+    removeTree(linux.files, fromText("/target/boot/loader"));
+    await switchTo(linux, "v1", { kernelArguments, system: { progress: seen.report } });
+    expect(seen.warnings).toEqual(missing === undefined ? [] : [message(missing)]);
   });
 });
 
