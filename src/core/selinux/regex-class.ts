@@ -16,15 +16,25 @@ export function readClass(cursor: RegexCursor, depth = 0): ByteSet {
   if (depth > maxNesting) throw cursor.unsupported("its classes nest too deep");
   const negated = cursor.skip("^");
   const set: ByteSet = new Uint8Array(256);
+  const dashes = readLeadingDashes(cursor, set);
   // An empty class does not exist: a closing bracket in the first place is a byte of the class.
-  if (cursor.next === "]") addItem(cursor, set, depth);
+  if (!dashes && cursor.next === "]") addItem(cursor, set, depth);
   let result = readOperand(cursor, set, depth);
   for (let operation = readOperation(cursor); operation !== undefined; operation = readOperation(cursor)) {
-    result = combine(operation, result, readOperand(cursor, new Uint8Array(256), depth));
+    const right = readOperand(cursor, new Uint8Array(256), depth);
+    result = combine(operation, cursor.folded(result), cursor.folded(right));
   }
   if (!cursor.skip("]")) throw cursor.invalid("a class is not closed");
   const folded = cursor.folded(result);
   return negated ? complement(folded) : folded;
+}
+
+/** To Rust, dashes at the start of a class are bytes of it, also two of them. Says whether there were any. */
+function readLeadingDashes(cursor: RegexCursor, set: ByteSet): boolean {
+  if (cursor.dialect === "pcre" || cursor.next !== "-") return false;
+  set["-".charCodeAt(0)] = 1;
+  while (cursor.skip("-"));
+  return true;
 }
 
 function operationAt(cursor: RegexCursor): string | undefined {
@@ -72,17 +82,36 @@ function addItem(cursor: RegexCursor, set: ByteSet, depth: number): void {
 
 /** `[:alpha:]`, `\d` or, in Rust's rules, a class within the class. */
 function readNamedClass(cursor: RegexCursor, depth: number): ByteSet | undefined {
-  const posix = cursor.match(/\[:(\^?)([a-z]+):\]/y);
+  const posix = readPosixClass(cursor);
   if (posix !== undefined) {
-    const [text, negation] = posix;
-    const set = posixClasses.get(text.replace(/[^a-z]/g, ""));
-    if (set === undefined) throw cursor.invalid(`class ${text} is unknown`);
-    return negation === "^" ? complement(set) : set;
+    if (cursor.dialect === "pcre") refuseRange(cursor, ["]"]);
+    return posix;
   }
   if (cursor.dialect === "rust" && cursor.skip("[")) return readClass(cursor, depth + 1);
   const letters = letterClassAt(cursor);
-  if (letters !== undefined) cursor.at += 2;
+  if (letters === undefined) return undefined;
+  cursor.at += 2;
+  refuseRange(cursor, cursor.dialect === "pcre" ? ["]"] : ["]", "-"]);
   return letters;
+}
+
+/** To Rust, a name that it does not know is a class within the class, of those letters. */
+function readPosixClass(cursor: RegexCursor): ByteSet | undefined {
+  const start = cursor.at;
+  const [text, negation, name = ""] = cursor.match(/\[:(\^?)([a-z]+):\]/y) ?? [];
+  if (text === undefined) return undefined;
+  const set = posixClasses.get(name);
+  if (set !== undefined) return negation === "^" ? complement(set) : set;
+  if (cursor.dialect === "pcre") throw cursor.invalid(`class ${text} is unknown`);
+  cursor.at = start;
+  return undefined;
+}
+
+/** A class begins no range: a dash behind it is an error to both, unless one of `after` follows. */
+function refuseRange(cursor: RegexCursor, after: readonly string[]): void {
+  if (cursor.next === "-" && !after.includes(cursor.text.charAt(cursor.at + 1))) {
+    throw cursor.invalid("a range begins with a class");
+  }
 }
 
 function letterClassAt(cursor: RegexCursor): ByteSet | undefined {

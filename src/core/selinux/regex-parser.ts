@@ -208,6 +208,8 @@ class RegexParser {
     const braces = cursor.match(/\{([0-9]+)(,?)([0-9]*)\}/y);
     if (braces === undefined) {
       if (cursor.dialect === "rust") throw cursor.invalid("a count in braces is not valid");
+      // A count to PCRE2 from 10.43 on, text before.
+      if (cursor.match(/\{,[0-9]+\}/y)) throw cursor.unsupported("{,n} means different things to different engines");
       return undefined;
     }
     const min = Number(braces[1]);
