@@ -77,6 +77,9 @@ export class Backtracker {
           pushChoice(choices, { kind: "way", at: instruction.other, place });
           at = instruction.next;
           break;
+        case "progress":
+          at = this.#register(instruction.register) === place ? instruction.other : at + 1;
+          break;
         default: {
           const after = this.#special(instruction, place, choices);
           if (after === undefined) return undefined;
@@ -89,7 +92,7 @@ export class Backtracker {
 
   /** The place after an instruction that does not branch; undefined when it does not hold. */
   #special(
-    instruction: Exclude<Instruction, { op: "match" | "set" | "jump" | "split" }>,
+    instruction: Exclude<Instruction, { op: "match" | "set" | "jump" | "split" | "progress" }>,
     place: number,
     choices: Choice[],
   ): number | undefined {
@@ -102,8 +105,6 @@ export class Backtracker {
         });
         this.#registers[instruction.register] = place;
         return place;
-      case "progress":
-        return this.#register(instruction.register) === place ? undefined : place;
       case "assert":
         return this.#holds(instruction.what, place) ? place : undefined;
       case "look":

@@ -11,8 +11,8 @@ export type Instruction =
   | { readonly op: "jump"; next: number }
   /** Remembers the place in a register. */
   | { readonly op: "save"; readonly register: number }
-  /** Goes on only when the place differs from the register's: stops loops that take nothing. */
-  | { readonly op: "progress"; readonly register: number }
+  /** Goes on when the place differs from the register's, else at `other`: a round that took nothing is the last. */
+  | { readonly op: "progress"; readonly register: number; other: number }
   | { readonly op: "assert"; readonly what: Assertion }
   /** Tries the program at `start`, `lengthBack` bytes before. */
   | {
@@ -119,11 +119,11 @@ export class ProgramBuilder {
   }
 
   #emitRepeat(regex: RepeatRegex): void {
-    for (let i = 0; i < regex.min; i++) this.#emit(regex.item);
     if (regex.max === Number.POSITIVE_INFINITY) {
       this.#emitLoop(regex);
       return;
     }
+    for (let i = 0; i < regex.min; i++) this.#emit(regex.item);
     const splits: (() => void)[] = [];
     for (let i = regex.min; i < regex.max; i++) {
       splits.push(this.#pushOptional(regex.lazy));
@@ -132,15 +132,19 @@ export class ProgramBuilder {
     for (const leave of splits) leave();
   }
 
+  /** The last round that has to be is part of the loop, as in PCRE2: it may be the one that took nothing. */
   #emitLoop(regex: RepeatRegex): void {
+    for (let i = 1; i < regex.min; i++) this.#emit(regex.item);
+    const skip = regex.min === 0 ? this.#pushOptional(regex.lazy) : undefined;
     const register = this.#registers++;
-    const loop = this.#next;
-    const leave = this.#pushOptional(regex.lazy);
+    const round = this.#next;
     this.#push({ op: "save", register });
     this.#emit(regex.item);
-    this.#push({ op: "progress", register });
-    this.#push({ op: "jump", next: loop });
-    leave();
+    const progress = this.#push({ op: "progress", register, other: 0 });
+    const leave = this.#next + 1;
+    this.#push({ op: "split", next: regex.lazy ? leave : round, other: regex.lazy ? round : leave });
+    progress.other = leave;
+    skip?.();
   }
 
   /** A split between what comes next and what comes after it; call the result where that is known. */
