@@ -4,6 +4,7 @@ import { OsdeployError } from "../../../src/core/errors.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { status } from "../../../src/operations/status.ts";
+import { openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { failureOf, layoutReference, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage, content } from "../../builders/os-images.ts";
@@ -65,6 +66,15 @@ describe("finalizeStaged", () => {
     expect(linux.files.readDirectory(fromText("/run/osdeploy"))).toEqual([]);
     expect(linux.openPaths).toEqual([]);
     expect(boot(linux).rootImage).toBe(rootImage);
+  });
+
+  test("waits for an operation that is not done yet", async () => {
+    const { rootImage } = await switchRunning(linux, "v2");
+    const other = openWritableSysroot(linux, physicalRoot);
+    const waiting = finalize();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.close();
+    expect(await waiting).toMatchObject({ kind: "finalized", rootImage });
   });
 
   test("what it commits is durable", async () => {

@@ -104,15 +104,32 @@ describe("rollback", () => {
   test("drops what is staged", async () => {
     await switchRunning(linux, "v3");
     expect(await run()).toMatchObject({ kind: "queued", image: layoutReference("v1"), droppedStaged: true });
+    // Its entry overtakes what is staged only as long as it is there: a second rollback takes it away.
+    expect(linux.files.readDirectory(fromText("/run/osdeploy"))).toEqual([]);
     expect(await finalizeStaged(systemOn(linux), { sysroot: physicalRoot })).toEqual({ kind: "nothing-staged" });
   });
 
-  describe("where the boot partition takes nothing", () => {
-    const failing = (call: "writeNewFile" | "readDirectory" | "unlink", calls = 1) => {
-      let left = calls;
+  test("leaves what another system of this machine has staged, in a sysroot that nothing runs from", async () => {
+    await switchRunning(linux, "v3");
+    linux.files.makeDirectory(sysrootPath, 0o755);
+    for (const tag of ["v1", "v2"]) await switchTo(linux, tag);
+    expect(await rollback(systemOn(linux), { sysroot: sysrootPath, apply: false })).toMatchObject({ kind: "queued" });
+    expect(stateOf(linux).staged?.origin.imageReference).toBe(layoutReference("v3"));
+  });
+
+  test("keeps no image out of which both deployments are", async () => {
+    const way = stateOf(linux).deployments[1]?.rootImage;
+    const path = `/sysroot/state/deploy/${way}/${way}.origin`;
+    writeText(linux, path, readText(linux, path).replaceAll(images.v1.manifestDigest, images.v2.manifestDigest));
+    expect(await run()).toMatchObject({ kind: "queued", rootImage: way, quarantined: null });
+    expect(stateOf(linux).quarantine).toEqual([]);
+  });
+
+  describe("where the disk or the boot partition takes nothing", () => {
+    const failing = (call: "writeNewFile" | "unlink", place = "/boot/loader") => {
       const { files } = linux;
       const refuse = (path: ByteString, ...words: readonly unknown[]) => {
-        if (path.includes("/boot/loader") && left-- <= 1) throw new OsdeployError("system", "Cannot do it (EROFS)");
+        if (path.includes(place)) throw new OsdeployError("system", "Cannot do it (EROFS)");
         return (files[call] as (...all: readonly unknown[]) => unknown)(path, ...words);
       };
       return { ...linux, files: Object.assign(Object.create(files), { [call]: refuse }) };
@@ -133,6 +150,41 @@ describe("rollback", () => {
       writeQuarantine(linux.files, sysrootPaths(physicalRoot), record);
       await runOn(failing("writeNewFile"));
       expect(stateOf(linux).quarantine).toEqual([record]);
+    });
+
+    test("no entry leads away from an image that cannot be kept out", async () => {
+      const before = entries();
+      expect(await runOn(failing("writeNewFile", "/quarantine/"))).toMatchObject({ message: "Cannot do it (EROFS)" });
+      expect(entries()).toEqual(before);
+    });
+
+    test("the image to go back to stays in quarantine", async () => {
+      const record = { ...recordOf("b"), manifestDigest: parseManifestDigest(images.v1.manifestDigest) };
+      writeQuarantine(linux.files, sysrootPaths(physicalRoot), record);
+      await runOn(failing("writeNewFile"));
+      expect(stateOf(linux).quarantine).toEqual([record]);
+    });
+
+    test("an entry that is there, though not known to be durable, has its record", async () => {
+      const { files } = linux;
+      const syncFileSystem: typeof files.syncFileSystem = (fd) => {
+        if (entries().some((name) => name === "osdeploy-000003.conf"))
+          throw new OsdeployError("system", "Cannot do it (EIO)");
+        files.syncFileSystem(fd);
+      };
+      const broken = { ...linux, files: Object.assign(Object.create(files), { syncFileSystem }) };
+      expect(await runOn(broken)).toMatchObject({ message: "Cannot do it (EIO)" });
+      expect(stateOf(linux).quarantine.map(({ manifestDigest }) => manifestDigest)).toEqual([images.v2.manifestDigest]);
+    });
+
+    test("of two errors the first one is told", async () => {
+      const { files } = failing("writeNewFile");
+      const unlink = () => {
+        throw new OsdeployError("system", "Cannot take it back (EROFS)");
+      };
+      expect(await runOn({ ...linux, files: Object.assign(Object.create(files), { unlink }) })).toMatchObject({
+        message: "Cannot do it (EROFS)",
+      });
     });
 
     test("a rollback that waits for the next boot stays queued, and what is staged stays so", async () => {

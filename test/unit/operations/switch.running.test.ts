@@ -107,6 +107,9 @@ describe("switchImage on a running system", () => {
       finalizationLocked: false,
     });
     expect(stateOf(linux).staged?.finalizationLocked).toBe(false);
+    await switchRunning(linux, "v2", { finalizationLocked: true });
+    expect(stateOf(linux).staged?.finalizationLocked).toBe(true);
+    expect(await finalize()).toMatchObject({ kind: "locked", rootImage });
   });
 
   test("the kernel of what boots next is stored again when it is gone, without another entry", async () => {

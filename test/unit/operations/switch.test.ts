@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { readBootEntries } from "../../../src/bootloader/bls-directory.ts";
 import { blsField, blsOptions } from "../../../src/core/boot/bls-entry.ts";
 import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
-import { assert } from "../../../src/core/errors.ts";
+import { assert, OsdeployError } from "../../../src/core/errors.ts";
 import type { SwitchResult } from "../../../src/operations/switch.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { buildImage } from "../../builders/oci-image.ts";
@@ -197,6 +197,19 @@ describe("switchImage", () => {
     expect(entry && blsOptions(entry.entry)).toBe(
       `rw panic=30 composefs=?${result.rootImage} osdeploy.entry=osdeploy-000001`,
     );
+  });
+
+  test("makes no insecure repo for any other want than that of fs-verity", async () => {
+    const { files } = linux;
+    let left = 1;
+    const writeNewFile: typeof files.writeNewFile = (path, ...words) => {
+      if (path.startsWith("/target/composefs/") && left-- > 0)
+        throw new OsdeployError("no-space", "Cannot write: the disk is full");
+      files.writeNewFile(path, ...words);
+    };
+    const full = { ...linux, files: Object.assign(Object.create(files), { writeNewFile }) };
+    expect(await failureOf(switchTo(full, "v1"))).toMatchObject({ code: "no-space" });
+    expect(linux.files.lstatIfExists(fromText("/target/composefs/meta.json"))).toBeUndefined();
   });
 
   test("tells its phases in order", async () => {

@@ -230,6 +230,16 @@ describe("upgrade", () => {
     expect(reboots()).toHaveLength(1);
   });
 
+  test("does not reboot for another copy of what was damaged on this disk", async () => {
+    replaceLayout(linux, { latest: v2 });
+    writeNote(linux.files, sysrootPaths(physicalRoot), "damaged", "Boot entry 3 was given up: damaged");
+    expect(await failureOf(run({ apply: true }))).toMatchObject({
+      code: "system",
+      message: "Cannot reboot for what is staged: Boot entry 3 was given up: damaged",
+    });
+    expect(reboots()).toEqual([]);
+  });
+
   test("tells when systemd does not reboot", async () => {
     const refusing = (words: readonly string[]) => {
       const isReboot = words[1] === "reboot";

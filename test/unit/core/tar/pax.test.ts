@@ -30,6 +30,11 @@ test("readPax: takes what describes the entry and skips the rest", () => {
   });
 });
 
+test("readPax: zeros say something, and a key can have one letter", () => {
+  const zeros = ["size", "uid", "gid", "mtime", "k"].map((key) => paxRecord(key, "0")).join("");
+  expect(read(zeros)).toEqual({ sizeBytes: 0, uid: 0, gid: 0, mtime: { seconds: 0n, nanoseconds: 0 } });
+});
+
 test("readPax: values are cut by length, so they may hold line ends, NUL and equals signs", () => {
   const value = "\x01\0\n=20 path=evil\n\xff";
   const found = read(paxRecord("SCHILY.xattr.security.capability", value) + paxRecord("path", "a"));
@@ -67,9 +72,12 @@ test.each([
   );
 });
 
-test.each(["9 =value\n", "7 path\n", "10 nokeyy\n9 path=a\n"])("readPax: refuses %j, a record without key", (text) => {
-  expect(() => read(text)).toThrow("has no key");
-});
+test.each(["9 =value\n", "7 =a=b\n", "7 path\n", "10 nokeyy\n9 path=a\n"])(
+  "readPax: refuses %j, a record without key",
+  (text) => {
+    expect(() => read(text)).toThrow("has no key");
+  },
+);
 
 test.each([
   ["uid", "4294967296", "its uid 4294967296 is out of range"],

@@ -18,6 +18,7 @@ test.each([
   ["...", "..."],
   ["\xff/\x01\n", "\xff/\x01\n"],
   [`${"n".repeat(255)}/x`, `${"n".repeat(255)}/x`],
+  [`./${"n".repeat(255)}/x`, `${"n".repeat(255)}/x`],
 ])("readPath: %j is %j", (raw, path) => {
   expect(read(raw)).toBe(path);
 });
@@ -42,6 +43,7 @@ test("readPath: limits length and depth", () => {
   const limited = (raw: string) => readPath(raw as ByteString, limits);
   expect(limited("a/b/c")).toBe("a/b/c");
   expect(limited("./a/b/c/")).toBe("a/b/c");
+  expect(limited("n".repeat(20))).toBe("n".repeat(20));
   for (const raw of ["a/b/c/d", "./a/b/c/d", "n".repeat(21)]) {
     expect(() => limited(raw)).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
   }
