@@ -65,7 +65,7 @@ export async function installToRoot(system: System, request: InstallToRootReques
   // A directory with other things in it is no sysroot, unless there is the beginning of one.
   if (request.isExisting) makeDirectories(linux.files, request.root, "state/deploy");
   const result = await withWritableSystem(system, { sysroot: request.root, bootloader }, (writable) =>
-    withRepo(system, writable.sysroot, {}, async (repo) => {
+    withRepo(system, writable.sysroot, async (repo) => {
       refuseDeployments(request.root, writable);
       if (!request.allowMissingVerity && !repo.secure) throw insecureRepo(request.root);
       const image = await pullForInstall(system, repo, {

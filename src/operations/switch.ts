@@ -47,11 +47,6 @@ export interface SwitchRequest extends ImageRequest {
   readonly targetReference?: ImageReference | undefined;
   /** The loader of the boot partition; looked for there when not given. */
   readonly bootloader?: BootloaderKind | undefined;
-  /**
-   * Whether the objects get their seals later, when the file system is made. The repo may then be an insecure one, without a
-   * warning, and the boot entry demands fs-verity all the same.
-   */
-  readonly sealedLater?: boolean;
   /** Whether what is staged is only kept ready, and not committed at shutdown. */
   readonly finalizationLocked?: boolean;
 }
@@ -93,7 +88,7 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
   const result = await withWritableSystem(system, request, (writable) => {
     checkKernelArguments(writable.state, request.kernelArguments);
     warnOfLostArguments(system, writable, request.kernelArguments);
-    return withRepo(system, writable.sysroot, request, (repo) =>
+    return withRepo(system, writable.sysroot, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, request, async (offered) => {
           const image = followedImage(system, request, offered);
@@ -214,7 +209,7 @@ async function pullAndDeploy(
     origin: { ...followed, sealedBy: pulled.sealedBy },
     kernelArguments: request.kernelArguments,
     architecture: request.platform.architecture,
-    verity: repo.secure || request.sealedLater === true ? "required" : "optional",
+    verity: repo.secure ? "required" : "optional",
     finalizationLocked: request.finalizationLocked === true,
   });
   const made = { image: followed.imageReference, rootImage, kernel, etcConflicts, pulled };
@@ -226,10 +221,9 @@ async function pullAndDeploy(
 export async function withRepo<T>(
   system: System,
   sysroot: WritableSysroot,
-  request: Pick<SwitchRequest, "sealedLater">,
   use: (repo: WritableRepo) => Promise<T>,
 ): Promise<T> {
-  const repo = await openOrInitRepo(system, sysroot, request);
+  const repo = await openOrInitRepo(system, sysroot);
   try {
     return await use(repo);
   } finally {
@@ -241,30 +235,26 @@ export async function withRepo<T>(
  * Opens the repo of a sysroot, or makes it; a run that stopped while it made one left a directory that is no repo yet.
  * A new repo is secure where the file system has fs-verity, else it warns.
  */
-async function openOrInitRepo(
-  system: System,
-  { files, paths }: WritableSysroot,
-  { sealedLater = false }: Pick<SwitchRequest, "sealedLater">,
-): Promise<WritableRepo> {
+async function openOrInitRepo(system: System, { files, paths }: WritableSysroot): Promise<WritableRepo> {
   const open = () => openRepoInTurn(system, paths.repo, "write");
-  if (files.lstatIfExists(paths.repo) === undefined) makeRepo(system, paths.repo, sealedLater);
+  if (files.lstatIfExists(paths.repo) === undefined) makeRepo(system, paths.repo);
   try {
     return await open();
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
-    makeRepo(system, paths.repo, sealedLater);
+    makeRepo(system, paths.repo);
     return await open();
   }
 }
 
-function makeRepo(system: System, path: Path, sealedLater: boolean): void {
+function makeRepo(system: System, path: Path): void {
   try {
     initRepo(system.linux, path, defaultInitOptions);
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "unsupported")) throw error;
     const message =
       "This file system or kernel has no fs-verity: the new repo is insecure, and nothing checks files when they are read";
-    if (!sealedLater) system.progress({ kind: "warning", message });
+    system.progress({ kind: "warning", message });
     initRepo(system.linux, path, { ...defaultInitOptions, secure: false });
   }
 }

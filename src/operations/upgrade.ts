@@ -47,7 +47,7 @@ export async function upgrade(system: System, request: UpgradeRequest): Promise<
     const { imageReference, reference } = followedReference(writable.state);
     system.progress({ kind: "start", task: "upgrade", subject: imageReference });
     const wanted: SwitchRequest = { ...request, image: reference, kernelArguments: [] };
-    return await withRepo(system, writable.sysroot, wanted, (repo) =>
+    return await withRepo(system, writable.sysroot, (repo) =>
       withClockHint(system, { repo, state: writable.state }, () =>
         withOfferedImage(system, repo, wanted, async (offered): Promise<UpgradeResult> => {
           const image = followedImage(system, wanted, offered);

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { readBootEntries } from "../../../src/bootloader/bls-directory.ts";
 import { blsField, blsOptions } from "../../../src/core/boot/bls-entry.ts";
 import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
-import { assert, OsdeployError } from "../../../src/core/errors.ts";
+import { assert } from "../../../src/core/errors.ts";
 import type { SwitchResult } from "../../../src/operations/switch.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { buildImage } from "../../builders/oci-image.ts";
@@ -186,32 +186,6 @@ describe("switchImage", () => {
     expect(menu()).toHaveLength(1);
   });
 
-  test("warns and makes an insecure repo where there is no fs-verity", async () => {
-    linux = machineWith(images, { verity: false });
-    const seen = new SeenProgress();
-    const result = await switchTo(linux, "v1", { system: { progress: seen.report } });
-    expect(seen.warnings).toEqual([
-      "This file system or kernel has no fs-verity: the new repo is insecure, and nothing checks files when they are read",
-    ]);
-    const [entry] = menu();
-    expect(entry && blsOptions(entry.entry)).toBe(
-      `rw panic=30 composefs=?${result.rootImage} osdeploy.entry=osdeploy-000001`,
-    );
-  });
-
-  test("makes no insecure repo for any other want than that of fs-verity", async () => {
-    const { files } = linux;
-    let left = 1;
-    const writeNewFile: typeof files.writeNewFile = (path, ...words) => {
-      if (path.startsWith("/target/composefs/") && left-- > 0)
-        throw new OsdeployError("no-space", "Cannot write: the disk is full");
-      files.writeNewFile(path, ...words);
-    };
-    const full = { ...linux, files: Object.assign(Object.create(files), { writeNewFile }) };
-    expect(await failureOf(switchTo(full, "v1"))).toMatchObject({ code: "no-space" });
-    expect(linux.files.lstatIfExists(fromText("/target/composefs/meta.json"))).toBeUndefined();
-  });
-
   test("tells its phases in order", async () => {
     const seen = new SeenProgress();
     await switchTo(linux, "v1", { system: { progress: seen.report } });
@@ -334,17 +308,6 @@ describe("the boot partition", () => {
     await switchTo(linux, "sameKernel");
     expect(text(`${directory}/vmlinuz`)).toBe(content("kernel v1", 3000));
   });
-});
-
-test("switchImage: goes on where a run stopped while it made the repo, and refuses one that is damaged", async () => {
-  linux.files.makeDirectory(fromText("/target/composefs"), 0o755);
-  expect(await switchTo(linux, "v1")).toMatchObject({ kind: "deployed" });
-  write("/target/composefs/meta.json", "not what it was");
-  expect(await failureOf(switchTo(linux, "v2"))).toMatchObject({
-    code: expect.stringMatching(/^(bad-format|damaged)$/),
-  });
-  expect(menu()).toHaveLength(1);
-  expect(linux.openPaths).toEqual([]);
 });
 
 test("switchImage: a kernel so small that it lies in the image itself is stored like any other", async () => {

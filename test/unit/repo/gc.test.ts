@@ -135,7 +135,7 @@ describe("planGc", () => {
       "/repo/images/refs/note",
     ];
     for (const path of [...leftovers, ...strays]) files.writeNewFile(fromText(path), content(3), 0o644);
-    for (const path of ["/repo/streams/.symlink-1", "/repo/streams/refs/oci/.symlink-2"]) {
+    for (const path of ["/repo/streams/.symlink-1", "/repo/images/.symlink-3", "/repo/streams/refs/oci/.symlink-2"]) {
       files.symlink(fromText("../x"), fromText(path));
       leftovers.push(path);
     }

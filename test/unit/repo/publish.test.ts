@@ -144,9 +144,9 @@ test("publish: a link to what is not in the repo is a bug", () => {
   const linux = new FakeLinux();
   makeRepo(linux);
   withRepo(linux, "write", (repo) => {
-    expect(() => publish(repo, { objects: [], streams: [{ name: "s", id: idOf(one) }], rootImages: [] })).toThrow(
-      /always be true/,
-    );
+    const nothing = { objects: [], streams: [], rootImages: [] };
+    expect(() => publish(repo, { ...nothing, streams: [{ name: "s", id: idOf(one) }] })).toThrow(/always be true/);
+    expect(() => publish(repo, { ...nothing, rootImages: [idOf(one)] })).toThrow(/always be true/);
   });
 });
 

@@ -75,6 +75,15 @@ test("SplitstreamWriter: inline bytes grow as far as needed", () => {
   ]);
 });
 
+test("SplitstreamWriter: no bytes are no record, and as many objects come in a row as there are", () => {
+  const writer = new SplitstreamWriter("sha256", "layer");
+  writer.addInline(new Uint8Array(0));
+  for (let number = 0; number < 10_000; number++) writer.addObject(id("a"), 65n);
+  const records = [...readStream(writer.finish(compress)).records()];
+  expect(records).toHaveLength(10_000);
+  expect(records.every((record) => record.kind === "object")).toBe(true);
+});
+
 test("SplitstreamWriter: ids are written as they are read", () => {
   const writer = new SplitstreamWriter("sha256", "layer");
   const mixed = "0123456789abcdef".repeat(4) as ObjectId;

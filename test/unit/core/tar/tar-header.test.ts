@@ -2,6 +2,9 @@ import { expect, test } from "vitest";
 import { paddingBytes, readHeader } from "../../../../src/core/tar/tar-header.ts";
 import { gnu, header, ustar, v7 } from "../../../builders/tar-blocks.ts";
 
+/** The checksum, as it is to be. */
+const sumOf = (block: Uint8Array) => block.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte), 0);
+
 test("readHeader: decodes the fields of a POSIX header", () => {
   const block = header({
     name: "bin/tool",
@@ -51,6 +54,13 @@ test("readHeader: names of full length have no NUL", () => {
   expect(found?.linkName).toBe("l".repeat(100));
 });
 
+test("readHeader: what stands behind a field without NUL is not part of it", () => {
+  const fields = { name: "n", prefix: "p".repeat(155), type: "4", major: "00000007", minor: "00000007" };
+  const block = header({ ...fields, checksum: `${(sumOf(header(fields)) + 0x70).toString(8).padStart(6, "0")}\0 ` });
+  block[500] = 0x70;
+  expect(readHeader(block)).toMatchObject({ name: `${"p".repeat(155)}/n`, major: 7, minor: 7 });
+});
+
 test("readHeader: only POSIX headers have a prefix and only headers with a magic have devices", () => {
   const fields = { name: "n", prefix: "p", type: "4", major: "0000001\0", minor: "0000002\0" };
   expect(readHeader(header({ ...fields, magic: gnu }))).toMatchObject({ format: "gnu", name: "n", major: 1, minor: 2 });
@@ -70,10 +80,9 @@ test("readHeader: refuses a wrong checksum, and a block that lies about being ze
 });
 
 test("readHeader: takes a checksum of signed bytes, as old writers made it", () => {
-  const block = header({ name: "caf\xe9" });
-  const unsigned = block.reduce((sum, byte, i) => sum + (i >= 148 && i < 156 ? 0x20 : byte), 0);
-  const signed = header({ name: "caf\xe9", checksum: `${(unsigned - 256).toString(8).padStart(6, "0")}\0 ` });
-  expect(readHeader(signed)?.name).toBe("caf\xe9");
+  const name = "\xe9cole \x80 caf\xe9";
+  const signed = header({ name, checksum: `${(sumOf(header({ name })) - 3 * 256).toString(8).padStart(6, "0")}\0 ` });
+  expect(readHeader(signed)?.name).toBe(name);
 });
 
 test("readHeader: high bytes in the checksum field itself are not part of the sum", () => {

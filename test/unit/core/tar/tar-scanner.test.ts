@@ -145,6 +145,7 @@ test("TarScanner: a tar may end with an entry, or hold nothing", () => {
 
 test.each([
   ["half a zero block more", concat([entry({ name: "a" }), new Uint8Array(700)]), "cut off after 1212 bytes"],
+  ["one byte of a header", entry({ name: "a" }).subarray(0, 1), "cut off after 1 bytes"],
   ["half a header", entry({ name: "a" }).subarray(0, 300), "cut off after 300 bytes"],
   ["half a file", entry({ name: "a" }, "x".repeat(600)).subarray(0, 800), "cut off after 800 bytes"],
   ["half an inline file", entry({ name: "a" }, "x".repeat(60)).subarray(0, 530), "cut off after 530 bytes"],
@@ -190,6 +191,12 @@ test.each([
   expect(() => scanLayer(tar, { limits: { ...defaultTarLimits, ...limit } })).toThrow(
     expect.objectContaining({ code: "limit-exceeded", message: expect.stringContaining(message) }),
   );
+});
+
+test("TarScanner: takes as many entries, and as long extensions and structure, as the limits say", () => {
+  const tar = tarOf(pax({ path: "n".repeat(30) }), entry({}), entry({}));
+  const limits = { ...defaultTarLimits, entries: 2, extensionBytes: 39, structureBytes: tar.length };
+  expect(scanLayer(tar, { limits }).entries).toHaveLength(2);
 });
 
 test("TarScanner: content can come from elsewhere", () => {
