@@ -53,6 +53,10 @@ describe("planBootComplete", () => {
       planBootComplete(stateWith("b", [entry], { booted })).counting;
     expect(countingWith(entryOf(7, "b", { left: 2, done: 1 }))).toBe("counted");
     expect(countingWith(entryOf(7, "b", { left: 3, done: 0 }))).toBe("not-counted");
+    // It could write down the boot before, and not this one.
+    const once = entryOf(7, "b", { left: 2, done: 1 });
+    const twice = stateWith("b", [once], { booted: { ...booted, triesLeft: 1 } });
+    expect(planBootComplete(twice).counting).toBe("not-counted");
     expect(countingWith(entryOf(7, "b"))).toBe("unknown");
     const menu = { entries: [entryOf(7, "b")], stale: [], foreign: [], areTriesLost: true as const };
     const lost = makeSysrootState({

@@ -35,6 +35,11 @@ describe("planDeploymentGc", () => {
     expect(planned(stateWith("abcde", entries), 2)).toEqual({ entries: [1], gone: "a", kept: "edcb" });
   });
 
+  test("keeps no deployment without an entry in place of one that boots", () => {
+    expect(planned(stateWith("fabcde", entries), 1)).toEqual({ entries: [1, 2], gone: "baf", kept: "edc" });
+    expect(planned(stateWith("fde", entries.slice(0, 2)), 1)).toEqual({ entries: [], gone: "f", kept: "ed" });
+  });
+
   test("keeps what runs and what is staged, and their images", () => {
     const state = stateWith("abcdef", entries, { booted: bootedOf("b", 2), staged: stagedOf("f") });
     expect(planned(state)).toEqual({ entries: [1, 3], gone: "ca", kept: "edbf" });

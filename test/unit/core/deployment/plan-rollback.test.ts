@@ -54,6 +54,14 @@ describe("planRollback", () => {
     expect(entryOfCmdline(blsOptions(entry))).toBe("osdeploy-000008");
   });
 
+  test("keeps the words of the other lines as they are, blanks and quotes too", () => {
+    const made = entryOf(6, "a");
+    const fields = made.entry.fields.map((each) => (each.key === "title" ? { ...each, value: 'An  "OS' } : each));
+    const edited = { ...made, entry: { fields } };
+    const { entry } = planOf(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
+    expect(blsField(entry, "title")).toBe('An  "OS');
+  });
+
   test("what never proved itself is counted, from the start", () => {
     const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a", { left: 1, done: 2 })], {
       booted: bootedOf("b", 7),
