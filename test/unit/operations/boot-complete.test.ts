@@ -60,6 +60,14 @@ function writeFailure(name: string, text: string): void {
 }
 
 describe("bootComplete", () => {
+  test("waits for an operation that is not done yet", async () => {
+    const other = openWritableSysroot(linux, physicalRoot);
+    const waiting = run();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.close();
+    expect(await waiting).toMatchObject({ blessed: true });
+  });
+
   test("blesses the entry that booted, and is done with it then", async () => {
     expect(await run()).toEqual({
       bootEntry: "osdeploy-000001",

@@ -6,7 +6,7 @@ import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { collectDeployments, isCollectionNeeded } from "../../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { readSysrootState } from "../../../src/operations/sysroot-state.ts";
-import { openSysroot } from "../../../src/sysroot/sysroot.ts";
+import { openSysroot, openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import { failureOf, layoutReference, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage } from "../../builders/os-images.ts";
@@ -63,6 +63,44 @@ describe("collectDeployments", () => {
     expect(linux.files.readDirectory(fromText("/boot/osdeploy"))).not.toContain(result.kernels[0]);
     expect(checkInvariants(takeSnapshot(linux, physicalRoot))).toEqual([]);
     expect(linux.openPaths).toEqual([]);
+  });
+
+  test("waits for an operation that is not done yet", async () => {
+    const other = openWritableSysroot(linux, physicalRoot);
+    const waiting = run();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    other.close();
+    expect(await waiting).toMatchObject({ deployments: [{ rootImage: first }] });
+  });
+
+  test("what refers goes before what it refers to, between two notes of it", async () => {
+    const before = linux.trace.length;
+    await run();
+    const steps: readonly (readonly [string, RegExp])[] = [
+      ["begin", /^rename .* \S*\/state\/osdeploy\/collecting$/],
+      ["entry", /^unlink \/boot\/loader\/entries\//],
+      ["deployment", /^rename \S*\/state\/deploy\/[0-9a-f]{128} /],
+      ["kernel", /^\S+ \/boot\/osdeploy\//],
+      ["tag", /^unlink \S*\/streams\/refs\/oci\//],
+      ["object", /^unlink \S*\/objects\//],
+      ["end", /^unlink \S*\/state\/osdeploy\/collecting$/],
+    ];
+    const seen = linux.trace.slice(before).flatMap(({ call, path, to }) => {
+      const line = `${call} ${path} ${to ?? ""}`.trim();
+      return steps.flatMap(([name, pattern]) => (pattern.test(line) ? [name] : []));
+    });
+    // Each once, however many there are of it one after the other.
+    expect(seen.filter((name, index) => name !== seen[index - 1])).toEqual(steps.map(([name]) => name));
+  });
+
+  test("what a stopped run staged is work, also where nothing else goes", async () => {
+    await run();
+    expect(isNeeded()).toBe(false);
+    linux.files.makeDirectory(fromText("/sysroot/composefs/staging/dead"), 0o700);
+    expect(isNeeded()).toBe(true);
+    await run({ whenNeeded: true });
+    expect(linux.files.readDirectory(fromText("/sysroot/composefs/staging"))).toEqual([]);
+    expect(isNeeded()).toBe(false);
   });
 
   test("a dry run tells the same, and changes nothing", async () => {

@@ -126,6 +126,8 @@ describe("deploymentRoles", () => {
   test("what is staged is not so any more when an entry of another root image came after it", () => {
     const stagedIn = (rootImage: string, sequence: number) =>
       stateWith("ab", [entryOf(7, rootImage)], { staged: stagedOf("a", { sequence }) }).staged;
+    const older = stateWith("ab", [entryOf(7, "b"), entryOf(2, "b")], { staged: stagedOf("a", { sequence: 7 }) });
+    expect(older.staged).toBeUndefined();
     expect([stagedIn("b", 8), stagedIn("a", 7), stagedIn("b", 7), stagedIn("b", 6)]).toEqual([
       stagedOf("a", { sequence: 8 }),
       stagedOf("a", { sequence: 7 }),

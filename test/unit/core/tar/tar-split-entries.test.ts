@@ -8,8 +8,8 @@ import { refusal } from "../../../builders/refusal.ts";
 
 const files = [
   { path: "usr/" },
-  { path: "usr/empty", content: "" },
   { path: "usr/small", content: "some bytes" },
+  { path: "usr/empty", content: "" },
   { path: "usr/large", content: "x".repeat(3000) },
   { path: "usr/link", symlink: "small" },
 ];
@@ -18,8 +18,8 @@ const small: FileContent = { kind: "inline", bytes: fromText("other byte") };
 const nothing: FileContent = { kind: "inline", bytes: fromText("") };
 const contents: readonly NamedContent[] = [
   { sizeBytes: 0, content: nothing },
-  { sizeBytes: 0, content: nothing },
   { sizeBytes: 10, content: small },
+  { sizeBytes: 0, content: nothing },
   { sizeBytes: 3000, content: large },
   { sizeBytes: 0, content: nothing },
 ];
@@ -39,10 +39,10 @@ describe("readTarSplitEntries", () => {
   test("gives each entry with the content that stands for its own", () => {
     const entries = readTarSplitEntries(split(), contents);
     expect(entries.map(({ kind, path }) => `${kind} ${path}`)).toEqual([
-      ...["directory usr", "regular usr/empty", "regular usr/small", "regular usr/large", "symlink usr/link"],
+      ...["directory usr", "regular usr/small", "regular usr/empty", "regular usr/large", "symlink usr/link"],
     ]);
-    expect(entries[1]).toMatchObject({ content: nothing });
-    expect(entries[2]).toHaveProperty("content", small);
+    expect(entries[1]).toHaveProperty("content", small);
+    expect(entries[2]).toMatchObject({ content: nothing });
     expect(entries[3]).toHaveProperty("content", large);
   });
 
@@ -85,6 +85,9 @@ describe("readTarSplitEntries", () => {
     expect(refusal(() => readTarSplitEntries(split(cut), contents))).toBe(`${bad}a header is cut in two`);
     // The content of the large file is in a segment.
     const at = lines.findIndex(({ size }) => size === 3000);
+    expect(refusal(() => readTarSplitEntries(split(lines.slice(0, at)), contents.slice(0, 3)))).toMatch(
+      /^bad-format: Cannot read tar: it is cut off after \d+ bytes$/,
+    );
     const payload = Buffer.alloc(3000).toString("base64");
     const inside = [...lines.slice(0, at), { type: 2, payload }, ...lines.slice(at + 1)];
     expect(refusal(() => readTarSplitEntries(split(inside), contents))).toBe(

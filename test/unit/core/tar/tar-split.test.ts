@@ -70,6 +70,7 @@ describe("readTarSplit", () => {
     ["a size beyond all numbers", { type: 1, size: 2 ** 53, position: 0 }, "neither a segment nor a file"],
     ["a size below zero", { type: 1, size: -1, position: 0 }, "neither a segment nor a file"],
     ["base64 that is cut", { type: 2, payload: "AAA", position: 0 }, "no base64"],
+    ["base64 that is cut, in another form", { position: 0, type: 2, payload: "AAA" }, "no base64"],
     ["base64 with other characters", { type: 2, payload: "AA A", position: 0 }, "no base64"],
     ["base64 with padding in front", { type: 2, payload: "=AAA", position: 0 }, "no base64"],
     ["base64 with padding alone", { type: 2, payload: "====", position: 0 }, "no base64"],
@@ -81,5 +82,6 @@ describe("readTarSplit", () => {
   test("refuses a last line without end, and what is no UTF-8", () => {
     expect(() => readAll(new TextEncoder().encode('{"type":1,"position":0}'))).toThrow("ends within a line");
     expect(() => readAll(Uint8Array.of(0xff, 0x0a))).toThrow("no JSON");
+    expect(() => readAll(Buffer.from('{"type":1,"name":"\xff","position":0}\n', "latin1"))).toThrow("no JSON");
   });
 });

@@ -37,6 +37,15 @@ test("writeEntryHeader: what ustar holds is a plain ustar header", () => {
   );
 });
 
+test("writeEntryHeader: what just fits into a field needs no PAX header", () => {
+  const owned = { uid: 0o7777777, gid: 0o7777777, mtimeSeconds: 0o77777777777n };
+  const target = b("t".repeat(100));
+  expect(writeEntryHeader(regular("a", owned))).toHaveLength(512);
+  const link: LayerEntry = { kind: "symlink", path: b("a"), stat, xattrs: noXattrs, target };
+  expect(writeEntryHeader(link)).toHaveLength(512);
+  expect(writeEntryHeader(regular(`p/${"n".repeat(100)}`))).toHaveLength(512);
+});
+
 test("writeEntryHeader: the root is written as ./, a directory with a slash at its end", () => {
   const header = (path: string) =>
     Buffer.from(writeEntryHeader({ kind: "directory", path: b(path), stat, xattrs: noXattrs })).toString("latin1");
@@ -59,6 +68,7 @@ const values: readonly LayerEntry[] = [
   regular("usr/large-owner", { uid: 0o7777777 + 1, gid: 0xffff_ffff }),
   regular("usr/time", { mtimeSeconds: 0o77777777777n, mtimeNanoseconds: 1 }),
   regular("usr/late", { mtimeSeconds: 0o77777777777n + 1n }),
+  regular("usr/begin", { mtimeSeconds: 0n, mtimeNanoseconds: 250_000_000 }),
   regular("usr/before", { mtimeSeconds: -1n, mtimeNanoseconds: 250_000_000 }),
   regular("usr/long-before", { mtimeSeconds: -5_000_000_000n }),
   regular("usr/first", { mtimeSeconds: -(2n ** 63n) }),
