@@ -70,7 +70,7 @@ describe("LayerAssembly", () => {
     expect(assembled({})).toBe(tar.length);
   });
 
-  test.each([1_045_000, 1_047_800, 1_048_576])("puts a layer together whose first file has %d bytes", async (size) => {
+  test.each([64, 65, 1_045_000, 1_047_800, 1_048_576, 2_000_000])("puts a layer together whose first file has %d bytes", async (size) => {
     const files = [size, 3000].map((bytes, index) => ({ path: `f${index}`, content: new Uint8Array(bytes) }));
     const built = await buildLayer(files, "none");
     const second = 512 + Math.ceil(size / 512) * 512 + 512;
