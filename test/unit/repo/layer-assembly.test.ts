@@ -3,6 +3,7 @@ import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseDiffId } from "../../../src/core/digest/oci-digest.ts";
 import type { ContentPlan } from "../../../src/core/oci/plan-partial-pull.ts";
 import type { TocEntry } from "../../../src/core/oci/zstd-chunked-toc.ts";
+import { type IndexedContent, readContentIndex, writeContentIndex } from "../../../src/repo/content-index-file.ts";
 import { ContentTable } from "../../../src/repo/content-table.ts";
 import { FetchedFrames } from "../../../src/repo/fetched-frames.ts";
 import { KnownContents } from "../../../src/repo/known-contents.ts";
@@ -11,7 +12,7 @@ import { ObjectStaging } from "../../../src/repo/object-staging.ts";
 import { StagingRun } from "../../../src/repo/staging-run.ts";
 import { buildLayer, sha256 } from "../../builders/oci-layer.ts";
 import { refusal } from "../../builders/refusal.ts";
-import { makeRepo, withRepo } from "../../builders/repos.ts";
+import { content, idOf, makeRepo, stageAndPublish, withRepo } from "../../builders/repos.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 /** A directory, and a file of zeros: nothing of it has to be here, nor to be fetched. */
@@ -40,14 +41,36 @@ function splitOf(lines: readonly object[]): Uint8Array {
   return Buffer.from(lines.map((line, position) => `${JSON.stringify({ ...line, position })}\n`).join(""));
 }
 
+/** What the repo holds besides nothing: an object, and what an index says of it. */
+interface Held {
+  readonly bytes: Uint8Array;
+  readonly contents: readonly IndexedContent[];
+}
+
+function tableOf(contents: readonly IndexedContent[]): ContentTable {
+  const bytes = writeContentIndex("sha512", contents);
+  const layout = readContentIndex(bytes, "sha512");
+  if (layout === undefined) throw new Error("what was written can be read");
+  return ContentTable.of("sha512", [{ bytes, layout }]).table;
+}
+
 /** The tar bytes of the layer as it is put together. */
-function assembled(changes: Partial<AssembledLayer>): number {
+function assembled(changes: Partial<AssembledLayer>, held?: Held): number {
   const linux = new FakeLinux();
   makeRepo(linux, { secure: false });
+  if (held !== undefined) {
+    withRepo(linux, "write", (repo) =>
+      stageAndPublish(repo, (staging) => {
+        staging.add(held.bytes);
+        return {};
+      }),
+    );
+  }
+  const before = linux.files.readDirectory(fromText("/repo/objects"));
   return withRepo(linux, "write", (repo) => {
     const staging = new ObjectStaging(repo.files, new StagingRun(repo).newStagingOptions());
     const frames = new FetchedFrames(repo.files, { ranges: [], pathOf: () => fromText(""), waitFor: () => undefined });
-    const known = new KnownContents(ContentTable.of("sha512", []).table, staging);
+    const known = new KnownContents(tableOf(held?.contents ?? []), staging);
     const layer = { diffId: parseDiffId(sha256(tar)), entries, contents, known, tarSplit: splitOf(linesOf()) };
     const assembly = new LayerAssembly(
       repo.files,
@@ -60,7 +83,7 @@ function assembled(changes: Partial<AssembledLayer>): number {
     } finally {
       assembly.close();
       frames.close();
-      expect(linux.files.readDirectory(fromText("/repo/objects"))).toEqual([]);
+      expect(linux.files.readDirectory(fromText("/repo/objects"))).toEqual(before);
     }
   });
 }
@@ -70,22 +93,34 @@ describe("LayerAssembly", () => {
     expect(assembled({})).toBe(tar.length);
   });
 
-  test.each([64, 65, 1_045_000, 1_047_800, 1_048_576, 2_000_000])("puts a layer together whose first file has %d bytes", async (size) => {
-    const files = [size, 3000].map((bytes, index) => ({ path: `f${index}`, content: new Uint8Array(bytes) }));
-    const built = await buildLayer(files, "none");
-    const second = 512 + Math.ceil(size / 512) * 512 + 512;
-    const toc = [size, 3000].map((sizeBytes, index) => ({
-      ...{ name: `f${index}`, sizeBytes, digest: zerosDigest(sizeBytes) },
-      chunks: [{ digest: zerosDigest(sizeBytes), sizeBytes, frame: undefined }],
-    }));
-    const segments = [built.tar.subarray(0, 512), built.tar.subarray(512 + size, second)].map(segment);
-    const lines = toc.flatMap((entry, index) => [segments[index] ?? {}, file(entry)]);
-    const layer = {
-      ...{ diffId: parseDiffId(sha256(built.tar)), tarBytesLimit: built.tar.length, entries: toc },
-      contents: toc.map(({ sizeBytes, digest }) => [{ kind: "zeros" as const, sizeBytes, digest }]),
-      tarSplit: splitOf([...lines, segment(built.tar.subarray(second + 3000))]),
-    };
-    expect(assembled(layer)).toBe(built.tar.length);
+  test.each([64, 65, 1_045_000, 1_047_800, 1_048_576, 2_000_000])(
+    "puts a layer together whose first file has %d bytes",
+    async (size) => {
+      const files = [size, 3000].map((bytes, index) => ({ path: `f${index}`, content: new Uint8Array(bytes) }));
+      const built = await buildLayer(files, "none");
+      const second = 512 + Math.ceil(size / 512) * 512 + 512;
+      const toc = [size, 3000].map((sizeBytes, index) => ({
+        ...{ name: `f${index}`, sizeBytes, digest: zerosDigest(sizeBytes) },
+        chunks: [{ digest: zerosDigest(sizeBytes), sizeBytes, frame: undefined }],
+      }));
+      const segments = [built.tar.subarray(0, 512), built.tar.subarray(512 + size, second)].map(segment);
+      const lines = toc.flatMap((entry, index) => [segments[index] ?? {}, file(entry)]);
+      const layer = {
+        ...{ diffId: parseDiffId(sha256(built.tar)), tarBytesLimit: built.tar.length, entries: toc },
+        contents: toc.map(({ sizeBytes, digest }) => [{ kind: "zeros" as const, sizeBytes, digest }]),
+        tarSplit: splitOf([...lines, segment(built.tar.subarray(second + 3000))]),
+      };
+      expect(assembled(layer)).toBe(built.tar.length);
+    },
+  );
+
+  test("reads a file that is a part of a known object from its place there, and not as the whole object", () => {
+    const bytes = Buffer.concat([content(1000), zeros, content(500)]);
+    const place = { kind: "object", id: idOf(bytes), offsetBytes: 1000, sizeBytes: 3000, isWhole: false } as const;
+    const held = { bytes, contents: [{ digest, place }] };
+    const record = tableOf(held.contents).findRecord(digest, 3000) ?? Number.NaN;
+    const known: ContentPlan<number> = [{ kind: "known", known: record, sizeBytes: 3000, digest }];
+    expect(assembled({ contents: [[], known] }, held)).toBe(tar.length);
   });
 
   test.each<readonly [string, Partial<AssembledLayer>, string]>([
