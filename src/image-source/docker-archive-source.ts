@@ -25,7 +25,7 @@ import { defaultTarLimits } from "../core/tar/tar-limits.ts";
 import { readPath } from "../core/tar/tar-path.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { type ArchiveIndex, indexArchive } from "./archive-index.ts";
-import { partOf, readRange, streamRange } from "./file-range.ts";
+import { lendRange, partOf, readRange, streamRange } from "./file-range.ts";
 import type { BlobLocation, BlobRange, ImageSource, ResolvedImage } from "./image-source.ts";
 
 /**
@@ -108,7 +108,7 @@ class DockerArchiveSource implements ImageSource {
   }
 
   async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
-    yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
+    yield* lendRange(this.#files, partOf(this.locateBlob(blob), blob, range));
   }
 
   async close(): Promise<void> {}

@@ -44,15 +44,25 @@ export function readRange(files: LinuxFiles, range: BlobLocation, limitBytes: nu
 }
 
 /** The bytes of a range in pieces, from `offsetBytes` on. Between two pieces others get their turn. */
-export async function* streamRange(
+export function streamRange(files: LinuxFiles, range: BlobLocation, offsetBytes: number): AsyncGenerator<Uint8Array> {
+  return readPieces(files, range, { offsetBytes, newPiece: (length) => new Uint8Array(length) });
+}
+
+/** The bytes of a range in pieces that are valid until the next one is asked for: all have the same memory. */
+export function lendRange(files: LinuxFiles, range: BlobLocation): AsyncGenerator<Uint8Array> {
+  const room = new Uint8Array(Math.min(chunkBytes, range.lengthBytes));
+  return readPieces(files, range, { offsetBytes: 0, newPiece: (length) => room.subarray(0, length) });
+}
+
+async function* readPieces(
   files: LinuxFiles,
   range: BlobLocation,
-  offsetBytes: number,
+  { offsetBytes, newPiece }: { readonly offsetBytes: number; readonly newPiece: (length: number) => Uint8Array },
 ): AsyncGenerator<Uint8Array> {
   const fd = files.open(range.path, "read");
   try {
     for (let at = offsetBytes; at < range.lengthBytes; at += chunkBytes) {
-      const chunk = new Uint8Array(Math.min(chunkBytes, range.lengthBytes - at));
+      const chunk = newPiece(Math.min(chunkBytes, range.lengthBytes - at));
       readFully(files, fd, { target: chunk, position: range.offsetBytes + at, path: range.path });
       yield chunk;
     }

@@ -109,6 +109,7 @@ export interface ImageSource {
   openBlob(blob: Descriptor, options?: { readonly offsetBytes: number }): AsyncIterable<Uint8Array>;
   /**
    * Exactly the bytes of `range`, a part of the blob: for those who know from elsewhere what the part has to measure to.
+   * A piece is valid until the next one is asked for.
    * Broken connections are taken up again, as in {@link openBlob}.
    *
    * @throws OsdeployError `unsupported` when the server answers with the whole blob, which is then not read; `bad-format`

@@ -23,7 +23,7 @@ import {
 } from "../core/oci/reference.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import { indexArchive } from "./archive-index.ts";
-import { checkRange, partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
+import { checkRange, lendRange, partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
 import type {
   BlobLocation,
   BlobRange,
@@ -120,14 +120,14 @@ class LayoutSource implements ImageSource {
   async *readBlobRange(blob: Descriptor, range: BlobRange): AsyncGenerator<Uint8Array> {
     const parts = this.#bundle?.parts.get(blob.digest as LayerDigest);
     if (parts === undefined) {
-      yield* streamRange(this.#files, partOf(this.locateBlob(blob), blob, range), 0);
+      yield* lendRange(this.#files, partOf(this.locateBlob(blob), blob, range));
       return;
     }
     checkRange(blob, range);
     const start = findBundled(parts.ranges, range);
     if (start === undefined) throw notInBundle(this.describe(), [blob.digest]);
     const { path, offsetBytes } = this.locateBlob(parts.blob);
-    yield* streamRange(this.#files, { path, offsetBytes: offsetBytes + start, lengthBytes: range.lengthBytes }, 0);
+    yield* lendRange(this.#files, { path, offsetBytes: offsetBytes + start, lengthBytes: range.lengthBytes });
   }
 
   async close(): Promise<void> {}

@@ -36,7 +36,7 @@ function open(reference: string): ImageSource {
 
 async function bytesOf(pieces: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const found: Uint8Array[] = [];
-  for await (const piece of pieces) found.push(piece);
+  for await (const piece of pieces) found.push(piece.slice());
   return Buffer.concat(found);
 }
 

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
-import { checkRange, partOf } from "../../../src/image-source/file-range.ts";
+import { sha256Hex } from "../../../src/core/digest/sha256-hex.ts";
+import { checkRange, lendRange, partOf, streamRange } from "../../../src/image-source/file-range.ts";
 import { refusal } from "../../builders/refusal.ts";
+import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const digest = parseLayerDigest(`sha256:${"a".repeat(64)}`);
 const blob = { mediaType: "x", digest, sizeBytes: 10, annotations: new Map<string, string>() };
@@ -33,4 +35,24 @@ test.each([
   const message = `bad-format: Cannot read ${lengthBytes} bytes at ${offsetBytes} of ${digest}: it has 10 bytes`;
   expect(refusal(() => checkRange(blob, { offsetBytes, lengthBytes }))).toBe(message);
   expect(refusal(() => partOf(location, blob, { offsetBytes, lengthBytes }))).toBe(message);
+});
+
+test("streamRange, lendRange: give the same bytes, each piece in memory of its own or all of them in one", async () => {
+  const { files } = new FakeLinux();
+  const content = Uint8Array.from({ length: 700_000 }, (_, at) => at >> 8);
+  files.writeNewFile(location.path, content, 0o644);
+  const range = { path: location.path, offsetBytes: 100, lengthBytes: content.length - 200 };
+  const read = async (pieces: AsyncIterable<Uint8Array>) => {
+    const copies: Uint8Array[] = [];
+    const memories = new Set<ArrayBufferLike>();
+    for await (const piece of pieces) {
+      copies.push(piece.slice());
+      memories.add(piece.buffer);
+    }
+    return { sha256: sha256Hex(Buffer.concat(copies)), memories: memories.size };
+  };
+  const sha256 = sha256Hex(content.subarray(100, -100));
+  expect(await read(streamRange(files, range, 0))).toEqual({ sha256, memories: 3 });
+  expect(await read(lendRange(files, range))).toEqual({ sha256, memories: 1 });
+  expect(await read(lendRange(files, { ...range, lengthBytes: 0 }))).toMatchObject({ memories: 0 });
 });
