@@ -252,6 +252,6 @@ export interface Linux {
   readonly mounts: LinuxMounts;
   readonly programs: LinuxPrograms;
   readonly clock: LinuxClock;
-  /** Gives back to the system what the C library keeps of threads that ended. Costs some milliseconds. */
+  /** Gives back to the system what the C library keeps of memory that was freed, in all threads. Costs a millisecond or some. */
   readonly releaseMemory: () => void;
 }

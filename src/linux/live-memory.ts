@@ -2,7 +2,7 @@ import { findLibrary } from "./foreign.ts";
 
 let trim: (() => void) | undefined;
 
-/** What the C library keeps for itself of the memory of threads that ended. */
+/** What glibc keeps for each thread of memory that was freed: what is smaller than the largest piece so far, among what is in use. */
 export function releaseMemory(): void {
   trim ??= findTrim();
   trim();

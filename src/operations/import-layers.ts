@@ -60,7 +60,7 @@ export async function importLayers(
       stop();
     }
   });
-  const ticker = setInterval(() => reportProgress(system, queue), progressIntervalMs);
+  const ticker = setInterval(() => tick(system, queue), progressIntervalMs);
   try {
     await request.partial?.prepare(lanes);
     expectKnown(lanes, request);
@@ -137,6 +137,7 @@ async function serveLane(system: System, work: LaneWork): Promise<void> {
     pending.taken = true;
     system.progress({ kind: "layer-started", digest: pending.layer.digest });
     const imported = (await bringParts(work, pending)) ?? (await bringLayer(system, work, pending));
+    system.linux.releaseMemory();
     system.progress({ kind: "layer-finished", digest: pending.layer.digest });
     work.onImported(imported);
   }
@@ -202,7 +203,9 @@ function expectKnown(lanes: readonly Lane[], { findKnown, layers, partial }: Lay
   if (known !== undefined) for (const lane of lanes) lane.expect(known.memory);
 }
 
-function reportProgress(system: System, queue: readonly PendingLayer[]): void {
+/** Tells how far the layers are, and gives back what the C library keeps of the large pieces of memory that each of them takes. */
+function tick(system: System, queue: readonly PendingLayer[]): void {
+  system.linux.releaseMemory();
   for (const pending of queue) {
     const bytes = pending.counters.imported;
     if (bytes <= pending.reported) continue;

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
@@ -73,6 +73,20 @@ test("gives back the memory of the import threads, before the root images are ma
   const progress = (event: ProgressEvent) => event.kind === "phase" && seen.push(event.phase);
   await pullTag(linux, "os", { system: { progress } });
   expect(seen.slice(seen.indexOf("merge"))).toEqual(["merge", "-", "root-image", "publish"]);
+});
+
+test("gives memory back while layers are imported, and when one is, before the next takes its own", async () => {
+  const ticks = vi.spyOn(globalThis, "setInterval");
+  onTestFinished(() => ticks.mockRestore());
+  const seen: string[] = [];
+  const linux = Object.assign(await machineWithRepo({ os }), { releaseMemory: () => seen.push("-") });
+  const progress = ({ kind }: ProgressEvent) => {
+    if (!kind.startsWith("layer-")) return;
+    seen.push(kind);
+    if (kind === "layer-started") ticks.mock.calls.forEach(([tick]) => void tick());
+  };
+  await pullTag(linux, "os", { system: { progress } });
+  expect(seen).toEqual(["layer-started", "-", "-", "layer-finished", "-"]);
 });
 
 test("an image whose name can be no tag is refused before anything of it is fetched", async () => {
