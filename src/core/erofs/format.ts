@@ -1,4 +1,5 @@
 import { fileType } from "../tree/file-type.ts";
+
 /**
  * Numbers of the EROFS format and of composefs on it. All are on disk: changing one makes other images.
  *

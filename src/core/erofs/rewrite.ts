@@ -4,7 +4,6 @@ import { type DirectoryChange, directoryChanges } from "../tree/directory-change
 import { fileType } from "../tree/file-type.ts";
 import type { FileTree, Stat } from "../tree/inode.ts";
 import { FileLookup } from "./file-lookup.ts";
-
 import { readSuperblock, type Superblock } from "./superblock.ts";
 import { type ErofsOptions, writeErofs } from "./writer.ts";
 
