@@ -106,12 +106,10 @@ async function bundle() {
   }
 }
 
-/** The oldest Node that the bundler runs on; osdeploy itself runs on older ones. */
-const bundlerNeeds = [20, 19];
-
+/** Whether this Node is one that the bundler runs on: npm leaves out its native part for all others. osdeploy itself runs on them. */
 const [major, minor] = process.versions.node.split(".").map(Number);
-if (major > bundlerNeeds[0] || (major === bundlerNeeds[0] && minor >= bundlerNeeds[1])) await bundle();
+if (major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19)) await bundle();
 else
   process.stderr.write(
-    `Not bundled: that needs Node ${bundlerNeeds.join(".")}. The program is complete, and starts slower.\n`,
+    "Not bundled: that needs Node 20.19, 22.12 or newer. The program is complete, and starts slower.\n",
   );

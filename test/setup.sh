@@ -5,6 +5,7 @@
 # images but are not in this Debian release (mkcomposefs, a new fsck.erofs), or should not be installed because their
 # package starts a service (docker-registry, nginx). Elsewhere it says what is missing; the tests that need it are skipped by name.
 # Node modules are installed where they are missing or older than package-lock.json, and an old and a new Node under .cache/tools.
+# Where this machine's Node is older than the test runner needs, the new one installs them, and test/with-nodejs.sh takes it.
 #
 # Environment:
 #   OSDEPLOY_TOOLS=DIR          where the tools go (default: .cache/tools in this checkout)
@@ -14,6 +15,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . test/tools/apt.sh
+. test/tools/nodejs.sh
 
 PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv mtools openssl qemu-utils rpm shellcheck skopeo sqlite3 tar xfsprogs xz-utils zstd"
 FOREIGN="composefs cosign erofs-utils fsverity skopeo"
@@ -23,16 +25,18 @@ TOOLS=${OSDEPLOY_TOOLS:-.cache/tools}
 # what lies there is made anew when this line changes
 WANTED="$SUITE: $FOREIGN; 2"
 # what osdeploy is tried with beside the Node that runs the tests: the oldest that it promises to run on, and a new one
-OLDEST_NODE=20.12.2
+OLDEST_NODE=20.12.0
 NEWEST_NODE=26.10.0
 
 node_modules() {
   # npm writes its hidden lock file last, so it is newer than a lock file that was followed
-  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ] || ! bundler_is_there; then
     say "npm ci"
-    npm ci --no-audit --no-fund --loglevel=error >&2
+    (use_node_of_tests && npm ci --no-audit --no-fund --loglevel=error >&2)
   fi
 }
+# An older Node that installed the modules before left it out.
+bundler_is_there() { ls node_modules/@rolldown/binding-* >/dev/null 2>&1; }
 
 debian_packages() {
   _missing=$(missing $PACKAGES)
@@ -110,6 +114,8 @@ W
   chmod 755 "$TOOLS/bin/$2"
 }
 
+# npm needs none of the modules, and they may need this Node
+another_node node-newest "$NEWEST_NODE"
 node_modules
 if is_debian; then
   debian_packages
@@ -121,4 +127,3 @@ else
   say "not a Debian machine: tests that need mkcomposefs, fsck.erofs, skopeo, docker-registry or nginx run only where those are installed"
 fi
 another_node node-oldest "$OLDEST_NODE"
-another_node node-newest "$NEWEST_NODE"

@@ -26,8 +26,8 @@ import { FakeRegistry } from "../fakes/fake-registry.ts";
 import { projectDir } from "../tools/find-tool.ts";
 
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-const canBundle = major > 20 || (major === 20 && minor >= 19);
-const without = canBundle ? "" : " (skipped: the bundler needs Node 20.19)";
+const canBundle = major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19);
+const without = canBundle ? "" : " (skipped: the bundler needs Node 20.19, 22.12 or newer)";
 
 const directory = mkdtempSync(join(tmpdir(), "built-program-"));
 const dist = join(directory, "dist");
