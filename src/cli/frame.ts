@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ReportProgress } from "../operations/progress.ts";
 import type { System } from "../operations/system.ts";
@@ -37,6 +37,7 @@ export class Frame {
   status = successStatus;
   /** In whose words errors are told: those of the command that runs. */
   voice: Voice = "osdeploy";
+  #defaultRepo: ByteString | undefined;
 
   constructor(io: CliIo, options: GlobalOptions) {
     this.io = io;
@@ -45,6 +46,11 @@ export class Frame {
 
   /** Where the repo is when nobody says so; the places are those of composefs-rs. */
   defaultRepo(): ByteString {
+    this.#defaultRepo ??= this.#findDefaultRepo();
+    return this.#defaultRepo;
+  }
+
+  #findDefaultRepo(): ByteString {
     if (this.io.uid === 0) return fromText("/sysroot/composefs");
     const { HOME: home = "" } = this.io.environment;
     if (home === "") {
@@ -97,7 +103,8 @@ export class Frame {
     try {
       return await performed;
     } catch (error) {
-      throw withAdvice(error, { uid: this.io.uid, whenFull });
+      const defaultRepo = this.#defaultRepo && toText(this.#defaultRepo);
+      throw withAdvice(error, { uid: this.io.uid, whenFull, defaultRepo });
     }
   }
 

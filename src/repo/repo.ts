@@ -141,7 +141,8 @@ export function openDirectory(files: LinuxFiles, path: Path): Fd {
     return files.open(path, "directory");
   } catch (cause) {
     if (!(cause instanceof OsdeployError && cause.code === "not-found")) throw cause;
-    throw noRepo(path, "there is no such directory", cause);
+    const isOther = cause.facts["errno"] === "ENOTDIR";
+    throw noRepo(path, isOther ? "it is not a directory" : "there is no such directory", cause);
   }
 }
 

@@ -7,6 +7,7 @@ import { runMain } from "../../../src/cli/run-main.ts";
 import { addSourceOptions } from "../../../src/cli/source-options.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
+import { putFile } from "../../builders/tool-runs.ts";
 import { FakeCliIo, type FakeCliIoOptions } from "../../fakes/fake-cli-io.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -272,6 +273,36 @@ describe("the default repo", () => {
     [{ uid: 1000, environment: { HOME: "/home/é" } }, "/home/Ã©/.var/lib/composefs\n"],
   ])("Frame: is the system's for root and one's own for others", async (options, path) => {
     expect((await run(["image", "ls"], options)).out).toBe(path);
+  });
+
+  test.each([
+    [0, "hint: Name a repo with --repo DIR\n"],
+    [1000, "hint: Name a repo with --repo DIR, or make this one with: osdeploy repo init\n"],
+  ])("Frame: where there is none, user %i is told what to do", async (uid, hint) => {
+    const io = new FakeCliIo({ linux: new FakeLinux(), uid });
+    const status = await runMain(["images"], io);
+    expect([status, io.stderr.text]).toEqual([3, expect.stringContaining(`: there is no such directory\n${hint}`)]);
+  });
+
+  test("repo init: makes all of a user's own place, and nothing above one that is named", async () => {
+    const machine = new FakeLinux();
+    machine.files.makeDirectory(fromText("/root"), 0o755);
+    putFile(machine.files, "/root/file", "");
+    const runAsUser = async (...words: readonly string[]) => {
+      const io = new FakeCliIo({ linux: machine, uid: 1000, environment: { HOME: "/root" } });
+      return { status: await runMain(words, io), out: io.stdout.text, err: io.stderr.text };
+    };
+    const made = "Made a sha512 repo without fs-verity at /root/.var/lib/composefs\n";
+    expect(await runAsUser("repo", "init", "--insecure")).toMatchObject({ status: 0, out: made });
+    expect(await runAsUser("images")).toMatchObject({ status: 0 });
+    expect(await runAsUser("repo", "init", "--insecure", "--repo", "/root/a/b")).toMatchObject({
+      status: 3,
+      err: 'osdeploy: Cannot make the directory "/root/a/b": the directory above it does not exist (ENOENT)\n',
+    });
+    expect(await runAsUser("images", "--repo", "/root/file")).toMatchObject({
+      status: 3,
+      err: 'osdeploy: Cannot open repo "/root/file": it is not a directory\n',
+    });
   });
 
   test("Frame: without HOME the user is asked for --repo", async () => {

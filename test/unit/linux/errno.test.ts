@@ -35,6 +35,12 @@ describe("systemCallError", () => {
       'Cannot open "/a": the kernel refused (E9999)',
     );
   });
+
+  test("what is to be made is not said to be missing: that is the directory above it", () => {
+    expect(systemCallError({ verb: "make the directory", path: fromText("/a/b") }, "ENOENT").message).toBe(
+      'Cannot make the directory "/a/b": the directory above it does not exist (ENOENT)',
+    );
+  });
 });
 
 describe("errnoName", () => {

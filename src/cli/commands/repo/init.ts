@@ -29,6 +29,8 @@ export const define: DefineCommand = (command, frame) => {
             repo: options.repo ?? frame.defaultRepo(),
             algorithm: options.fsverityAlgorithm,
             insecure: options.insecure === true,
+            // Nothing else makes the place of a user's own repo; that of the system is below a sysroot, which has to be there.
+            parents: options.repo === undefined && frame.io.uid !== 0,
           });
         },
         { text: initRepoText },
