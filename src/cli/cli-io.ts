@@ -5,6 +5,8 @@ export interface OutputStream {
   readonly isTerminal: boolean;
   /** Columns of the terminal; 80 where nobody knows. */
   columns(): number;
+  /** Rows of the terminal; 24 where nobody knows. */
+  rows(): number;
   /** Done when the bytes are handed on, so that a slow reader slows the writer down. */
   write(chunk: string | Uint8Array): Promise<void>;
 }

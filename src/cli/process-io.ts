@@ -60,7 +60,9 @@ const standardOutput = "standard output";
 export function outputStream(stream: NodeJS.WriteStream, name: string): OutputStream {
   return {
     isTerminal: stream.isTTY === true,
-    columns: () => stream.columns ?? 80,
+    // A serial console says 0.
+    columns: () => stream.columns || 80,
+    rows: () => stream.rows || 24,
     write: (chunk) =>
       new Promise((resolve, reject) => {
         stream.write(chunk, (error) => (error ? reject(writeFailure(name, error)) : resolve()));

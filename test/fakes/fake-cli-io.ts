@@ -26,6 +26,10 @@ export class FakeOutput implements OutputStream {
     return this.#columns;
   }
 
+  rows(): number {
+    return 24;
+  }
+
   async write(chunk: string | Uint8Array): Promise<void> {
     this.#chunks.push(typeof chunk === "string" ? new TextEncoder().encode(chunk) : chunk.slice());
   }

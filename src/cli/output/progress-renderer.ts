@@ -11,6 +11,7 @@ export interface ProgressRenderer {
 export interface RendererHost {
   readonly write: (text: string) => void;
   readonly columns: () => number;
+  readonly rows: () => number;
   readonly now: () => number;
   readonly color: boolean;
 }

@@ -23,8 +23,10 @@ export function terminalProgress(host: RendererHost): ProgressRenderer {
   let drawnAt = Number.NEGATIVE_INFINITY;
   const draw = (lasting: readonly string[], block: readonly string[]): void => {
     const back = blockLines === 0 ? "" : `\x1b[${blockLines}A\x1b[J`;
-    const lines = [...lasting, ...block.map((line) => cut(line, host.columns()))];
-    blockLines = block.length;
+    // What is above the first row cannot be taken back; the last line tells of the whole.
+    const drawn = block.slice(-Math.max(host.rows() - 1, 1)).map((line) => cut(line, host.columns()));
+    const lines = [...lasting, ...drawn];
+    blockLines = drawn.length;
     drawnAt = host.now();
     if (back !== "" || lines.length > 0) host.write(back + lines.map((line) => `${line}\n`).join(""));
   };

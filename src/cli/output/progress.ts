@@ -21,6 +21,7 @@ export function openProgress(
     // A reader of standard error that went away must not stop an upgrade.
     write: (text) => void io.stderr.write(text).catch(() => undefined),
     columns: () => io.stderr.columns(),
+    rows: () => io.stderr.rows(),
     now,
     color: io.stderr.isTerminal && NO_COLOR === "",
   };

@@ -1,3 +1,5 @@
+import { textWidth } from "./text-width.ts";
+
 /** A column of a table: its title, and whether its cells are numbers, which line up on the right. */
 export interface Column {
   readonly title: string;
@@ -7,7 +9,7 @@ export interface Column {
 /** Columns with two spaces between them, as wide as their widest cell; no line ends in spaces. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const titles = columns.map((column) => column.title);
-  const widths = columns.map((_, at) => Math.max(...[titles, ...rows].map((row) => (row[at] ?? "").length)));
+  const widths = columns.map((_, at) => Math.max(...[titles, ...rows].map((row) => textWidth(row[at] ?? ""))));
   const line = (row: readonly string[]): string =>
     columns
       .map((column, at) => pad(row[at] ?? "", widths[at] ?? 0, column.align))
@@ -24,5 +26,6 @@ export function formatFields(fields: readonly (readonly [label: string, value: s
 }
 
 function pad(cell: string, width: number, align: Column["align"]): string {
-  return align === "right" ? cell.padStart(width) : cell.padEnd(width);
+  const room = " ".repeat(width - textWidth(cell));
+  return align === "right" ? room + cell : cell + room;
 }

@@ -5,7 +5,7 @@ import { outputStream, processIo } from "../../../src/cli/process-io.ts";
 test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes arrive as they are", async () => {
   const stream = new PassThrough();
   const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
-  expect([output.isTerminal, output.columns()]).toEqual([false, 80]);
+  expect([output.isTerminal, output.columns(), output.rows()]).toEqual([false, 80, 24]);
   await output.write(Uint8Array.of(0xff, 0));
   await output.write("é");
   stream.end();
@@ -13,9 +13,15 @@ test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes ar
 });
 
 test("outputStream: a terminal has its own columns", () => {
-  const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 132 });
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 132, rows: 50 });
   const output = outputStream(terminal as unknown as NodeJS.WriteStream, "standard output");
-  expect([output.isTerminal, output.columns()]).toEqual([true, 132]);
+  expect([output.isTerminal, output.columns(), output.rows()]).toEqual([true, 132, 50]);
+});
+
+test("outputStream: a terminal that knows no size, such as a serial console, is one of 80 columns and 24 rows", () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 0, rows: 0 });
+  const output = outputStream(terminal as unknown as NodeJS.WriteStream, "standard output");
+  expect([output.columns(), output.rows()]).toEqual([80, 24]);
 });
 
 test("outputStream: a write to a stream that failed is an error", async () => {

@@ -12,7 +12,9 @@ interface ListOptions extends ImageOptions {
 /** `osdeploy image ls` */
 export const define: DefineCommand = (command, frame) => {
   addImageOptions(command)
-    .description("Lists files of an image, without mounting it. Bytes that would disturb a terminal appear as \\xHH.")
+    .description(
+      "Lists files of an image, without mounting it. Bytes that would disturb a terminal appear as \\xHH, characters that would reorder a line as \\u{HHHH}.",
+    )
     .argument("[path]", "a directory or file in the image", parsePath, fromText("/"))
     .option("-l, --long", "show mode, links, owner, size and time as well")
     .option("-R, --recursive", "go into the directories below")

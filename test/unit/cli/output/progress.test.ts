@@ -132,6 +132,17 @@ describe("terminal", () => {
     for (const line of block) expect(line.replace(upAndClear, "").length).toBeLessThan(30);
   });
 
+  test("progress: the block is no higher than the terminal, and keeps the line of the whole", () => {
+    const io = new FakeCliIo({ terminal: 80 });
+    const renderer = openProgress({ mode: "terminal" }, io, () => 0);
+    const layers = Array.from({ length: 64 }, (_, at) => ({ digest: `sha256:${at}`, sizeBytes: 10, known: false }));
+    renderer.show({ kind: "layers", layers });
+    for (const { digest } of layers) renderer.show({ kind: "layer-started", digest });
+    renderer.show({ kind: "phase", phase: "layers" });
+    const block = io.stderr.text.split("\x1b[J").at(-1)?.trimEnd().split("\n") ?? [];
+    expect([block.length, block.at(-1)]).toEqual([23, expect.stringMatching(/^Layers 0\/64 /)]);
+  });
+
   test("progress: colours are used on a terminal, unless NO_COLOR is set", () => {
     expect(show("terminal", { terminal: 80, environment: {} })).toContain("\x1b[1mPulling");
     expect(show("terminal", { terminal: 80, environment: { NO_COLOR: "1" } })).not.toContain("\x1b[1m");

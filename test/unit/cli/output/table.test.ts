@@ -11,6 +11,14 @@ test("formatTable: numbers line up on the right, and no line ends in spaces", ()
   ).toBe(["NAME         SIZE  NOTE", "a             9 B", "long name  1.2 MB  x", ""].join("\n"));
 });
 
+test("formatTable: columns line up beside letters that take two columns or none", () => {
+  const rows = [
+    ["日本", "x"],
+    ["e\u0301", "y"],
+  ];
+  expect(formatTable([{ title: "A" }, { title: "B" }], rows)).toBe("A     B\n日本  x\ne\u0301     y\n");
+});
+
 test("formatTable: without rows the titles stay", () => {
   expect(formatTable([{ title: "A" }, { title: "B" }], [])).toBe("A  B\n");
 });
