@@ -32,7 +32,8 @@ export interface ToolOutput {
 /**
  * Runs a tool to its end; a failure is an error with the tool's own words.
  *
- * @throws OsdeployError `unsupported` where it is missing, with the package to install; `system` when it fails.
+ * @throws OsdeployError `unsupported` where it is missing, with the package to install; `permission-denied`
+ * when the kernel refused it what it needs; `system` when it fails otherwise.
  */
 export function runTool(
   programs: LinuxPrograms,
@@ -42,9 +43,12 @@ export function runTool(
   const { status, stdout, stderr } = runFound(programs, [tool, ...words], { limitSeconds, ...options });
   if (status === 0) return { stdout, stderr };
   const said = lastWords(stderr) || lastWords(new TextDecoder().decode(stdout)) || "it says nothing";
-  throw new OsdeployError("system", `Cannot install: ${tool} failed with status ${status}: ${said}`, {
-    facts: { tool, status },
-  });
+  const isRefused = /(permission denied|operation not permitted)$/i.test(said);
+  throw new OsdeployError(
+    isRefused ? "permission-denied" : "system",
+    `Cannot install: ${tool} failed with status ${status}: ${said}`,
+    { facts: { tool, status, ...(isRefused && { errno: "EACCES" }) } },
+  );
 }
 
 /**

@@ -82,6 +82,12 @@ export function statusOf({
 export function programFailure(program: string, error: Error, limitSeconds = 0): OsdeployError {
   const errno = "code" in error ? String(error.code) : "";
   if (errno === "ENOENT") return new OsdeployError("not-found", `Cannot run ${program}: there is no such program`);
+  // Directories of PATH are closed to this user, such as those of root, or what is there is no program.
+  if (errno === "EACCES" && !program.includes("/")) {
+    return new OsdeployError("not-found", `Cannot run ${program}: there is none that this user may run`, {
+      cause: error,
+    });
+  }
   const state = errno === "ETIMEDOUT" ? `it did not end within ${limitSeconds} s` : error.message;
   return new OsdeployError("system", `Cannot run ${program}: ${state}`, { facts: { errno }, cause: error });
 }

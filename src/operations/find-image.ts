@@ -40,7 +40,8 @@ function asTag(text: string): string {
  * Finds the image that `words` name: a tag, a reference that was pulled, a manifest's digest, or what a deployment of the
  * repo's sysroot follows.
  *
- * @throws OsdeployError `not-found` when the repo has no such image; `usage` when deployments of several images follow it.
+ * @throws OsdeployError `not-found` when the repo has no such image; `usage` when deployments of several images follow it, or they
+ * begin as a digest and are none.
  */
 export function findImage(repo: Repo, words: string): StoredImage {
   return readStoredImage(repo, findManifest(repo, words));
@@ -62,13 +63,22 @@ function findManifest(repo: Repo, words: string): ManifestDigest {
   const tagged = tag === undefined ? undefined : resolveTag(repo, tag);
   if (tagged !== undefined) return tagged;
   if (/^sha(256|512):/.test(words)) {
-    const digest = parseManifestDigest(words);
+    const digest = typedDigest(words);
     if (findStream(repo, manifestStreamName(digest)) !== undefined) return digest;
   }
   const [deployed, other] = deployedManifests(repo, words);
   if (other !== undefined) throw ambiguous(words, deployed ?? other, other);
   if (deployed === undefined) throw notFound(repo, words);
   return deployed;
+}
+
+function typedDigest(words: string): ManifestDigest {
+  try {
+    return parseManifestDigest(words);
+  } catch (cause) {
+    const state = "a digest is sha256: and 64 lower-case hex digits, or sha512: and 128";
+    throw new OsdeployError("usage", `Cannot find image "${words.slice(0, 200)}": ${state}`, { cause });
+  }
 }
 
 /** The images in the repo whose deployments follow what `words` name; after an upgrade of one tag that can be several. */

@@ -85,6 +85,15 @@ describe("programs of live Linux alone", () => {
   if (start === undefined) throw new Error("there is a live implementation");
   const here = new MachineOfTest(start);
 
+  test("attach: refuses a program in PATH that may not be run as one that is not there", async () => {
+    here.write("plain", "no program\n");
+    const { PATH: path } = process.env;
+    process.env["PATH"] = here.machine.root;
+    const refused = { code: "not-found", message: "Cannot run plain: there is none that this user may run" };
+    await expect(here.machine.linux.programs.attach(["plain"])).rejects.toMatchObject(refused);
+    process.env["PATH"] = path;
+  });
+
   test("start: output goes to the end of the file; variables are set, and no others are handed on", async () => {
     const { programs } = here.machine.linux;
     here.write("log", "before\n");

@@ -78,6 +78,8 @@ const parsers: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ["rootfs", (rest, text) => ({ kind: "root-directory", path: parsePath(rest, text) })],
 ]);
 
+const knownTransports = "docker://, oci:, oci-archive:, docker-archive: and rootfs:";
+
 /** Prefixes that other tools know, and what to do instead. */
 const foreign: ReadonlyMap<string, string> = new Map([
   ["containers-storage", 'osdeploy does not read it; copy the image with "skopeo copy" to oci:DIR first'],
@@ -115,6 +117,10 @@ export function parseImageReference(text: string): ImageReference {
   if (/^(\/|~|\.\.?(\/|$))/.test(text)) {
     throw wrong(text, `it looks like a path; write oci:${text.slice(0, 100)} or another transport in front of it`);
   }
+  if (text === "") throw wrong(text, "it is empty");
+  // No tag holds a colon or a slash; only a port may stand before one.
+  const unknown = /^([a-z][a-z-]*):(?![0-9]+\/)[^@]*[:/]/.exec(text)?.[1];
+  if (unknown !== undefined) throw wrong(text, `${quote(unknown)} is no transport: there are ${knownTransports}`);
   const short = parseShortName(text);
   if (short !== undefined) return { kind: "short-name", ...short };
   return { kind: "registry", ...parseRegistryName(text) };
@@ -152,6 +158,7 @@ function formatChoice(choice: ImageChoice): string {
 
 function parseDocker(rest: string, text: string): ImageReference {
   if (!rest.startsWith("//")) throw wrong(text, `write docker://${rest.slice(0, 100)}`);
+  if (rest === "//") throw wrong(text, "the name is missing");
   return { kind: "registry", ...parseRegistryName(rest.slice(2)) };
 }
 

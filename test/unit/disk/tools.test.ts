@@ -31,6 +31,13 @@ test("runTool: looks where users without rights have no PATH to", () => {
   expect(seen).toEqual(["mkfs.ext4 x", "/usr/sbin/mkfs.ext4 x"]);
 });
 
+test("runTool: what a tool may not do, its user may not", () => {
+  const refused = ending(2, "", "blkid: error: /dev/sda: Permission denied\n");
+  expect(() => runTool(refused, ["blkid"])).toThrow(
+    expect.objectContaining({ code: "permission-denied", facts: { tool: "blkid", status: 2, errno: "EACCES" } }),
+  );
+});
+
 test("runTool: a failure tells the last words of the tool, in one line", () => {
   const noisy = ending(4, "", "one\ntwo\n\nthree\u001b[0m\nfour\n");
   expect(() => runTool(noisy, ["e2fsck"])).toThrow("Cannot install: e2fsck failed with status 4: two; three [0m; four");

@@ -77,6 +77,15 @@ describe("findImage", () => {
     expect(() => find(`sha256:${"00".repeat(32)}`)).toThrow(expect.objectContaining({ code: "not-found" }));
   });
 
+  test("takes the beginning of a digest for wrong words", () => {
+    expect(() => find("sha256:123")).toThrow(
+      expect.objectContaining({
+        code: "usage",
+        message: 'Cannot find image "sha256:123": a digest is sha256: and 64 lower-case hex digits, or sha512: and 128',
+      }),
+    );
+  });
+
   test("says so when the repo is empty", async () => {
     const empty = await machineWithRepo({});
     expect(() => find("os", empty)).toThrow('Cannot find image "os": the repo holds no image');

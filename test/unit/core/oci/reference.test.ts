@@ -59,7 +59,11 @@ describe("parseImageReference: a name in a registry", () => {
   });
 
   test.each([
-    ["", "it takes lower-case letters and digits"],
+    ["", "it is empty"],
+    ["docker://", "the name is missing"],
+    ["ocii:dir:v1", '"ocii" is no transport: there are docker://, oci:, oci-archive:, docker-archive: and rootfs:'],
+    ["oci-achive:/srv/os.tar", '"oci-achive" is no transport'],
+    ["ftp://host/os", '"ftp" is no transport'],
     ["quay.io/OS", "names in registries are lower case"],
     ["quay.io/", "is not a name"],
     ["quay.io/a//b", "is not a name"],
