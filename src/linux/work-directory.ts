@@ -1,6 +1,7 @@
 import { fromText } from "../core/bytes/byte-string.ts";
 import { mountPointsBelow } from "../core/deployment/booted-root.ts";
-import { type OsdeployError, unless } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
+import { systemCallError } from "./errno.ts";
 import type { Linux, LinuxFiles, Path } from "./linux.ts";
 import { openLocked } from "./locked-directory.ts";
 import { readMountinfoIfThere } from "./mountinfo.ts";
@@ -29,7 +30,7 @@ export function openWorkDirectory(linux: WorkLinux, parent: Path, prefix: string
   const { files, clock } = linux;
   for (;;) {
     const path = childPath(parent, fromText(`${prefix}${clock.randomName()}`));
-    files.makeDirectory(path, 0o700);
+    makeIn(files, parent, path);
     const fd = openLocked(files, path, { wait: true });
     // Between the two lines above it was nobody's: another run may have taken it for a dead one's.
     if (fd === undefined) continue;
@@ -50,6 +51,16 @@ export function openWorkDirectory(linux: WorkLinux, parent: Path, prefix: string
       close();
       throw error;
     }
+  }
+}
+
+/** Makes the directory `path`; an error names `parent`, which is what its user knows. */
+function makeIn(files: LinuxFiles, parent: Path, path: Path): void {
+  try {
+    files.makeDirectory(path, 0o700);
+  } catch (error) {
+    const errno = error instanceof OsdeployError ? error.facts["errno"] : undefined;
+    throw typeof errno === "string" ? systemCallError({ verb: "write to", path: parent }, errno, error) : error;
   }
 }
 

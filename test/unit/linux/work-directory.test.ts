@@ -29,6 +29,16 @@ test("openWorkDirectory: is there until it is closed, for its user alone", () =>
   expect(readdirSync(parent)).toEqual([]);
 });
 
+test("openWorkDirectory: an error names the directory above, not one that its user never heard of", () => {
+  expect(() => openWorkDirectory(openLinux(), fromText(`${parent}/none`), ".work-")).toThrow(
+    expect.objectContaining({
+      code: "not-found",
+      message: `Cannot write to "${parent}/none": it does not exist (ENOENT)`,
+      facts: { errno: "ENOENT", path: `${parent}/none` },
+    }),
+  );
+});
+
 test("openWorkDirectory: those of dead runs go; living ones, files, links and others' stay", () => {
   const living = open();
   mkdirSync(join(parent, ".work-dead/below"), { recursive: true });
