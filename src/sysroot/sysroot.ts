@@ -145,7 +145,9 @@ export function openSysroot(files: LinuxFiles, root: Path): Sysroot {
 export function checkSysroot(files: LinuxFiles, root: Path): void {
   if (files.lstatIfExists(root) !== undefined) return;
   throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": there is no such directory`, {
-    facts: { hint: "Mount its file system there first; for a new one make an empty directory" },
+    facts: {
+      hint: "Mount its file system there first, or name another place with --sysroot DIR; for a new one make an empty directory",
+    },
   });
 }
 

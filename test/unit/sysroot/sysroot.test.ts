@@ -70,7 +70,9 @@ describe("openWritableSysroot", () => {
     const missing = expect.objectContaining({
       code: "not-found",
       message: 'Cannot open sysroot "/target/none": there is no such directory',
-      facts: { hint: "Mount its file system there first; for a new one make an empty directory" },
+      facts: {
+        hint: "Mount its file system there first, or name another place with --sysroot DIR; for a new one make an empty directory",
+      },
     });
     expect(() => openWritableSysroot(linux, at("none"))).toThrow(missing);
     expect(() => openSysroot(linux.files, at("none"))).toThrow(missing);
