@@ -2,12 +2,14 @@ import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { type BootEntry, bootEntryId } from "../core/boot/boot-menu.ts";
 import { type BootCompletePlan, type FailedBoot, planBootComplete } from "../core/deployment/plan-boot-complete.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
+import { isSettled } from "../core/deployment/staged-note.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { unlessFailing } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../sysroot/boot-records.ts";
 import { markGc } from "../sysroot/gc-marker.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
+import { readStagedNote, removeStagedNote } from "../sysroot/staged-note-file.ts";
 import { bootLogTail } from "./boot-log.ts";
 import { isCollectionNeeded } from "./collect-deployments.ts";
 import type { System } from "./system.ts";
@@ -129,6 +131,9 @@ function remember(
     removeNote(files, paths, "finalize-failure");
     removeNote(files, paths, "damaged");
   }
+  // A power cut came after the commit and before its note went.
+  const { note } = readStagedNote(files, paths);
+  if (note !== undefined && isSettled(note, state.menu)) removeStagedNote(files, paths);
   const others = state.menu.entries.map(({ sequence }) => bootEntryId(sequence)).filter((each) => each !== id);
   removeBootFailures(files, paths, new Set(others));
 }

@@ -20,7 +20,7 @@ import { makeDirectories } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
 import { soundObjectPath } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
-import { removeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged } from "../sysroot/staged-marker.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
 import type { WritableSystem } from "./writable-system.ts";
 
@@ -60,7 +60,7 @@ function makeRoom(
   const plan = planRoom(sysroot, state, { bootDigest, vmlinuzBytes, initramfsBytes });
   const stagedKernel = state.staged?.origin.bootDigest;
   // What was staged before is about to be replaced; it must not be committed once its kernel is gone.
-  if (stagedKernel !== undefined && plan.removeKernels.includes(stagedKernel)) removeStagedMarker(files);
+  if (stagedKernel !== undefined && plan.removeKernels.includes(stagedKernel)) dropStaged(sysroot);
   freeBootSpace(files, paths.boot, bootloader, plan);
 }
 

@@ -18,7 +18,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
-import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged, recordStaged } from "../sysroot/staged-marker.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { storeBootFiles } from "./boot-files.ts";
 import { isDeployed, isWithoutEntries, type NewDeployment, replaceOrigin, writeNewState } from "./deployment-state.ts";
@@ -73,16 +73,17 @@ export function deploy(system: System, request: DeployRequest): Deployed {
   if (placement === "follow") {
     // The default boots this very image, and only follows something else now: an entry more would start the same.
     replaceOrigin(system, writable, deployment);
-    if (state.staged !== undefined) removeStagedMarker(sysroot.files);
+    dropStaged(sysroot);
     return { bootEntry: nextEntry(state)?.fileName ?? null, kernel: boot.version, etcConflicts: [] };
   }
   const staysAsItIs = isDeployed(state, rootImage) || (!request.isInstallation && isWithoutEntries(state, rootImage));
   const etcConflicts = staysAsItIs ? [] : writeNewState(system, writable, repo, deployment);
   if (placement === "stage") {
-    writeStagedMarker(sysroot.files, staged);
+    recordStaged(sysroot, staged);
     return { bootEntry: null, kernel: boot.version, etcConflicts };
   }
   const { fileName } = commit(system, writable, staged, request);
+  dropStaged(sysroot);
   return { bootEntry: fileName, kernel: boot.version, etcConflicts };
 }
 

@@ -7,7 +7,7 @@ import { openRootImage } from "../repo/object-graph.ts";
 import { openRepo } from "../repo/repo.ts";
 import { removeNote, writeNote } from "../sysroot/boot-records.ts";
 import { findRunningSystem, physicalRoot } from "../sysroot/running-system.ts";
-import { readStagedMarker, removeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged, readStagedMarker } from "../sysroot/staged-marker.ts";
 import { checkSysroot, openWritableSysroot } from "../sysroot/sysroot.ts";
 import { commit } from "./deploy.ts";
 import { isDeployed, writeNewState } from "./deployment-state.ts";
@@ -53,7 +53,7 @@ export async function finalizeStaged(
       const { files, paths } = writable.sysroot;
       const result = commitOnce(system, writable);
       if (result.kind === "finalized") {
-        removeStagedMarker(files);
+        dropStaged(writable.sysroot);
         removeNote(files, paths, "finalize-failure");
       }
       return result;

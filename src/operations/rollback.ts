@@ -10,7 +10,7 @@ import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
-import { removeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged } from "../sysroot/staged-marker.ts";
 import { reboot, requireRunning } from "./reboot.ts";
 import type { System } from "./system.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -50,7 +50,7 @@ export async function rollback(system: System, request: RollbackRequest): Promis
     const plan = planRollback(writable.state);
     if (plan.kind === "queue") return queue(system, writable, plan);
     if (plan.kind === "unqueue") return unqueue(writable, plan);
-    dropStaged(writable);
+    dropStaged(writable.sysroot);
     return { kind: "unstaged" as const, ...describe(writable.state, plan), bootEntry: null, quarantined: null };
   });
   // Otherwise what runs boots next, as before.
@@ -65,7 +65,8 @@ function queue({ linux }: System, writable: WritableSystem, plan: QueuePlan): Ro
   const { sysroot, state } = writable;
   const record = quarantineOf(plan, linux.clock.now());
   const { fileName } = addEntry(writable, plan, record);
-  dropStaged(writable);
+  // Also what a rollback overtook that was stopped before it got here.
+  dropStaged(sysroot);
   if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
   const quarantined = record?.manifestDigest ?? null;
   return { kind: "queued", ...describe(state, plan), bootEntry: fileName, quarantined };
@@ -112,14 +113,10 @@ function takeBack({ sysroot, bootloader, state }: WritableSystem, entry: BootEnt
 function unqueue(writable: WritableSystem, plan: Extract<RollbackPlan, { readonly kind: "unqueue" }>): RollbackResult {
   const { sysroot, bootloader, state } = writable;
   bootloader.removeEntries([plan.entry]);
-  dropStaged(writable);
+  // Also what a rollback overtook that was stopped before it got here.
+  dropStaged(sysroot);
   if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
   return { kind: "unqueued", ...describe(state, plan), bootEntry: plan.entry.fileName, quarantined: null };
-}
-
-/** Also what a rollback overtook that was stopped before it got here. */
-function dropStaged({ sysroot }: WritableSystem): void {
-  if (sysroot.running !== undefined) removeStagedMarker(sysroot.files);
 }
 
 function describe(

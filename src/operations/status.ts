@@ -6,6 +6,7 @@ import { toText } from "../core/bytes/byte-string.ts";
 import {
   type Deployment,
   type DeploymentRole,
+  defaultDeployment,
   deploymentRoles,
   findDeployment,
   hasLostKernel,
@@ -17,6 +18,7 @@ import {
 import { statusSchemaVersion } from "../core/deployment/host-status.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
+import type { StagedNote } from "../core/deployment/staged-note.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { showPath } from "../linux/errno.ts";
@@ -70,6 +72,16 @@ export interface DeploymentStatus {
   readonly quarantineReason: string | null;
 }
 
+/** What was staged, and is no longer, without having been committed or dropped. */
+export interface LostStaged {
+  readonly imageReference: string;
+  readonly manifestDigest: string;
+  /** Whether it was only downloaded, to be staged later. */
+  readonly finalizationLocked: boolean;
+  /** What stages, or downloads, it again. */
+  readonly command: string;
+}
+
 export interface StatusResult {
   /** Rises when a reader of the one before would misread it. */
   readonly schemaVersion: number;
@@ -83,6 +95,8 @@ export interface StatusResult {
   readonly rollbackQueued: boolean;
   /** What gets its boot entry at shutdown; with `finalizationLocked` not before it is asked for again. */
   readonly staged: { readonly rootImage: ObjectId; readonly finalizationLocked: boolean } | null;
+  /** What a reboot took away that was staged, or only downloaded; null where nothing is to be told. */
+  readonly lostStaged: LostStaged | null;
   /** What boots next first. */
   readonly deployments: readonly DeploymentStatus[];
   readonly quarantine: readonly QuarantineRecord[];
@@ -111,11 +125,22 @@ export async function status(system: System, request: StatusRequest): Promise<St
     rollbackQueued: isRollbackQueued(state),
     staged:
       staged === undefined ? null : { rootImage: staged.rootImage, finalizationLocked: staged.finalizationLocked },
+    lostStaged: state.lostStaged === undefined ? null : describeLost(state, state.lostStaged),
     deployments: [...state.deployments].sort(byRank(state)).map((each) => describe(state, each, readLayers)),
     quarantine,
     foreignBootEntries: menu.foreign,
     problems: [...damage, ...findProblems(state), ...partition, ...findLeftovers(sysroot)],
   };
+}
+
+function describeLost(
+  state: SysrootState,
+  { imageReference, manifestDigest, finalizationLocked }: StagedNote,
+): LostStaged {
+  const isFollowed = defaultDeployment(state)?.origin?.imageReference === imageReference;
+  const upgrade = finalizationLocked ? "upgrade --download-only" : "upgrade";
+  const verb = isFollowed ? upgrade : `switch ${imageReference}`;
+  return { imageReference, manifestDigest, finalizationLocked, command: `osdeploy ${verb}` };
 }
 
 /** Nothing on the boot partition may keep the rest from being shown. */

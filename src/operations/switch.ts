@@ -19,7 +19,8 @@ import { pathBelow } from "../linux/path.ts";
 import { defaultInitOptions, initRepo } from "../repo/init-repo.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
-import { removeStagedMarker, writeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged, recordStaged } from "../sysroot/staged-marker.ts";
+import { writeStagedNote } from "../sysroot/staged-note-file.ts";
 import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { checkBootWritable } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
@@ -99,7 +100,10 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
               message: `This image is in quarantine (${record.reason}), and deployed as asked`,
             });
           }
-          return perform(system, { request, writable, repo, offered }, planSwitch(writable.state, image));
+          const result = await perform(system, { request, writable, repo, offered }, planSwitch(writable.state, image));
+          // The administrator's later word.
+          if (result.kind === "kept") dropStaged(writable.sysroot);
+          return result;
         }),
       ),
     );
@@ -167,19 +171,22 @@ export function isStaged(result: SwitchResult): boolean {
 
 async function performPlan(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
   const { request, writable, offered } = work;
-  const { files } = writable.sysroot;
+  const { sysroot } = writable;
   const image = followedImage(system, request, offered).imageReference;
   switch (plan.kind) {
     case "keep":
       return { kind: "kept", image, rootImage: plan.deployment.rootImage };
     case "unstage":
-      removeStagedMarker(files);
+      dropStaged(sysroot);
       return { kind: "unstaged", image, rootImage: plan.deployment.rootImage };
     case "keep-staged": {
       const { rootImage } = plan.staged;
       const finalizationLocked = request.finalizationLocked === true;
       if (plan.staged.finalizationLocked !== finalizationLocked) {
-        writeStagedMarker(files, { ...plan.staged, finalizationLocked });
+        recordStaged(sysroot, { ...plan.staged, finalizationLocked });
+      } else {
+        // A run that was stopped between the record and its note.
+        writeStagedNote(sysroot.files, sysroot.paths, plan.staged);
       }
       return { kind: "kept-staged", image, rootImage, finalizationLocked };
     }

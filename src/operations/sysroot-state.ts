@@ -11,6 +11,7 @@ import { pathBelow } from "../linux/path.ts";
 import { isDamage, readBootFailure, readNotes } from "../sysroot/boot-records.ts";
 import { readQuarantine } from "../sysroot/quarantine-store.ts";
 import { readStagedMarker } from "../sysroot/staged-marker.ts";
+import { readStagedNote } from "../sysroot/staged-note-file.ts";
 import { readDeploymentDirectories } from "../sysroot/state-directory.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
 
@@ -20,18 +21,22 @@ import type { Sysroot } from "../sysroot/sysroot.ts";
  */
 export function readSysrootState({ files, paths, running }: Sysroot, menu: BootMenu): SysrootState {
   const { staged, damage } = running === undefined ? { staged: undefined, damage: undefined } : readStagedMarker(files);
+  const noted = readStagedNote(files, paths);
   const kernels = readKernels(files, paths.boot);
   return makeSysrootState({
     directories: readDeploymentDirectories(files, paths),
     menu,
     booted: running?.booted,
     staged,
+    // A record that is there and cannot be read was not lost in a reboot.
+    stagedNote: damage === undefined ? noted.note : undefined,
     quarantine: readQuarantine(files, paths),
     heldByOthers: digestsOfOthers(files, paths.boot, menu.foreign),
     damagedEntries: damagedEntries({ files, paths }, menu),
     lostKernels: lostKernels(kernels.stored, menu, staged),
     problems: [
       ...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]),
+      ...(noted.damage === undefined ? [] : [noted.damage.message]),
       ...kernels.problems,
       ...readNotes(files, paths),
     ],

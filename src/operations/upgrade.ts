@@ -5,7 +5,7 @@ import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readNote } from "../sysroot/boot-records.ts";
-import { writeStagedMarker } from "../sysroot/staged-marker.ts";
+import { dropStaged, recordStaged } from "../sysroot/staged-marker.ts";
 import { sysrootPaths } from "../sysroot/sysroot-paths.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { type ImageRequest, withOfferedImage } from "./offered-image.ts";
@@ -52,9 +52,15 @@ export async function upgrade(system: System, request: UpgradeRequest): Promise<
         withOfferedImage(system, repo, wanted, async (offered): Promise<UpgradeResult> => {
           const image = followedImage(system, wanted, offered);
           const plan = planUpgrade(writable.state, image, request);
-          if (plan.kind !== "quarantined") return perform(system, { request: wanted, writable, repo, offered }, plan);
-          const { manifestDigest, reason, since } = plan.record;
-          return { kind: "quarantined", image: imageReference, manifestDigest, reason, since };
+          if (plan.kind === "quarantined") {
+            const { manifestDigest, reason, since } = plan.record;
+            return { kind: "quarantined", image: imageReference, manifestDigest, reason, since };
+          }
+          const result = await perform(system, { request: wanted, writable, repo, offered }, plan);
+          // The tag is back at what boots next. A lost switch to something else stays to be told.
+          const isTaken = result.kind === "kept" && writable.state.lostStaged?.imageReference === result.image;
+          if (isTaken) dropStaged(writable.sysroot);
+          return result;
         }),
       ),
     );
@@ -72,9 +78,10 @@ export async function upgrade(system: System, request: UpgradeRequest): Promise<
  */
 async function takeDownloaded(system: System, request: UpgradeRequest): Promise<SwitchResult> {
   requireRunning(system, request.sysroot, "upgrade from what is downloaded");
-  const result = await withWritableSystem(system, request, ({ sysroot: { files, paths }, state }): SwitchResult => {
+  const result = await withWritableSystem(system, request, ({ sysroot, state }): SwitchResult => {
+    const { files, paths } = sysroot;
     const staged = requireDownloaded(state, (bootDigest) => isKernelWhole(files, paths.boot, bootDigest));
-    if (staged.finalizationLocked) writeStagedMarker(files, { ...staged, finalizationLocked: false });
+    if (staged.finalizationLocked) recordStaged(sysroot, { ...staged, finalizationLocked: false });
     const { rootImage, origin } = staged;
     return { kind: "kept-staged", image: origin.imageReference, rootImage, finalizationLocked: false };
   });

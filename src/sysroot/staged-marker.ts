@@ -4,6 +4,8 @@ import { formatStaged, parseStaged } from "../core/deployment/staged-file.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { readSmallFile, removeDurably, writeDurably } from "./durable-file.ts";
+import { removeStagedNote, writeStagedNote } from "./staged-note-file.ts";
+import type { Sysroot } from "./sysroot.ts";
 
 /** It is gone when the machine stops in any other way than by a shutdown: then nothing was to be committed. */
 const directory: Path = fromText("/run/osdeploy");
@@ -27,12 +29,17 @@ export function readStagedMarker(files: LinuxFiles): FoundStaged {
   }
 }
 
-/** Marks a deployment as staged: the last step of staging. What was staged before is replaced. */
-export function writeStagedMarker(files: LinuxFiles, staged: StagedDeployment): void {
+/**
+ * Marks a deployment as staged: the last step of staging. What was staged before is replaced. The note comes after the record, and
+ * goes before it, so that what it says was staged indeed.
+ */
+export function recordStaged({ files, paths }: Sysroot, staged: StagedDeployment): void {
   writeDurably(files, { root: fromText("/run"), directory: "osdeploy", name }, formatStaged(staged));
+  writeStagedNote(files, paths, staged);
 }
 
-/** Nothing is staged any more. */
-export function removeStagedMarker(files: LinuxFiles): void {
-  removeDurably(files, directory, name);
+/** Nothing is staged any more, and nothing that was is to be told of. What is staged on another sysroot stays. */
+export function dropStaged({ files, paths, running }: Sysroot): void {
+  removeStagedNote(files, paths);
+  if (running !== undefined) removeDurably(files, directory, name);
 }

@@ -234,12 +234,24 @@ async function expectRecovered(
     expect({ when, wrong }).toEqual({ when, wrong: [] });
   };
   check();
-  await status(systemOn(linux), { sysroot: physicalRoot });
+  await expectTrueWords(linux, when);
   if (rebooted) boot(linux);
   await scenario.recover(linux);
   check();
   expect({ when, open: linux.openPaths }).toEqual({ when, open: [] });
   expect({ when, settled: await settled(linux) }).toEqual({ when, settled: expected });
+}
+
+/** What `status` says was lost is nothing that is staged, or that was committed. */
+async function expectTrueWords(linux: FakeLinux, when: string): Promise<void> {
+  const { staged, lostStaged, deployments } = await status(systemOn(linux), { sysroot: physicalRoot });
+  const next = deployments.find(({ roles }) => roles.includes("default"));
+  if (lostStaged === null) return;
+  expect({ when, staged, isNext: next?.manifestDigest === lostStaged.manifestDigest }).toEqual({
+    when,
+    staged: null,
+    isNext: false,
+  });
 }
 
 describe.each(scenarios)("$name", (scenario) => {

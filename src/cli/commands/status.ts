@@ -13,7 +13,8 @@ export const define: DefineCommand = (command, frame) => {
   command
     .description(
       "Shows the deployments of a sysroot: which one boots next, what each follows, its root image and its boot entries. Damaged " +
-        "deployments and boot entries of other programs are named, and never keep the rest from being shown.",
+        "deployments and boot entries of other programs are named, and never keep the rest from being shown. What was staged and went " +
+        "with a power cut or a failed shutdown is told, with the command that stages it again.",
     )
     .addOption(sysrootOption())
     .action((options: StatusOptions) =>

@@ -1,4 +1,4 @@
-import type { BootEntryStatus, DeploymentStatus, StatusResult } from "../../operations/status.ts";
+import type { BootEntryStatus, DeploymentStatus, LostStaged, StatusResult } from "../../operations/status.ts";
 import { notYet } from "./deployment-text.ts";
 import { printable } from "./plain-text.ts";
 import { formatFields } from "./table.ts";
@@ -68,6 +68,7 @@ function notesText(result: StatusResult): string {
   const shownAbove = new Set(result.deployments.map(({ manifestDigest }) => manifestDigest));
   return [
     ...(rollbackQueued ? [rollbackWords(result)] : []),
+    ...(result.lostStaged === null ? [] : [lostWords(result.lostStaged)]),
     ...quarantine
       .filter(({ manifestDigest }) => !shownAbove.has(manifestDigest))
       .map(({ manifestDigest, reason }) => `In quarantine: ${manifestDigest} (${printable(reason)})`),
@@ -83,6 +84,14 @@ function rollbackWords({ staged }: StatusResult): string {
   return staged?.finalizationLocked === false
     ? "A rollback waits behind what is staged; to drop both: osdeploy rollback"
     : "A rollback waits for the next boot; to take it back: osdeploy rollback";
+}
+
+function lostWords({ imageReference, manifestDigest, finalizationLocked, command }: LostStaged): string {
+  const image = `${printable(imageReference)} (${shortDigest(manifestDigest)})`;
+  const what = finalizationLocked
+    ? "was downloaded only, and is no longer ready since the reboot; to download it again"
+    : "was staged, and the machine stopped before it was committed; to stage it again";
+  return `Lost: ${image} ${what}: ${printable(command)}`;
 }
 
 function shown(text: string | null): string | undefined {

@@ -5,6 +5,7 @@ import type { ObjectId } from "../digest/object-id.ts";
 import type { ManifestDigest } from "../digest/oci-digest.ts";
 import type { BootedRoot } from "./booted-root.ts";
 import type { QuarantineRecord } from "./quarantine.ts";
+import { isSettled, type StagedNote } from "./staged-note.ts";
 
 /** What a deployment follows, and what it was made from. */
 export interface Origin {
@@ -56,6 +57,8 @@ export interface SysrootState {
   /** Undefined for a sysroot that this machine does not run from. */
   readonly booted: BootedRoot | undefined;
   readonly staged: StagedDeployment | undefined;
+  /** What was staged before a reboot, and neither committed nor dropped. */
+  readonly lostStaged: StagedNote | undefined;
   /** Manifests that failed, in the order of their digests. */
   readonly quarantine: readonly QuarantineRecord[];
   /** Root images that boot entries of other programs start, and digests of kernels there; neither is ours to remove. */
@@ -74,6 +77,7 @@ export interface SysrootParts {
   readonly menu: BootMenu;
   readonly booted?: BootedRoot | undefined;
   readonly staged?: StagedDeployment | undefined;
+  readonly stagedNote?: StagedNote | undefined;
   readonly quarantine?: readonly QuarantineRecord[];
   readonly heldByOthers?: ReadonlySet<ObjectId>;
   readonly damagedEntries?: ReadonlySet<number>;
@@ -83,7 +87,10 @@ export interface SysrootParts {
 
 /** Puts together what the state directories, the boot menu and the running system say. Deployments come newest entry first. */
 export function makeSysrootState(parts: SysrootParts): SysrootState {
-  const { directories, menu, booted, staged, quarantine = [], problems = [] } = parts;
+  const { directories, menu, booted, staged: marked, stagedNote, quarantine = [], problems = [] } = parts;
+  const staged = marked === undefined || isOvertaken(marked, menu) ? undefined : marked;
+  // A menu without entries is that of another boot partition, or of none: it does not tell.
+  const isLost = staged === undefined && stagedNote !== undefined && menu.entries.length > 0;
   const deployments = directories.map(({ rootImage, origin }) => ({
     rootImage,
     origin,
@@ -95,7 +102,8 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
     menu,
     orphans: menu.entries.filter(({ rootImage }) => !known.has(rootImage)),
     booted,
-    staged: staged === undefined || isOvertaken(staged, menu) ? undefined : staged,
+    staged,
+    lostStaged: isLost && !isSettled(stagedNote, menu) ? stagedNote : undefined,
     quarantine,
     heldByOthers: parts.heldByOthers ?? new Set(),
     damagedEntries: parts.damagedEntries ?? new Set(),

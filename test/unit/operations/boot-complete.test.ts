@@ -253,6 +253,20 @@ describe("bootComplete", () => {
     expect(stateOf(linux).problems).toEqual([]);
   });
 
+  test("forgets what was staged where its entry was added, and the machine stopped before it could say so", async () => {
+    const noted = () => linux.files.lstatIfExists(fromText("/sysroot/state/osdeploy/staged")) !== undefined;
+    await switchRunning(linux, "v2");
+    const note = readText(linux, "/sysroot/state/osdeploy/staged");
+    await run();
+    expect(noted()).toBe(true);
+    await finalizeStaged(systemOn(linux), { sysroot: physicalRoot });
+    writeText(linux, "/sysroot/state/osdeploy/staged", note);
+    boot(linux);
+    expect((await status(systemOn(linux), { sysroot: physicalRoot })).lostStaged).toBeNull();
+    await run();
+    expect(noted()).toBe(false);
+  });
+
   test("another program's entry is nothing to bless", async () => {
     const { booted } = stateOf(linux);
     linux.files.unlink(fromText("/boot/loader/entries/osdeploy-000001+2-1.conf"));

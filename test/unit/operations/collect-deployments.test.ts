@@ -195,9 +195,7 @@ describe("collectDeployments", () => {
 
   test("keeps what bootc's entries start, and forgets the failures of entries that went", async () => {
     writeText(linux, "/boot/loader/entries/bootc_debian-13-1.conf", `title bootc\noptions rw composefs=${first}\n`);
-    for (const name of ["osdeploy", "osdeploy/boot-failures"]) {
-      linux.files.makeDirectory(fromText(`/sysroot/state/${name}`), 0o755);
-    }
+    linux.files.makeDirectory(fromText("/sysroot/state/osdeploy/boot-failures"), 0o755);
     for (const name of ["osdeploy-000002", "osdeploy-000099"])
       writeText(linux, `/sysroot/state/osdeploy/boot-failures/${name}`, "x");
     expect(await run()).toMatchObject({ deployments: [] });

@@ -64,6 +64,7 @@ describe("finalizeStaged", () => {
     expect(linux.files.lstatIfExists(fromText(`${etcOf(rootImage)}/passwd`))).toBeUndefined();
     expect(describeFiles(linux.files, fromText(running))).toEqual(before);
     expect(linux.files.readDirectory(fromText("/run/osdeploy"))).toEqual([]);
+    expect(linux.files.readDirectory(fromText("/sysroot/state/osdeploy"))).toEqual([]);
     expect(linux.openPaths).toEqual([]);
     expect(boot(linux).rootImage).toBe(rootImage);
   });
@@ -182,6 +183,6 @@ describe("finalizeStaged: what fails", () => {
     };
     const failing = { ...linux, files: { ...files, measureVerity: lstat } };
     expect(await failureOf(finalizeStaged(systemOn(failing), { sysroot: physicalRoot }))).toBeInstanceOf(TypeError);
-    expect(linux.files.lstatIfExists(fromText("/sysroot/state/osdeploy"))).toBeUndefined();
+    expect(linux.files.readDirectory(fromText("/sysroot/state/osdeploy"))).toEqual(["staged"]);
   });
 });

@@ -45,6 +45,7 @@ describe("status", () => {
       booted: null,
       rollbackQueued: false,
       staged: null,
+      lostStaged: null,
       quarantine: [],
       foreignBootEntries: [],
       problems: [],
@@ -232,6 +233,37 @@ describe("status of a running system", () => {
     expect((await running()).problems).toEqual([
       "Cannot read the record of the staged deployment: it is not JSON; nothing is staged",
     ]);
+  });
+
+  test("what a reboot took away that was staged is told, until it is staged again or the host is told to stay", async () => {
+    linux = await runningMachine(images, "v1");
+    await stage("v2");
+    expect((await running()).lostStaged).toBeNull();
+    linux = linux.crash({ keepUnsynced: false, names: "lost" });
+    boot(linux);
+    await bootComplete(systemOn(linux), { sysroot: physicalRoot });
+    const lost = {
+      imageReference: layoutReference("v2"),
+      manifestDigest: images.v2.manifestDigest,
+      finalizationLocked: false,
+      command: `osdeploy switch ${layoutReference("v2")}`,
+    };
+    expect(await running()).toMatchObject({ staged: null, lostStaged: lost, problems: [] });
+    await stage("v3");
+    await stage("v1");
+    expect((await running()).lostStaged).toBeNull();
+  });
+
+  test("a note of what was staged that cannot be read is told until something is staged or dropped", async () => {
+    linux = await runningMachine(images, "v1");
+    await stage("v2");
+    linux = linux.crash({ keepUnsynced: false });
+    boot(linux);
+    writeText(linux, "/sysroot/state/osdeploy/staged", "");
+    const sentence = "Cannot read the note of what was staged: it is not JSON";
+    expect(await running()).toMatchObject({ lostStaged: null, problems: [sentence] });
+    await stage("v1");
+    expect(await running()).toMatchObject({ lostStaged: null, problems: [] });
   });
 
   test("a boot partition that is not mounted is told", async () => {

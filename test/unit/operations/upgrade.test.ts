@@ -25,6 +25,7 @@ import {
   replaceLayout,
   runningMachine,
   stateOf,
+  switchRunning,
 } from "../../builders/running-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -48,6 +49,12 @@ const run = (changes: Partial<UpgradeRequest> = {}, progress = new SeenProgress(
   });
 
 const reboots = () => programs.calls.filter((call) => call === "systemctl reboot");
+
+/** Without the shutdown that commits. */
+function bootAgain(): void {
+  linux = linux.crash({ keepUnsynced: true, reboot: true });
+  boot(linux);
+}
 
 /** v2 comes, does not boot three times, and the machine is back on v1. */
 async function fallBack(): Promise<void> {
@@ -98,6 +105,29 @@ describe("upgrade", () => {
     replaceLayout(linux, { latest: v1 });
     expect(await run()).toMatchObject({ kind: "unstaged" });
     expect(stateOf(linux).staged).toBeUndefined();
+  });
+
+  test("what was lost in a reboot is told with its command, and no longer when the tag has moved back", async () => {
+    const lost = async () => (await status(systemOn(linux), { sysroot: physicalRoot })).lostStaged?.command;
+    replaceLayout(linux, { latest: v2 });
+    await run({ finalizationLocked: true });
+    bootAgain();
+    expect(await lost()).toBe("osdeploy upgrade --download-only");
+    await run();
+    bootAgain();
+    expect(await lost()).toBe("osdeploy upgrade");
+    replaceLayout(linux, { latest: v1 });
+    expect(await run()).toMatchObject({ kind: "kept" });
+    expect(await lost()).toBeUndefined();
+  });
+
+  test("a switch that was lost in a reboot is told also after an upgrade that had nothing to do", async () => {
+    replaceLayout(linux, { latest: v1, other: v2 });
+    await switchRunning(linux, "other");
+    bootAgain();
+    expect(await run()).toMatchObject({ kind: "kept" });
+    const { lostStaged } = await status(systemOn(linux), { sysroot: physicalRoot });
+    expect(lostStaged?.command).toBe(`osdeploy switch ${layoutReference("other")}`);
   });
 
   test("reboots when it is to, and only when something is staged", async () => {

@@ -1,27 +1,46 @@
 import { beforeEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { readStagedMarker, removeStagedMarker, writeStagedMarker } from "../../../src/sysroot/staged-marker.ts";
+import { dropStaged, readStagedMarker, recordStaged } from "../../../src/sysroot/staged-marker.ts";
+import { readStagedNote } from "../../../src/sysroot/staged-note-file.ts";
+import { sysrootPaths } from "../../../src/sysroot/sysroot-paths.ts";
 import { readText, writeText } from "../../builders/running-machine.ts";
-import { stagedOf } from "../../builders/sysroot-states.ts";
+import { bootedOf, manifestOf, stagedOf } from "../../builders/sysroot-states.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 let linux: FakeLinux;
 beforeEach(() => {
-  linux = new FakeLinux({ mountPoints: [{ path: "/run", volatile: true }] });
+  linux = new FakeLinux({ mountPoints: [{ path: "/s" }, { path: "/run", volatile: true }] });
 });
+
+/** A running system's, or one at rest. */
+const sysroot = (isRunning = true) => ({
+  files: linux.files,
+  paths: sysrootPaths(fromText("/s")),
+  running: isRunning ? { booted: bootedOf("a"), bootMount: undefined } : undefined,
+});
+const noted = () => readStagedNote(linux.files, sysroot().paths).note?.manifestDigest;
 
 test("the record of what is staged: is read as it was written, replaced, and taken away", () => {
   expect(readStagedMarker(linux.files)).toEqual({ staged: undefined, damage: undefined });
-  writeStagedMarker(linux.files, stagedOf("a"));
-  writeStagedMarker(linux.files, stagedOf("b"));
+  recordStaged(sysroot(), stagedOf("a"));
+  recordStaged(sysroot(), stagedOf("b"));
   expect(readStagedMarker(linux.files)).toEqual({ staged: stagedOf("b"), damage: undefined });
-  removeStagedMarker(linux.files);
-  removeStagedMarker(linux.files);
+  expect(noted()).toBe(manifestOf("b"));
+  dropStaged(sysroot());
+  dropStaged(sysroot());
   expect(readStagedMarker(linux.files).staged).toBeUndefined();
+  expect(noted()).toBeUndefined();
+});
+
+test("the record of what is staged: stays where that of another sysroot is dropped", () => {
+  recordStaged(sysroot(), stagedOf("a"));
+  dropStaged(sysroot(false));
+  expect(readStagedMarker(linux.files).staged).toEqual(stagedOf("a"));
+  expect(noted()).toBeUndefined();
 });
 
 test("the record of what is staged: is gone after a power cut, and nothing is committed then", () => {
-  writeStagedMarker(linux.files, stagedOf("a"));
+  recordStaged(sysroot(), stagedOf("a"));
   expect(readStagedMarker(linux.crash({ keepUnsynced: false }).files)).toEqual({
     staged: undefined,
     damage: undefined,
@@ -38,7 +57,7 @@ test("the record of what is staged: damage is told, and is no record", () => {
 });
 
 test("the record of what is staged: one of a newer version is told, and nothing of it is committed", () => {
-  writeStagedMarker(linux.files, stagedOf("a"));
+  recordStaged(sysroot(), stagedOf("a"));
   const path = "/run/osdeploy/staged.json";
   writeText(linux, path, readText(linux, path).replace('"version": 1', '"version": 2'));
   expect(readStagedMarker(linux.files)).toEqual({

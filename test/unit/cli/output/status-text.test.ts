@@ -11,6 +11,7 @@ const atRest: StatusResult = {
   booted: null,
   rollbackQueued: false,
   staged: null,
+  lostStaged: null,
   deployments: [],
   quarantine: [],
   foreignBootEntries: [],
@@ -58,6 +59,24 @@ describe("statusText", () => {
         "Boot entry of another program: grub.conf\nProblem: It is odd\n",
     );
   });
+
+  test.each([
+    [false, "was staged, and the machine stopped before it was committed; to stage it again"],
+    [true, "was downloaded only, and is no longer ready since the reboot; to download it again"],
+  ])(
+    "what a reboot took away is one line, with what gets it again (only downloaded: %s)",
+    (finalizationLocked, words) => {
+      const lostStaged = {
+        imageReference: "docker://quay.io/os:1",
+        manifestDigest: manifestOf("a"),
+        finalizationLocked,
+        command: "osdeploy upgrade",
+      };
+      expect(text({ lostStaged })).toContain(
+        `\nLost: docker://quay.io/os:1 (aaaaaaaaaaaa) ${words}: osdeploy upgrade\n`,
+      );
+    },
+  );
 
   test("one that runs and boots next", () => {
     expect(text({ deployments: [{ ...deployment, roles: ["booted", "default"] }] })).toBe(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { BootEntry } from "../../../../src/core/boot/boot-menu.ts";
 import {
   bootedDeployment,
   bootedEntry,
@@ -7,17 +8,43 @@ import {
   isRollbackQueued,
   makeSysrootState,
   nextEntry,
+  type StagedDeployment,
   startedEntry,
   wayBack,
 } from "../../../../src/core/deployment/deployment.ts";
 import type { QuarantineRecord } from "../../../../src/core/deployment/quarantine.ts";
-import { bootedOf, entryOf, recordOf, rootImageOf, stagedOf, stateWith } from "../../../builders/sysroot-states.ts";
+import {
+  bootedOf,
+  entryOf,
+  manifestOf,
+  recordOf,
+  rootImageOf,
+  stagedOf,
+  stateWith,
+} from "../../../builders/sysroot-states.ts";
 
 const menu = [entryOf(5, "b"), entryOf(4, "a"), entryOf(3, "b"), entryOf(2, "c"), entryOf(1, "f")];
 const state = stateWith("abc9d", menu);
 const givenUp = { left: 0, done: 3 };
 
 describe("makeSysrootState", () => {
+  test("what was staged is lost where no record is there and no entry was added since", () => {
+    const stagedNote = {
+      imageReference: "docker://quay.io/os:latest",
+      manifestDigest: manifestOf("b"),
+      sequence: 2,
+      finalizationLocked: false,
+    };
+    const lostOf = (entries: readonly BootEntry[], staged?: StagedDeployment) =>
+      stateWith("ab", entries, { stagedNote, staged }).lostStaged;
+    expect(lostOf([entryOf(1, "a")])).toEqual(stagedNote);
+    expect(lostOf([entryOf(1, "a")], stagedOf("b"))).toBeUndefined();
+    expect(lostOf([entryOf(2, "b"), entryOf(1, "a")])).toBeUndefined();
+    expect(lostOf([entryOf(2, "a"), entryOf(1, "a")])).toBeUndefined();
+    expect(lostOf([])).toBeUndefined();
+    expect(stateWith("a", [entryOf(1, "a")]).lostStaged).toBeUndefined();
+  });
+
   test("orders deployments by their newest entry, those without entry last", () => {
     expect(state.deployments.map((deployment) => deployment.rootImage[0])).toEqual(["b", "a", "c", "9", "d"]);
     expect(state.deployments[0]?.entries.map(({ sequence }) => sequence)).toEqual([5, 3]);
