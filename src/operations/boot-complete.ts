@@ -12,6 +12,7 @@ import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.t
 import { readStagedNote, removeStagedNote } from "../sysroot/staged-note-file.ts";
 import { bootLogTail } from "./boot-log.ts";
 import { isCollectionNeeded } from "./collect-deployments.ts";
+import { keepKernelArguments } from "./deployment-state.ts";
 import type { System } from "./system.ts";
 import { type UpdatedLoader, updateLoader } from "./update-loader.ts";
 import { type WritableSystem, withWritableSystem } from "./writable-system.ts";
@@ -59,6 +60,8 @@ async function settle(system: System, request: BootCompleteRequest): Promise<Boo
     const records = plan.failed.map((failed) => describeFailure(system, writable, failed));
     remember(system, writable, plan, records);
     noteDamage(system, writable, plan.damaged);
+    // Also what somebody changed in the entry: it boots.
+    if (plan.entry !== undefined) keepKernelArguments(system, writable, plan.entry);
     // Last: it is the only thing here that a machine can do without.
     const loader = updateLoader(system, writable) ?? null;
     return {

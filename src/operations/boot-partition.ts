@@ -2,6 +2,7 @@ import { kernelStore } from "../bootloader/kernel-store.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import { type BootPartitionVerdict, judgeBootPartition, starterOf } from "../core/deployment/boot-partition.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
+import { keptArguments } from "../core/deployment/kept-arguments.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
 
@@ -78,10 +79,11 @@ export function bootPartitionProblem(sysroot: Sysroot, state: SysrootState): str
     booted === undefined
       ? "no boot entry there starts a deployment of this sysroot"
       : `${booted.entryId === undefined ? "" : "entry "}${starterOf(booted)}, which started this system, is not there`;
+  const kept = keptArguments(state) === undefined ? "" : "; switch takes the kernel arguments that were kept";
   const sentences: Readonly<Record<BootPartitionVerdict, string | undefined>> = {
     found: undefined,
     fresh: undefined,
-    unfinished: `No boot entry in ${boot} starts a deployment: the first one was not finished, or the entries are lost`,
+    unfinished: `No boot entry in ${boot} starts a deployment: the first one was not finished, or the entries are lost${kept}`,
     "no-entries": `The boot partition is not mounted at ${boot}: ${lacks}`,
     other: `What is mounted at ${boot} is not the boot partition: ${lacks}`,
     "not-mounted": `The boot partition is not mounted at /boot: ${lacks}`,

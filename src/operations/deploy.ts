@@ -1,7 +1,7 @@
 import { blsOptions } from "../core/boot/bls-entry.ts";
 import { type BootEntry, makeBootEntry, nextSequence } from "../core/boot/boot-menu.ts";
 import { imageKernelArguments } from "../core/boot/image-kargs.ts";
-import { composefsArgument, deploymentOptions, splitCmdline } from "../core/boot/kernel-cmdline.ts";
+import { composefsArgument, deploymentOptions, splitCmdline, withGivenArguments } from "../core/boot/kernel-cmdline.ts";
 import {
   bootedDeployment,
   bootedEntry,
@@ -13,15 +13,25 @@ import {
   type SysrootState,
   triesOfNewEntry,
 } from "../core/deployment/deployment.ts";
+import { keptArguments } from "../core/deployment/kept-arguments.ts";
 import { placementOf } from "../core/deployment/plan-switch.ts";
-import { OsdeployError } from "../core/errors.ts";
+import type { ObjectId } from "../core/digest/object-id.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
 import { openRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import { dropStaged, recordStaged } from "../sysroot/staged-marker.ts";
 import type { BootFiles } from "./boot-files.ts";
 import { storeBootFiles } from "./boot-files.ts";
-import { isDeployed, isWithoutEntries, type NewDeployment, replaceOrigin, writeNewState } from "./deployment-state.ts";
+import {
+  isDeployed,
+  isWithoutEntries,
+  keepKernelArguments,
+  type NewDeployment,
+  replaceOrigin,
+  writeArgumentsOf,
+  writeNewState,
+} from "./deployment-state.ts";
 import { readKargsFiles, readOsRelease } from "./image-content.ts";
 import type { System } from "./system.ts";
 import type { WritableSystem } from "./writable-system.ts";
@@ -74,7 +84,9 @@ export function deploy(system: System, request: DeployRequest): Deployed {
     // The default boots this very image, and only follows something else now: an entry more would start the same.
     replaceOrigin(system, writable, deployment);
     dropStaged(sysroot);
-    return { bootEntry: nextEntry(state)?.fileName ?? null, kernel: boot.version, etcConflicts: [] };
+    const entry = nextEntry(state);
+    if (entry !== undefined) keepKernelArguments(system, writable, entry);
+    return { bootEntry: entry?.fileName ?? null, kernel: boot.version, etcConflicts: [] };
   }
   const staysAsItIs = isDeployed(state, rootImage) || (!request.isInstallation && isWithoutEntries(state, rootImage));
   const etcConflicts = staysAsItIs ? [] : writeNewState(system, writable, repo, deployment);
@@ -92,20 +104,23 @@ export function commit(
   system: System,
   writable: WritableSystem,
   staged: StagedDeployment,
-  { uncounted = false, besideOthers = false }: Pick<DeployRequest, "uncounted" | "besideOthers"> = {},
+  options: Pick<DeployRequest, "uncounted" | "besideOthers" | "isInstallation"> = {},
 ): BootEntry {
   const { bootloader, state } = writable;
+  const { uncounted = false, besideOthers = false, isInstallation = false } = options;
   if (findDeployment(state, staged.rootImage) !== undefined) replaceOrigin(system, writable, staged);
   const sequence = nextSequence(state.menu);
-  return bootloader.addEntry(
-    makeBootEntry({
-      sequence,
-      rootImage: staged.rootImage,
-      ...staged.boot,
-      ...(!uncounted && { tries: triesOfNewEntry }),
-      besideOthers,
-    }),
-  );
+  const entry = makeBootEntry({
+    sequence,
+    rootImage: staged.rootImage,
+    ...staged.boot,
+    ...(!uncounted && { tries: triesOfNewEntry }),
+    besideOthers,
+  });
+  // An installation that ended is not run again.
+  if (isInstallation) writeArgumentsOf(system, writable, entry);
+  else keepKernelArguments(system, writable, entry);
+  return bootloader.addEntry(entry);
 }
 
 function describeStaged(request: DeployRequest, bootFiles: BootFiles): StagedDeployment {
@@ -125,22 +140,21 @@ function describeStaged(request: DeployRequest, bootFiles: BootFiles): StagedDep
   };
 }
 
-/** The kernel arguments of the deployment before, or those given for the first one, with this root image. */
+/** The kernel arguments of the deployment before, those kept of a lost one, or those given for the first, with this root image. */
 function bootOptions(request: DeployRequest): string {
-  const { writable, repo, base, rootImage, tree, verity, architecture } = request;
-  const before =
-    base === undefined
-      ? []
-      : imageKernelArguments(readKargsFiles(repo, openRootImage(repo, base.rootImage)), architecture, "deployed");
+  const { writable, repo, base, rootImage, tree, verity, architecture, kernelArguments } = request;
+  const kept = request.isInstallation === true ? undefined : keptArguments(writable.state);
+  const given = kept && withGivenArguments(kept.options, kernelArguments);
+  const argumentsOf = (id: ObjectId) =>
+    imageKernelArguments(readKargsFiles(repo, openRootImage(repo, id)), architecture, "deployed");
+  // What is kept is all there is of that deployment, perhaps.
+  const lost = kept && unlessFailing(() => argumentsOf(kept.deployment.rootImage));
+  const before = base === undefined ? lost : argumentsOf(base.rootImage);
   return deploymentOptions({
-    inherited: inheritedOptions(writable.state, request),
+    inherited: optionsBefore(writable.state, base) ?? given ?? ["rw", ...kernelArguments].join(" "),
     rootArgument: composefsArgument(rootImage, verity),
-    imageArguments: { before, after: imageKernelArguments(readKargsFiles(repo, tree), architecture) },
+    imageArguments: { before: before ?? [], after: imageKernelArguments(readKargsFiles(repo, tree), architecture) },
   });
-}
-
-function inheritedOptions(state: SysrootState, { base, kernelArguments }: DeployRequest): string {
-  return optionsBefore(state, base) ?? ["rw", ...kernelArguments].join(" ");
 }
 
 /** The kernel arguments that a new deployment takes over; undefined for the first one, which has those it is given. */

@@ -1,3 +1,5 @@
+import { blsOptions } from "../core/boot/bls-entry.ts";
+import type { BootEntry } from "../core/boot/boot-menu.ts";
 import {
   type Deployment,
   findDeployment,
@@ -6,12 +8,12 @@ import {
   type SysrootState,
 } from "../core/deployment/deployment.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
-import { assert } from "../core/errors.ts";
+import { assert, unlessFailing } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import type { EtcConflict, EtcStep } from "../core/tree/merge-etc.ts";
 import type { ContentSource } from "../linux/file-content.ts";
 import type { Repo } from "../repo/repo.ts";
-import { type NewState, writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
+import { type NewState, writeKernelArguments, writeOrigin, writeStateDirectory } from "../sysroot/state-directory.ts";
 import { contentSource } from "./boot-files.ts";
 import { mergeHostEtc, type NewEtc, stepsOfFirstEtc, stepsOfImage } from "./host-etc.ts";
 import { type StateAddition, stepsOfAdditions, withAdditions } from "./state-additions.ts";
@@ -89,6 +91,18 @@ export function writeNewState(
     leftovers.map((error) => sysroot.inUsersWords(error)),
   );
   return etc.conflicts;
+}
+
+/** Writes the kernel arguments of a boot entry beside its deployment's origin, durable, for the day when the entries are lost. */
+export function writeArgumentsOf(system: System, { sysroot }: WritableSystem, { rootImage, entry }: BootEntry): void {
+  const options = blsOptions(entry);
+  const { files, paths } = sysroot;
+  writeKernelArguments(files, paths, { rootImage, options }, system.linux.clock.randomName());
+}
+
+/** The same. Nothing boots by them: a disk that does not take them keeps nothing from being done. */
+export function keepKernelArguments(system: System, writable: WritableSystem, entry: BootEntry): void {
+  unlessFailing(() => writeArgumentsOf(system, writable, entry));
 }
 
 /** Lets a deployment that is there follow something else, durable. */

@@ -66,6 +66,8 @@ export interface DeploymentStatus {
   readonly sealedBy: readonly string[];
   /** Whether the kernel refuses files that are not as they should be; null where no boot entry tells. */
   readonly verity: "required" | "optional" | null;
+  /** The kernel arguments: of what is staged, its newest boot entry, or as they were kept; null where nothing tells. */
+  readonly kernelArguments: string | null;
   /** Newest first. */
   readonly bootEntries: readonly BootEntryStatus[];
   /** Why its image is in quarantine; null where it is not. */
@@ -183,6 +185,7 @@ function describe(
     verifiedBy: origin?.verifiedBy ?? [],
     sealedBy: origin?.sealedBy ?? [],
     verity: options === undefined ? null : /(^| )composefs=\?/.test(options) ? "optional" : "required",
+    kernelArguments: options ?? deployment.kernelArguments ?? null,
     bootEntries: entries.map((each) => describeEntry(state, each)),
     quarantineReason: findQuarantine(state, origin?.manifestDigest)?.reason ?? null,
   };

@@ -2,6 +2,8 @@ import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { isKernelWhole } from "../bootloader/kernel-store.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { splitCmdline } from "../core/boot/kernel-cmdline.ts";
+import { nextEntry } from "../core/deployment/deployment.ts";
+import { keptArguments } from "../core/deployment/kept-arguments.ts";
 import {
   type FollowedImage,
   findQuarantine,
@@ -25,6 +27,7 @@ import type { WritableSysroot } from "../sysroot/sysroot.ts";
 import { checkBootWritable } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { checkKernelArguments, type Deployed, deploy } from "./deploy.ts";
+import { keepKernelArguments } from "./deployment-state.ts";
 import { deploymentTag } from "./deployment-tag.ts";
 import { followedText } from "./followed-image.ts";
 import { openRepoInTurn } from "./in-turn.ts";
@@ -112,7 +115,7 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
   return result;
 }
 
-/** Kernel arguments are kept in the boot entries: where these are lost, the new one has only what is given now. */
+/** Where the boot entries are lost, the new one has the kernel arguments that were kept, and what is given now. */
 function warnOfLostArguments(
   system: System,
   { sysroot: { files, paths }, state }: WritableSystem,
@@ -121,12 +124,18 @@ function warnOfLostArguments(
   if (state.booted !== undefined || state.deployments.length === 0 || state.menu.entries.length > 0) return;
   const boot = files.lstatIfExists(pathBelow(paths.boot, "."));
   const isOwnPartition = boot !== undefined && !onSameFileSystem(boot, files.lstat(paths.deployments));
+  const kept = keptArguments(state);
+  if (kept !== undefined) {
+    const message = `There is no boot entry to take kernel arguments from: those kept of deployment ${kept.deployment.rootImage} are taken`;
+    system.progress({ kind: "warning", message });
+  }
+  const words = [...given, ...(kept === undefined ? [] : [kept.options])].flatMap(splitCmdline);
   const missing = ["root=", ...(isOwnPartition ? ["systemd.mount-extra="] : [])].filter(
-    (start) => !given.flatMap(splitCmdline).some((word) => word.startsWith(start)),
+    (start) => !words.some((word) => word.startsWith(start)),
   );
   if (missing.length === 0) return;
   const without = missing.map((start) => `${start}…`).join(" and ");
-  const message = `There is no boot entry to take kernel arguments from, and none with ${without} is given: the system may not find its disks`;
+  const message = `There is no boot entry to take kernel arguments from, and none with ${without} is given or was kept: the system may not find its disks`;
   system.progress({ kind: "warning", message });
 }
 
@@ -175,6 +184,7 @@ async function performPlan(system: System, work: SwitchWork, plan: SwitchPlan): 
   const image = followedImage(system, request, offered).imageReference;
   switch (plan.kind) {
     case "keep":
+      keepArgumentsOfNext(system, writable);
       return { kind: "kept", image, rootImage: plan.deployment.rootImage };
     case "unstage":
       dropStaged(sysroot);
@@ -193,6 +203,12 @@ async function performPlan(system: System, work: SwitchWork, plan: SwitchPlan): 
     case "deploy":
       return await pullAndDeploy(system, work, plan);
   }
+}
+
+/** A run before may have had no room for them. */
+function keepArgumentsOfNext(system: System, writable: WritableSystem): void {
+  const entry = nextEntry(writable.state);
+  if (entry !== undefined) keepKernelArguments(system, writable, entry);
 }
 
 async function pullAndDeploy(

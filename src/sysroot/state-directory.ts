@@ -1,5 +1,6 @@
-import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromBytes, fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
+import { parseKeptArguments } from "../core/deployment/kept-arguments.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { EtcStep } from "../core/tree/merge-etc.ts";
@@ -21,10 +22,12 @@ const unfinishedSuffix = ".osdeploy-new";
 export interface DeploymentDirectory {
   readonly rootImage: ObjectId;
   readonly origin: Origin | undefined;
+  /** The kernel arguments of its newest boot entry, where they were kept. */
+  readonly kernelArguments: string | undefined;
 }
 
-/** An origin file is four short lines. */
-const originLimitBytes = 64 * 1024;
+/** An origin file is four short lines, kernel arguments are one that the kernel takes 2 KiB of. */
+const fileLimitBytes = 64 * 1024;
 
 /**
  * The deployments of a sysroot, in byte order of their root images. Names that are no root image are passed over; an
@@ -38,14 +41,24 @@ export function readDeploymentDirectories(files: LinuxFiles, paths: SysrootPaths
     .map((name) => ({
       rootImage: name as string as ObjectId,
       origin: readOrigin(files, paths, name as string as ObjectId),
+      kernelArguments: readKernelArguments(files, paths, name as string as ObjectId),
     }));
 }
 
 function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): Origin | undefined {
   return unlessFailing(() => {
-    const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), originLimitBytes);
+    const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), fileLimitBytes);
     return parseOrigin(new TextDecoder().decode(text));
   });
+}
+
+function readKernelArguments(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): string | undefined {
+  const bytes = unlessFailing(() => files.readFile(argumentsPath(paths, rootImage), fileLimitBytes));
+  return bytes === undefined ? undefined : parseKeptArguments(toText(fromBytes(bytes)));
+}
+
+function argumentsPath(paths: SysrootPaths, rootImage: ObjectId): Path {
+  return pathBelow(stateDirectory(paths, rootImage), `${rootImage}.kargs`);
 }
 
 function originPath(directory: ByteString, rootImage: ObjectId): ByteString {
@@ -167,12 +180,23 @@ export function writeOrigin(
 ): void {
   const origin = new TextEncoder().encode(formatOrigin(deployment.origin));
   const path = originPath(stateDirectory(paths, deployment.rootImage), deployment.rootImage);
-  replaceOrigin(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), path, origin);
+  replaceFile(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), path, origin);
 }
 
-function replaceOrigin(files: LinuxFiles, unfinished: Path, path: Path, origin: Uint8Array): void {
-  if (isFile(files, path, origin)) return;
-  files.writeNewFile(unfinished, origin, 0o644);
+/** Keeps kernel arguments beside the origin of a deployment, durable. */
+export function writeKernelArguments(
+  files: LinuxFiles,
+  paths: SysrootPaths,
+  { rootImage, options }: { readonly rootImage: ObjectId; readonly options: string },
+  temporaryName: ByteString,
+): void {
+  const unfinished = pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`);
+  replaceFile(files, unfinished, argumentsPath(paths, rootImage), toBytes(fromText(`${options}\n`)));
+}
+
+function replaceFile(files: LinuxFiles, unfinished: Path, path: Path, bytes: Uint8Array): void {
+  if (isFile(files, path, bytes)) return;
+  files.writeNewFile(unfinished, bytes, 0o644);
   withOpen(files, unfinished, "read", (fd) => {
     files.syncFileSystem(fd);
     files.rename(unfinished, path, { replace: true });

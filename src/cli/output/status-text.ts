@@ -19,6 +19,7 @@ export function statusText(result: StatusResult, detail: StatusDetail): string {
 
 function deploymentText(result: StatusResult, deployment: DeploymentStatus, detail: StatusDetail): string {
   const staged = deployment.roles.includes("staged") ? result.staged : null;
+  const hasNoEntry = deployment.bootEntries.length === 0 && staged === null;
   const id = (text: string | null) => (text === null || detail.verbose ? text : shortDigest(text));
   const fields = formatFields([
     ["Version", shown(deployment.version)],
@@ -29,6 +30,7 @@ function deploymentText(result: StatusResult, deployment: DeploymentStatus, deta
     ["Root image", `${id(deployment.rootImage)}${verityWords(deployment)}`],
     ["Boot digest", detail.verbose ? shown(deployment.bootDigest) : undefined],
     [deployment.bootEntries.length > 1 ? "Boot entries" : "Boot entry", entriesText(deployment.bootEntries, staged)],
+    ["Arguments", hasNoEntry || detail.verbose ? shown(deployment.kernelArguments) : undefined],
     ["Quarantine", shown(deployment.quarantineReason)],
   ]);
   const roles = deployment.roles.map((role) => roleWords(result, role)).join(", ");

@@ -38,6 +38,22 @@ export function rootImageOfCmdline(text: string): string | undefined {
     .find((hex) => hex !== undefined);
 }
 
+/**
+ * Kernel arguments with others that an administrator gives: each that is new takes the place of all that have its name. Those that
+ * are there already stay where they are.
+ */
+export function withGivenArguments(options: string, given: readonly string[]): string {
+  const words = splitCmdline(closedCmdline(options));
+  const wanted = given.flatMap(splitCmdline);
+  const come = wanted.filter((word) => !words.includes(word));
+  const names = new Set(come.map(nameOf));
+  return [...words.filter((word) => wanted.includes(word) || !names.has(nameOf(word))), ...come].join(" ");
+}
+
+function nameOf(word: string): string {
+  return word.replace(/=.*$/s, "");
+}
+
 /** What the kernel arguments of a new deployment are made from. */
 export interface DeploymentOptions {
   /** All options of the boot entry that it comes after, or those that `install` was given. */

@@ -26,6 +26,8 @@ export interface Deployment {
   /** Undefined when the origin file is missing or cannot be read; `status` says so. */
   readonly origin: Origin | undefined;
   readonly entries: readonly BootEntry[];
+  /** Those of its newest boot entry, as they were kept beside the origin; undefined where they were not. */
+  readonly kernelArguments: string | undefined;
 }
 
 /** A deployment that is to get its boot entry at shutdown: all of it is on disk but the last /etc merge and the entry. */
@@ -73,7 +75,7 @@ export interface SysrootState {
 
 /** What a {@link SysrootState} is put together from; what a sysroot at rest does not have can be left out. */
 export interface SysrootParts {
-  readonly directories: readonly { readonly rootImage: ObjectId; readonly origin: Origin | undefined }[];
+  readonly directories: readonly (Pick<Deployment, "rootImage" | "origin"> & Partial<Deployment>)[];
   readonly menu: BootMenu;
   readonly booted?: BootedRoot | undefined;
   readonly staged?: StagedDeployment | undefined;
@@ -91,9 +93,10 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
   const staged = marked === undefined || isOvertaken(marked, menu) ? undefined : marked;
   // A menu without entries is that of another boot partition, or of none: it does not tell.
   const isLost = staged === undefined && stagedNote !== undefined && menu.entries.length > 0;
-  const deployments = directories.map(({ rootImage, origin }) => ({
+  const deployments = directories.map(({ rootImage, origin, kernelArguments }) => ({
     rootImage,
     origin,
+    kernelArguments,
     entries: menu.entries.filter((entry) => entry.rootImage === rootImage),
   }));
   const known = new Set(directories.map(({ rootImage }) => rootImage));

@@ -36,10 +36,8 @@ function followedOrigin(state: SysrootState): Origin {
   const deployment = defaultDeployment(state) ?? bootedDeployment(state);
   const origin = state.staged?.origin ?? deployment?.origin;
   if (origin !== undefined) return origin;
-  const why =
-    deployment === undefined
-      ? "there is no deployment"
-      : `the origin of deployment ${deployment.rootImage} cannot be read`;
+  const none = state.deployments.length === 0 ? "there is no deployment" : "no boot entry starts a deployment";
+  const why = deployment === undefined ? none : `the origin of deployment ${deployment.rootImage} cannot be read`;
   throw new OsdeployError("not-found", `Cannot upgrade: ${why}`, {
     facts: { hint: "Name an image with: osdeploy switch IMAGE" },
   });

@@ -267,6 +267,23 @@ describe("bootComplete", () => {
     expect(noted()).toBe(false);
   });
 
+  test("keeps the kernel arguments of the entry that booted, also as somebody changed them", async () => {
+    const rootImage = stateOf(linux).booted?.rootImage;
+    const kept = `/sysroot/state/deploy/${rootImage}/${rootImage}.kargs`;
+    const entry = "/boot/loader/entries/osdeploy-000001.conf";
+    linux.files.unlink(fromText(kept));
+    await run();
+    const options = /^options (.*\n)/m.exec(readText(linux, entry))?.[1];
+    expect(readText(linux, kept)).toBe(options);
+    expect(options).toContain("osdeploy.entry=osdeploy-000001");
+    writeText(linux, entry, readText(linux, entry).replace("options ", "options quiet "));
+    await run();
+    expect(readText(linux, kept)).toBe(`quiet ${options}`);
+    const calls = linux.trace.length;
+    await run();
+    expect(linux.trace.slice(calls).filter(({ path }) => path.endsWith(".kargs"))).toEqual([]);
+  });
+
   test("another program's entry is nothing to bless", async () => {
     const { booted } = stateOf(linux);
     linux.files.unlink(fromText("/boot/loader/entries/osdeploy-000001+2-1.conf"));

@@ -8,12 +8,15 @@ import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { planSwitchImage } from "../../../src/operations/plan-switch-image.ts";
+import { pushImage } from "../../../src/operations/push-image.ts";
 import { rollback } from "../../../src/operations/rollback.ts";
 import { status } from "../../../src/operations/status.ts";
+import { switchImage } from "../../../src/operations/switch.ts";
 import { upgrade } from "../../../src/operations/upgrade.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import {
   failureOf,
+  layoutPath,
   layoutReference,
   linuxAmd64,
   machineWith,
@@ -130,7 +133,7 @@ describe("a first deployment that was stopped before its boot entry", () => {
 
   test("is told, is nothing that gc could decide on, and can be finished", async () => {
     expect(await problemsOf(linux)).toEqual([
-      "No boot entry in /target/boot starts a deployment: the first one was not finished, or the entries are lost",
+      "No boot entry in /target/boot starts a deployment: the first one was not finished, or the entries are lost; switch takes the kernel arguments that were kept",
     ]);
     const before = filesBelow(linux, "/target/state");
     for (const dryRun of [false, true]) {
@@ -161,9 +164,103 @@ describe("a first deployment that was stopped before its boot entry", () => {
   });
 });
 
+describe("a finished system that has lost its boot entries, and kept its kernel arguments", () => {
+  const entryText = (linux: FakeLinux, name: string) => readText(linux, `/target/boot/loader/entries/${name}`);
+  const optionsOf = (linux: FakeLinux, name: string) => /^options (.*)$/m.exec(entryText(linux, name))?.[1];
+  const given = ["root=UUID=1", "console=tty0", "console=ttyS0"];
+  let linux: FakeLinux;
+  let seen: SeenProgress;
+  beforeEach(async () => {
+    linux = machineWith(images);
+    await switchTo(linux, "v1", { kernelArguments: given });
+    await switchTo(linux, "v2");
+    removeTree(linux.files, fromText("/target/boot/loader"));
+    seen = new SeenProgress();
+  });
+  const system = () => ({ progress: seen.report });
+
+  test("switch takes them over, of the newest one, and says so", async () => {
+    const newest = (await status(systemOn(linux), { sysroot: sysrootPath })).deployments.find(
+      ({ kernelArguments }) => kernelArguments?.includes("osdeploy-000002") === true,
+    );
+    const { rootImage } = await switchTo(linux, "v3", { system: system() });
+    expect(seen.warnings).toEqual([
+      `There is no boot entry to take kernel arguments from: those kept of deployment ${newest?.rootImage} are taken`,
+    ]);
+    expect(optionsOf(linux, "osdeploy-000001.conf")).toBe(
+      `rw root=UUID=1 console=tty0 console=ttyS0 panic=30 composefs=${rootImage} osdeploy.entry=osdeploy-000001`,
+    );
+  });
+
+  test("what is given takes the place of all that have its name", async () => {
+    const kernelArguments = ["root=UUID=2 quiet", "console=ttyS0"];
+    const { rootImage } = await switchTo(linux, "v2", { kernelArguments, system: system() });
+    expect(optionsOf(linux, "osdeploy-000001.conf")).toBe(
+      `rw console=tty0 console=ttyS0 panic=30 root=UUID=2 quiet composefs=${rootImage} osdeploy.entry=osdeploy-000001`,
+    );
+  });
+
+  test("status shows them, and upgrade says why it has nothing to follow", async () => {
+    const { deployments, problems } = await status(systemOn(linux), { sysroot: sysrootPath });
+    expect(deployments.map(({ kernelArguments }) => kernelArguments)).toEqual([
+      expect.stringContaining("root=UUID=1"),
+      expect.stringContaining("root=UUID=1"),
+    ]);
+    expect(problems.join()).toContain("; switch takes the kernel arguments that were kept");
+    const request = { ...common, sysroot: sysrootPath, apply: false, ignoreQuarantine: false };
+    expect(await failureOf(upgrade(systemOn(linux), request))).toMatchObject({
+      code: "not-found",
+      message: "Cannot upgrade: no boot entry starts a deployment",
+    });
+  });
+
+  test("without the registry the image comes out of the repo, and finds its /etc", async () => {
+    const before = (await status(systemOn(linux), { sysroot: sysrootPath })).deployments.find(
+      ({ imageReference }) => imageReference === layoutReference("v2"),
+    );
+    writeText(linux, `/target/state/deploy/${before?.rootImage}/etc/local.conf`, "mine\n");
+    removeTree(linux.files, layoutPath);
+    const image = parseImageReference("oci:/target/image:now");
+    const repo = fromText("/target/composefs");
+    const name = `localhost/bootc-${images.v2.manifestDigest}`;
+    const packing = { format: undefined, level: undefined, digestFile: undefined };
+    const sent = { repo, image: name, destination: image, destinationOptions: noLogin, ...packing };
+    await pushImage(systemOn(linux), sent);
+    const targetReference = parseImageReference("docker://quay.io/os:latest");
+    const request = { ...common, sysroot: sysrootPath, image, targetReference, kernelArguments: [] };
+    const { rootImage } = await switchImage(systemOn(linux), request);
+    expect(rootImage).toBe(before?.rootImage);
+    expect(readText(linux, `/target/state/deploy/${rootImage}/etc/local.conf`)).toBe("mine\n");
+    expect(optionsOf(linux, "osdeploy-000001.conf")).toContain("root=UUID=1");
+  });
+
+  test("a disk that did not take them gets them when the same command is run again", async () => {
+    linux = machineWith(images);
+    const { rootImage } = await switchTo(linux, "v1", { kernelArguments: given });
+    const kept = fromText(`/target/state/deploy/${rootImage}/${rootImage}.kargs`);
+    linux.files.unlink(kept);
+    expect(await switchTo(linux, "v1")).toMatchObject({ kind: "kept" });
+    expect(linux.files.lstatIfExists(kept)?.kind).toBe("regular");
+  });
+
+  test("also where the image that they were for is lost with them", async () => {
+    for (const name of linux.files.readDirectory(fromText("/target/composefs/images"))) {
+      if (name !== "refs") linux.files.unlink(fromText(`/target/composefs/images/${name}`));
+    }
+    await switchTo(linux, "v3", { system: system() });
+    expect(optionsOf(linux, "osdeploy-000001.conf")).toContain("root=UUID=1 console=tty0 console=ttyS0");
+  });
+});
+
 describe("a finished system that has lost its boot entries, and with them the kernel arguments", () => {
+  /** An osdeploy that kept none. */
+  const forgetArguments = ({ files }: FakeLinux) => {
+    for (const name of files.readDirectory(fromText("/target/state/deploy"))) {
+      files.unlink(fromText(`/target/state/deploy/${name}/${name}.kargs`));
+    }
+  };
   const message = (missing: string) =>
-    `There is no boot entry to take kernel arguments from, and none with ${missing} is given: the system may not find its disks`;
+    `There is no boot entry to take kernel arguments from, and none with ${missing} is given or was kept: the system may not find its disks`;
 
   test.each([
     ["/boot is a directory", [{ path: "/target" }], [], "root=…"],
@@ -177,6 +274,7 @@ describe("a finished system that has lost its boot entries, and with them the ke
     await switchTo(linux, "v2", { system: { progress: seen.report } });
     expect(seen.warnings).toEqual([]);
     removeTree(linux.files, fromText("/target/boot/loader"));
+    forgetArguments(linux);
     await switchTo(linux, "v1", { kernelArguments, system: { progress: seen.report } });
     expect(seen.warnings).toEqual(missing === undefined ? [] : [message(missing)]);
   });

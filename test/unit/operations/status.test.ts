@@ -57,6 +57,7 @@ describe("status", () => {
     ]);
     expect(deployments[0]).toEqual({
       roles: ["default"],
+      kernelArguments: `rw panic=30 composefs=${rootImages[2]} osdeploy.entry=osdeploy-000003`,
       rootImage: rootImages[2],
       title: "Test OS",
       version: "v3",

@@ -30,6 +30,7 @@ const deployment: DeploymentStatus = {
   verifiedBy: [],
   sealedBy: [],
   verity: "required",
+  kernelArguments: "rw root=UUID=1",
   bootEntries: [{ name: "osdeploy-000001.conf", triesLeft: null, triesDone: null, booted: true }],
   quarantineReason: null,
 };
@@ -52,6 +53,7 @@ describe("statusText", () => {
       verifiedBy: [],
       sealedBy: [],
       verity: null,
+      kernelArguments: null,
     };
     const deployments = [{ ...deployment, ...lost, bootEntries: [] }];
     expect(text({ deployments, foreignBootEntries: ["grub.conf"], problems: ["It is odd"] })).toBe(
@@ -77,6 +79,14 @@ describe("statusText", () => {
       );
     },
   );
+
+  test("kernel arguments are shown where no entry has them, and where all is asked for", () => {
+    const argumentsIn = (changes: Partial<DeploymentStatus>, detail?: { readonly verbose: true }) =>
+      /Arguments: +(.*)/.exec(text({ deployments: [{ ...deployment, ...changes }] }, detail))?.[1];
+    expect(argumentsIn({})).toBeUndefined();
+    expect(argumentsIn({}, { verbose: true })).toBe("rw root=UUID=1");
+    expect(argumentsIn({ bootEntries: [] })).toBe("rw root=UUID=1");
+  });
 
   test("one that runs and boots next", () => {
     expect(text({ deployments: [{ ...deployment, roles: ["booted", "default"] }] })).toBe(

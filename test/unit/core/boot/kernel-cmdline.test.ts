@@ -10,6 +10,7 @@ import {
   rootImageOfCmdline,
   splitCmdline,
   triesLeftOfCmdline,
+  withGivenArguments,
 } from "../../../../src/core/boot/kernel-cmdline.ts";
 import { parseObjectId } from "../../../../src/core/digest/object-id.ts";
 
@@ -116,4 +117,15 @@ test("triesLeftOfCmdline: what GRUB told", () => {
   expect(triesLeftOfCmdline("rw osdeploy.tries=0")).toBe(0);
   expect(triesLeftOfCmdline("rw osdeploy.tries=2 quiet")).toBe(2);
   expect(triesLeftOfCmdline("rw osdeploy.tries=x")).toBeUndefined();
+});
+
+test.each([
+  ["rw root=a", [], "rw root=a"],
+  ["rw root=a quiet", ["root=b"], "rw quiet root=b"],
+  ["rw console=x console=y", ["console=y"], "rw console=x console=y"],
+  ["rw console=x console=y", ["console=y console=z"], "rw console=y console=z"],
+  ["rw quiet", ["debug"], "rw quiet debug"],
+  ['rw x="a b', ['x="c d"'], 'rw x="c d"'],
+])("withGivenArguments: %j with %j is %j", (options, given, words) => {
+  expect(withGivenArguments(options, given)).toBe(words);
 });
