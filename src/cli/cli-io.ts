@@ -30,6 +30,6 @@ export interface CliIo {
   readonly importThreads: number;
   /** Loads the native binding, hence only called by commands that do something. */
   openLinux(): Promise<Linux>;
-  /** From now on SIGINT and SIGTERM abort this signal, with their name as the reason, instead of ending the process. */
+  /** From now on SIGHUP, SIGINT and SIGTERM abort this signal, with their name as the reason, instead of ending the process. */
   watchSignals(): AbortSignal;
 }

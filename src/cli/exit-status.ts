@@ -35,10 +35,10 @@ export const exitStatuses: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** The signals at which osdeploy stops cleanly. */
-export type StopSignal = "SIGINT" | "SIGTERM";
+export type StopSignal = "SIGHUP" | "SIGINT" | "SIGTERM";
 
 /** 128 and the signal's number, as shells have it. */
-export const signalStatuses: Readonly<Record<StopSignal, number>> = { SIGINT: 130, SIGTERM: 143 };
+export const signalStatuses: Readonly<Record<StopSignal, number>> = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
 
 /** What the shell has for a program whose reader went away (128 + SIGPIPE). */
 export const brokenPipeStatus = 141;

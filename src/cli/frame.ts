@@ -5,7 +5,7 @@ import type { ReportProgress } from "../operations/progress.ts";
 import type { System } from "../operations/system.ts";
 import { withAdvice } from "./advice.ts";
 import type { CliIo } from "./cli-io.ts";
-import { signalStatuses, successStatus } from "./exit-status.ts";
+import { type StopSignal, signalStatuses, successStatus } from "./exit-status.ts";
 import type { GlobalOptions, ImageOptions } from "./options.ts";
 import type { Voice } from "./output/error-text.ts";
 import { toJson } from "./output/json.ts";
@@ -120,7 +120,8 @@ export class Frame {
   }
 
   #stopped(signal: AbortSignal, cause: unknown): OsdeployError {
-    const name = signal.reason === "SIGTERM" ? "SIGTERM" : "SIGINT";
+    const names = Object.keys(signalStatuses) as StopSignal[];
+    const name = names.find((each) => each === signal.reason) ?? "SIGINT";
     this.status = signalStatuses[name];
     return new OsdeployError("interrupted", `Stopped by ${name}: nothing is half done, and running it again goes on`, {
       cause,

@@ -23,8 +23,15 @@ export async function runInProcess(): Promise<void> {
   process.stdout.on("error", endWithoutReader);
   process.stderr.on("error", () => undefined);
   const status = await runMain(exactArguments(process.argv.slice(2)), processIo());
+  if (status === signalStatuses.SIGHUP) endBySignal("SIGHUP");
   // Not left to the event loop: an idle connection of a registry would hold the process for seconds.
   process.exit(status);
+}
+
+/** Shells show it by the same status. Node's own end would be a crash where the terminal is gone, because it wants to set that back. */
+function endBySignal(name: StopSignal): void {
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
 }
 
 function endWithoutReader(error: NodeJS.ErrnoException): void {
@@ -80,12 +87,15 @@ async function readStdin(): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-/** The first signal asks for an end; the second one ends the process, which a crash-safe program can stand. */
+/**
+ * The first signal asks for an end; the second one ends the process, which a crash-safe program can stand. A session that is lost
+ * hangs up twice, by the shell and by the kernel: nobody is impatient then.
+ */
 function watchSignals(): AbortSignal {
   const controller = new AbortController();
   for (const name of Object.keys(signalStatuses) as StopSignal[]) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(signalStatuses[name]);
+      if (controller.signal.aborted && name !== "SIGHUP") process.exit(signalStatuses[name]);
       controller.abort(name);
     });
   }

@@ -40,7 +40,14 @@ describe("the docs", () => {
     const rows = tableRows(readText("docs/reference/exit-status.md").text);
     const documented = rows.map(([status, code]) => `${code?.replaceAll("`", "")} ${status}`);
     const coded = Object.entries(exitStatuses).map(([code, status]) => `${code} ${status}`);
-    const others = [successStatus, bugStatus, unchangedStatus, brokenPipeStatus, signalStatuses.SIGTERM];
+    const others = [
+      successStatus,
+      bugStatus,
+      unchangedStatus,
+      brokenPipeStatus,
+      signalStatuses.SIGHUP,
+      signalStatuses.SIGTERM,
+    ];
     const real = [...coded, ...others.map((status) => `– ${status}`)];
     expect(signalStatuses.SIGINT).toBe(exitStatuses.interrupted);
     expect(new Set(rows.map(([status]) => status)).size).toBe(rows.length);

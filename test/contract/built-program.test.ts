@@ -126,8 +126,10 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
   });
 
   test.each([
-    ["SIGTERM", 143],
-    ["SIGINT", 130],
+    ["SIGTERM", [143, null]],
+    ["SIGINT", [130, null]],
+    // As it is where nobody caught it: Node crashes when it wants to set back a terminal that is gone.
+    ["SIGHUP", [null, "SIGHUP"]],
   ] as const)("waits for a repo that somebody else has, says so, and ends on %s", async (signal, status) => {
     const repo = join(directory, `repo-${signal}`);
     run(["repo", "init", "--insecure", "--repo", repo]);
@@ -141,9 +143,9 @@ describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
       told += piece;
       if (!before.includes("waiting") && told.includes("waiting")) waiting.kill(signal);
     });
-    const [ended] = await once(waiting, "close");
+    const ended = await once(waiting, "close");
     files.close(lock);
-    expect(ended).toBe(status);
+    expect(ended).toEqual(status);
     expect(told).toContain(`Cannot open repo "${repo}": another operation uses it: waiting for it to end`);
     expect(told).toContain(`Stopped by ${signal}`);
   });

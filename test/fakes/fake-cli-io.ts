@@ -78,7 +78,7 @@ export class FakeCliIo implements CliIo {
   }
 
   /** What a signal would do. */
-  stop(name: "SIGINT" | "SIGTERM"): void {
+  stop(name: "SIGHUP" | "SIGINT" | "SIGTERM"): void {
     this.#signals.abort(name);
   }
 }

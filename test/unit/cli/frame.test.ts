@@ -8,6 +8,7 @@ const linux = new FakeLinux({ now: 1_700_000_000_000 });
 const nothing = { text: () => "" };
 
 test.each([
+  ["SIGHUP", 129],
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const)(

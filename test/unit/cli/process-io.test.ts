@@ -50,7 +50,10 @@ test("processIo: takes over the signals only when asked, and the first one abort
   const signal = io.watchSignals();
   process.emit("SIGTERM");
   expect([signal.aborted, signal.reason]).toEqual([true, "SIGTERM"]);
-  for (const name of ["SIGINT", "SIGTERM"]) process.removeAllListeners(name);
+  // A session that is lost hangs up more than once: this would end the process.
+  process.emit("SIGHUP");
+  process.emit("SIGHUP");
+  for (const name of ["SIGHUP", "SIGINT", "SIGTERM"]) process.removeAllListeners(name);
 });
 
 test("processIo: knows the user and opens this machine's Linux", async () => {
