@@ -136,6 +136,13 @@ describe.each(cases)("Bootloader $kind on $name Linux", ({ start, kind }) => {
     expect(defaultOf(loader)).toBe(2);
   });
 
+  test("giveUp: an entry that was good has no tries left, and none of them was done", () => {
+    const loader = prepared();
+    loader.addEntry(entryOf(2));
+    loader.giveUp({ sequence: 2 });
+    expect(loader.readMenu().entries.map(({ tries }) => tries)).toEqual([{ left: 0, done: 0 }]);
+  });
+
   test("removeEntries: takes entries and their counters away, whatever these are by now, and passes over what is gone", () => {
     const loader = prepared();
     const added = [1, 2, 3].map((sequence) => loader.addEntry(entryOf(sequence, 3)));
@@ -215,10 +222,14 @@ describe.each(cases)("Bootloader $kind on $name Linux", ({ start, kind }) => {
     loader.bless({ sequence: 2 });
     expect(loader.readMenu()).toEqual({ entries: [entryOf(3), entryOf(2), entryOf(1)], stale, foreign: [] });
     expect(nextSequence(loader.readMenu())).toBe(4);
+    write("loader/entries/osdeploy-000003+3.conf", here.text("loader/entries/osdeploy-000003.conf"));
     loader.giveUp({ sequence: 2 });
     expect(loader.readMenu().entries.map(isExhausted)).toEqual([false, true, false]);
-    loader.removeEntries([{ sequence: 2 }, { sequence: 2 }]);
-    expect(loader.readMenu()).toEqual({ entries: [entryOf(3), entryOf(1)], stale: [], foreign: [] });
+    // Where the loader reads the directory itself, it would start the stale ones. Those of another entry are not asked about.
+    const others = ["osdeploy-000003+3.conf"];
+    expect(loader.readMenu().stale).toEqual(kind === "grub" ? [...stale, ...others] : others);
+    loader.removeEntries([{ sequence: 2 }, { sequence: 2 }, { sequence: 3 }]);
+    expect(loader.readMenu()).toEqual({ entries: [entryOf(1)], stale: [], foreign: [] });
   });
 
   test("readMenu: gives nothing where there is no directory of entries", () => {

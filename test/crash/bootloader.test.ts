@@ -99,6 +99,10 @@ describe.each(cases)("$on: $name", ({ kind, spoiled, change }) => {
     expect({ when, menu: open(linux, kind).readMenu() }).toEqual({ when, menu: { ...after, stale: [] } });
   }
 
+  test.each(outcomes)("the new menu is durable when the call returns: %j", (outcome) => {
+    expect(meaning(open(uncrashed.crash(outcome), kind).readMenu())).toEqual(after);
+  });
+
   test("a stop at any mutating call leaves the old menu or the new one", () => {
     for (let failAt = 1; failAt <= calls; failAt++) {
       for (const halfWritten of [false, true]) {

@@ -166,5 +166,12 @@ describe("readBootEntries", () => {
       },
     };
     expect(() => readBootEntries(files, boot)).toThrow(expect.objectContaining({ code: "permission-denied" }));
+    const mistaken = {
+      ...linux.files,
+      readFile: () => {
+        throw new Error("a bug");
+      },
+    };
+    expect(() => readBootEntries(mistaken, boot)).toThrow("a bug");
   });
 });

@@ -38,6 +38,7 @@ describe("commitFile, of a file that is there", () => {
       "syncFileSystem",
     ]);
     expect([textOf(linux), namesOf(linux)]).toEqual(["new", ["loader.efi"]]);
+    expect(linux.files.lstat(path).permissions).toBe(0o644);
     const after = linux.crash({ keepUnsynced: false, names: "lost" });
     expect([textOf(after), namesOf(after)]).toEqual(["new", ["loader.efi"]]);
   });
