@@ -54,6 +54,12 @@ describe("commitFile, of a file that is there", () => {
     const torn: LinuxFiles = { ...linux.files, readFile: () => bytes("nex") };
     expect(() => commit(torn, "new")).toThrow("what was written is not what is there");
     expect([textOf(linux), namesOf(linux)]).toEqual(["old", ["loader.efi"]]);
+    const short: LinuxFiles = {
+      ...linux.files,
+      writeNewFile: (place, source, permissions) => linux.files.writeNewFile(place, source.subarray(0, 2), permissions),
+    };
+    expect(() => commit(short, "new")).toThrow("what was written is not what is there");
+    expect([textOf(linux), namesOf(linux)]).toEqual(["old", ["loader.efi"]]);
     const full: LinuxFiles = {
       ...linux.files,
       writeNewFile: (place, source, permissions) => {

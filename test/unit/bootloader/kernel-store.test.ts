@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { failingDiskHint } from "../../../src/bootloader/commit-file.ts";
-import { addKernel, listKernels, type NewKernel, removeKernels } from "../../../src/bootloader/kernel-store.ts";
+import {
+  addKernel,
+  listKernels,
+  measureKernel,
+  type NewKernel,
+  removeKernels,
+} from "../../../src/bootloader/kernel-store.ts";
 import { fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import type { ContentSource } from "../../../src/linux/file-content.ts";
@@ -131,6 +137,26 @@ describe("addKernel", () => {
     expectWhole(linux);
   });
 
+  test.each(["vmlinuz", "initramfs.img"])("writes both anew where %s is missing", (name) => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    linux.files.unlink(fromText(`${directory}/${name}`));
+    addKernel(linux.files, boot, kernel, "");
+    expectWhole(linux);
+  });
+
+  test("what is measured is on the disk, and has no name before", () => {
+    const linux = machine();
+    addKernel(linux.files, boot, kernel, "");
+    const names = ["vmlinuz", "initramfs.img"].map((name) => `${directory}/${name}`);
+    const steps = linux.trace.filter(({ call }) => ["sync", "rename", "syncFileSystem"].includes(call));
+    expect(steps.map(({ call, path }) => `${call} ${path}`)).toEqual([
+      ...names.map((name) => `sync ${name}.new`),
+      ...names.map((name) => `rename ${name}.new`),
+      "syncFileSystem /boot",
+    ]);
+  });
+
   test("names nothing that does not measure to the boot digest", () => {
     const linux = machine();
     const wrong = { ...kernel, vmlinuz: bytes("another kernel") };
@@ -194,6 +220,7 @@ test("listKernels: gives all kernels with the sizes of their files, whole or not
   const linux = machine();
   expect(listKernels(linux.files, boot)).toEqual([]);
   place(linux, "lost+found", { file: "x" });
+  for (const name of [`old-${"ab".repeat(32)}`, `${"ab".repeat(32)}.old`]) place(linux, name, { vmlinuz: "a copy" });
   linux.files.writeNewFile(fromText(`/boot/osdeploy/${"ef".repeat(32)}`), new Uint8Array(3), 0o600);
   expect(listKernels(linux.files, boot)).toEqual([]);
   const half = place(linux, "00".repeat(32), { "vmlinuz.new": "half" });
@@ -208,6 +235,13 @@ test("listKernels: gives all kernels with the sizes of their files, whole or not
       ],
     },
   ]);
+});
+
+test("measureKernel: the same bytes measure to the same, from files and from memory", () => {
+  const linux = machine();
+  const fromMemory: ContentSource = { kind: "bytes", bytes: kernelBytes };
+  expect(measureKernel(linux.files, [fromMemory, fromFile("/initramfs")])).toBe(bootDigest);
+  expect(measureKernel(linux.files, [fromFile("/kernel"), fromFile("/initramfs")])).toBe(bootDigest);
 });
 
 describe("removeKernels", () => {

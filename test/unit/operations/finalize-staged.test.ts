@@ -69,6 +69,17 @@ describe("finalizeStaged", () => {
     expect(boot(linux).rootImage).toBe(rootImage);
   });
 
+  test("an image that was deployed before gets another entry, and its /etc stays as it is", async () => {
+    await switchRunning(linux, "v2");
+    await finalize();
+    boot(linux);
+    const { rootImage } = await switchRunning(linux, "v1");
+    writeText(linux, `${etcOf(rootImage)}/hostname`, "of the first one\n");
+    expect(await finalize()).toMatchObject({ kind: "finalized", rootImage, bootEntry: "osdeploy-000003+3.conf" });
+    expect(readText(linux, `${etcOf(rootImage)}/hostname`)).toBe("of the first one\n");
+    expect(boot(linux).rootImage).toBe(rootImage);
+  });
+
   test("waits for an operation that is not done yet", async () => {
     const { rootImage } = await switchRunning(linux, "v2");
     const other = openWritableSysroot(linux, physicalRoot);

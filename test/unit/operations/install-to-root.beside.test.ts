@@ -45,7 +45,10 @@ describe("installToRoot, beside a system that is there", () => {
   });
 
   test("adds one that is not counted where systemd-boot has nothing else to start", async () => {
-    const linux = packageSystem({ "/target/boot/EFI/systemd/systemd-bootx64.efi": "its own" });
+    const linux = packageSystem({
+      "/target/boot/EFI/systemd/systemd-bootx64.efi": "its own",
+      "/target/boot/EFI/Linux/debian-6.12.efi.old": "a kernel that was put away",
+    });
     expect(await install(linux, beside)).toMatchObject({ bootEntry: "osdeploy-000001.conf" });
     // Who knows what else it finds, on another partition.
     expect(text(linux, "/target/boot/loader/entries/osdeploy-000001.conf")).toContain("\nsort-key 0-osdeploy\n");

@@ -265,7 +265,7 @@ describe("readDeploymentDirectories", () => {
     const { files, paths } = machine();
     expect(readDeploymentDirectories(files, paths)).toEqual([]);
     writeStateDirectory(files, paths, newState(), text("1"));
-    for (const name of [".new-2", "notes", "ab".repeat(20), "AB".repeat(32)]) {
+    for (const name of [".new-2", "notes", "ab".repeat(20), "AB".repeat(32), `${rootImage}.old`, `x${rootImage}`]) {
       files.makeDirectory(text(`/target/state/deploy/${name}`), 0o755);
     }
     expect(readDeploymentDirectories(files, paths).map((found) => found.rootImage)).toEqual([rootImage]);
