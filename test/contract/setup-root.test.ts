@@ -220,6 +220,22 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       expect(failures).toEqual(named === undefined ? [] : [[`state/osdeploy/boot-failures/${named}`, reason]]);
     });
 
+    test.each([
+      ["Input/output error", "damage of the disk", "damaged: "],
+      ["Structure needs cleaning", "damage of the disk", "damaged: "],
+      ["No such device", "what it is", ""],
+    ])("a mount that fails with %j: is recorded as %s", (error, _name, kind) => {
+      const program = `case $* in *overlay*) echo "${error}" >&2; exit 32 ;; esac; exec /bin/mount "$@"`;
+      const run = sysroot.setUp({
+        arguments: `composefs=?${sysroot.id} ${words}`,
+        prepare: `printf '#!/bin/sh\n%s\n' '${program}' >../programs/mount; chmod +x ../programs/mount`,
+      });
+      expect(run).toMatchObject({ rebooted: false, status: 1 });
+      expect(run.disk.get("state/osdeploy/boot-failures/osdeploy-000001")).toBe(
+        `${kind}cannot mount the root: ${error}\n`,
+      );
+    });
+
     test("a boot that is not counted: does not reboot, because the same entry would start again", () => {
       const run = sysroot.setUp({ arguments: `composefs=${sysroot.id} ${words}`, prepare });
       expect(run).toMatchObject({ rebooted: false, status: 1 });
@@ -255,6 +271,21 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
         expect(run.seen).not.toContain("new");
       },
     );
+
+    test("overlay: everybody may look at what is changed, and only the kernel at its own directory", () => {
+      const config = 'etc.mount = "overlay"';
+      const run = sysroot.setUp({
+        arguments: `composefs=?${sysroot.id}`,
+        config,
+        look: "cd sysroot/state/deploy/*/etc; stat -c '%a %n' upper work",
+      });
+      expect(run.seen).toBe("755 upper\n700 work\n");
+    });
+
+    test.each(["state", "overlay"])("systemd.volatile=%s: systemd makes /var, and not the deployment", (value) => {
+      const run = sysroot.setUp({ arguments: `composefs=?${sysroot.id} systemd.volatile=${value}` });
+      expect(run.mounts.map(({ at }) => at)).toEqual(["/", "/etc", "/sysroot"]);
+    });
 
     test("none: /var is the image's", () => {
       const run = setUp('[var]\nmount = "none"\n[etc]\ntransient = false\n');

@@ -118,6 +118,8 @@ describe("installToRoot, into an empty file system", () => {
     const state = `/target/state/deploy/${rootImage}`;
     expect(text(linux, `${state}/${rootImage}.origin`)).toContain("docker://example.org/os:latest");
     expect(text(linux, `${state}/etc/ssh/authorized_keys.d/root`)).toBe("ssh-ed25519 AAAA me\n");
+    const permissionsOf = (name: string) => linux.files.lstat(fromText(`${state}/etc/ssh/${name}`)).permissions;
+    expect(["authorized_keys.d", "authorized_keys.d/root"].map(permissionsOf)).toEqual([0o755, 0o600]);
     expect(text(linux, `${state}/etc/ssh/sshd_config.d/10-osdeploy-keys.conf`)).toContain(
       "/etc/ssh/authorized_keys.d/%u",
     );
@@ -151,7 +153,9 @@ describe("installToRoot, into an empty file system", () => {
     await install(linux, { rootKeys: fromText("/keys"), image });
     const home = "/target/state/os/default/var/roothome";
     expect(text(linux, `${home}/.ssh/authorized_keys`)).toBe("ssh-ed25519 AAAA me\n");
-    expect(linux.files.lstat(fromText(`${home}/.ssh`)).permissions).toBe(0o700);
+    const owned = { uid: 0, gid: 0 };
+    expect(linux.files.lstat(fromText(`${home}/.ssh`))).toMatchObject({ permissions: 0o700, ...owned });
+    expect(linux.files.lstat(fromText(`${home}/.ssh/authorized_keys`))).toMatchObject({ permissions: 0o600, ...owned });
   });
 
   test("keys are there before the entry is, also in a /var that a stopped installation without them left", async () => {

@@ -307,7 +307,7 @@ describe("readDeploymentDirectories", () => {
 });
 
 describe("writeOrigin", () => {
-  const changed = { ...origin, imageReference: "docker://registry.example/os:2" };
+  const changed = { ...origin, imageReference: "docker://registry.example/another/os:2" };
 
   test("lets a deployment follow something else, durable, and leaves its /etc alone", () => {
     const { linux, files, paths } = machine();
