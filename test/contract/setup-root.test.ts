@@ -42,6 +42,14 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
     });
   });
 
+  const makeReadOnly = 'mount -o remount,ro "$(findmnt -no TARGET -T .)"';
+
+  test("a disk's root that is read-only so far: the deployment's /etc can be written to", () => {
+    const look = "echo new >etc/new; cat etc/new";
+    const run = sysroot.setUp({ arguments: `composefs=?${sysroot.id} ro`, prepare: makeReadOnly, look });
+    expect(run).toMatchObject({ status: 0, seen: "new\n" });
+  });
+
   describe("which root image", () => {
     test("composefs=?ID: one that is not sealed is compared with its name, and its files are there", () => {
       const run = sysroot.setUp({ arguments: `composefs=?${sysroot.id}`, look: "cat usr/lib/libc.so" });
@@ -133,6 +141,13 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       });
       expect(run.rebooted).toBe(true);
       expect(run.disk.get("boot/loader/entries/osdeploy-000002+0.conf")).toBe("2\n");
+    });
+
+    test("on a disk whose root is read-only so far: the entry is given up all the same", () => {
+      const prepare = `${entries}; ${makeReadOnly}`;
+      const run = sysroot.setUp({ arguments: `composefs=${otherId} ${entry}`, prepare });
+      expect(run.rebooted).toBe(true);
+      expect(run.disk.has("boot/loader/entries/osdeploy-000002+0-1.conf")).toBe(true);
     });
 
     test.each([
