@@ -190,6 +190,7 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
         prepare: entries,
       });
       expect(run.console).not.toContain("Cannot mount the boot partition");
+      expect(run.mounts.filter(({ at }) => at.endsWith("/boot"))).toEqual([]);
       // It is empty: the directory on the disk, which has another entry, is not asked.
       expect(run).toMatchObject({ rebooted: false, status: 1 });
     });

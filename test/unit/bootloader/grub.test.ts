@@ -136,14 +136,31 @@ describe("grubBootloader", () => {
     expect(linux.files.readDirectory(fromText("/boot/grub2"))).toEqual(["grub.cfg", "osdeploy.cfg"]);
   });
 
-  test("writes where its menu is, when there are two directories of GRUB's", () => {
+  test.each([
+    ["grub2", "grub"],
+    ["grub", "grub2"],
+  ])("writes where its menu is, in %s, when there is another directory of GRUB's", (own, other) => {
     const linux = new FakeLinux({ mountPoints: [{ path: "/boot" }] });
     for (const name of ["grub", "grub2"]) linux.files.makeDirectory(fromText(`/boot/${name}`), 0o755);
-    replace(linux, "grub/grubenv", "# GRUB Environment Block\n");
-    replace(linux, "grub2/osdeploy.cfg", "#entries 0\n");
+    replace(linux, `${other}/grubenv`, "# GRUB Environment Block\n");
+    replace(linux, `${own}/osdeploy.cfg`, "#entries 0\n");
     grubBootloader(linux.files, boot).addEntry(entryOf(1));
-    expect(read(linux, "grub2/osdeploy.cfg")).toContain("#entry 1 -\n");
-    expect(linux.files.readDirectory(fromText("/boot/grub"))).toEqual(["grubenv"]);
+    expect(read(linux, `${own}/osdeploy.cfg`)).toContain("#entry 1 -\n");
+    expect(linux.files.readDirectory(fromText(`/boot/${other}`))).toEqual(["grubenv"]);
+  });
+
+  test.each(["grub.cfg", "custom.cfg"])("counts where %s takes up its menu", (name) => {
+    const linux = new FakeLinux({ mountPoints: [{ path: "/boot" }] });
+    linux.files.makeDirectory(fromText("/boot/grub"), 0o755);
+    replace(linux, `grub/${name}`, "source osdeploy.cfg\n");
+    expect(grubBootloader(linux.files, boot).addEntry(entryOf(1, 3)).tries).toEqual({ left: 3, done: 0 });
+  });
+
+  test("giving up an entry that is gone writes nothing, for the next one may get its number", () => {
+    const linux = prepared(entryOf(1), entryOf(2));
+    const before = linux.trace.length;
+    grubBootloader(linux.files, boot).giveUp({ sequence: 3 });
+    expect(linux.trace.length).toBe(before);
   });
 
   test("an entry that the initramfs gave up by its name as well is read and blessed like any other", () => {

@@ -323,6 +323,18 @@ describe("a running system with another file system at /boot", () => {
   });
 });
 
+test("a running system without its boot partition: gc and status say that it is not mounted, not that another one is", async () => {
+  const linux = await runningMachine(images, "v1");
+  writeText(linux, "/proc/self/mountinfo", readText(linux, "/proc/self/mountinfo").replace(/^.* \/boot .*\n/m, ""));
+  expect(await failureOf(collect(linux, physicalRoot))).toMatchObject({
+    code: "not-found",
+    facts: { hint: "Mount the boot partition at /boot, then try again" },
+  });
+  expect(await problemsOf(linux, physicalRoot)).toEqual([
+    "The boot partition is not mounted at /boot: entry osdeploy-000001, which started this system, is not there",
+  ]);
+});
+
 describe("a running system whose boot partition takes no writes", () => {
   const readOnlyBoot = (linux: FakeLinux): FakeLinux => {
     const space: LinuxFiles["space"] = (path) => ({

@@ -27,7 +27,7 @@ test.each([manifestOf("a"), "sha256:aaaa", "aaaa"])("leaveQuarantine: takes the 
   expect(await list()).toEqual([recordOf("b")]);
 });
 
-test.each(["", "a", "aaa", "sha256:", "sha256:aaa", "aaaz", "AAAA", "sha1:aaaa"])(
+test.each(["", "a", "aaa", "sha256:", "sha256:aaa", "aaaz", "aaaaz", "AAAA", "sha1:aaaa"])(
   "leaveQuarantine: refuses words that are no digest or too little of one: '%s'",
   async (digest) => {
     removeQuarantine(linux.files, sysrootPaths(sysrootPath), recordOf("b").manifestDigest);
@@ -50,6 +50,13 @@ test.each(["cccc", "sha512:aaaa"])("leaveQuarantine: refuses %s, which is not in
     message: `Cannot take "${digest}" out of quarantine: it is not in quarantine`,
   });
   expect(await list()).toHaveLength(2);
+});
+
+test("leaveQuarantine: digits from the middle of a digest mean nothing", async () => {
+  const other = { ...recordOf("a"), manifestDigest: parseManifestDigest(`sha256:${"cd".repeat(32)}`) };
+  writeQuarantine(linux.files, sysrootPaths(sysrootPath), other);
+  expect(await failureOf(leave("dcdc"))).toMatchObject({ code: "not-found" });
+  expect(await list()).toHaveLength(3);
 });
 
 test("leaveQuarantine: names the images that the digits may mean when they are more than one", async () => {
