@@ -108,6 +108,7 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
 
     test.each([
       ["not sealed", "", `composefs=ID ${entry}`, /is not sealed by fs-verity/],
+      ["not named by the arguments", "", entry, /name no root image/],
       [
         "not sealed, and changed",
         "printf x | dd conv=notrunc of=composefs/images/ID bs=1 seek=5000",

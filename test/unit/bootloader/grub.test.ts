@@ -122,9 +122,16 @@ describe("grubBootloader", () => {
       [2, undefined],
       [1, undefined],
     ]);
+    expect(menuOf(linux).areTriesLost).toBe(true);
     grubBootloader(linux.files, boot).giveUp({ sequence: 2 });
     expect(triesOf(linux)[0]).toEqual([2, { left: 0, done: 3 }]);
     expect(read(linux, "grub/grubenv").replace(/#*$/, "")).toBe("# GRUB Environment Block\nosdeploy_tries_2=0\n");
+  });
+
+  test("no tries are lost where none were counted", () => {
+    const linux = prepared(entryOf(1), entryOf(2));
+    linux.files.unlink(fromText("/boot/grub/grubenv"));
+    expect(menuOf(linux).areTriesLost).toBeUndefined();
   });
 
   test("writes beside the configuration that is there, also where it is called grub2", () => {

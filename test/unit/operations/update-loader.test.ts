@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { loaderBuild } from "../../../src/core/boot/loader-binary.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { fakeGrub, fakeLoader } from "../../builders/loader-binaries.ts";
 import { SeenProgress, systemOn } from "../../builders/operation-machine.ts";
@@ -69,6 +70,21 @@ describe("bootComplete, of the boot loader", () => {
     expect(writes()).toBe(before);
   });
 
+  test("a copy that cannot be read stays, for nobody knows how old it is; the others are replaced", async () => {
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    put(`/boot/${ofSystemd}`, fakeLoader("255"));
+    const { readFile } = linux.files;
+    Object.assign(linux.files, {
+      readFile: (...call: Parameters<typeof readFile>) => {
+        if (call[0] === fromText(`/boot/${ofSystemd}`)) throw new OsdeployError("system", "Cannot read: EIO");
+        return readFile(...call);
+      },
+    });
+    expect(await run()).toEqual({ loader: { from: "256", to: "257.13", older }, warnings: [] });
+    Object.assign(linux.files, { readFile });
+    expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["257.13", "255"]);
+  });
+
   test("with Secure Boot nothing is replaced, and a warning says so", async () => {
     const variable = (value: number) => {
       const path = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -98,12 +114,13 @@ describe("bootComplete, of the boot loader", () => {
     expect(versionOf(`/boot/${ofFirmware}`)).toBe("256");
   });
 
-  test("what a stopped run left unfinished goes before the room is measured", async () => {
+  test.each([ofFirmware, older])("what a stopped run left as %s.new goes before the room is measured", async (name) => {
+    linux.files.makeDirectory(fromText("/boot/EFI/osdeploy"), 0o755);
     put(`/boot/${ofFirmware}`, fakeLoader("256"));
-    put(`/boot/${ofFirmware}.new`, fakeLoader("257.12"));
+    put(`/boot/${name}.new`, fakeLoader("257.12"));
     const { space, lstatIfExists } = linux.files;
     // There is room for one more, where the left-over one is not.
-    const isThere = () => lstatIfExists(fromText(`/boot/${ofFirmware}.new`)) !== undefined;
+    const isThere = () => lstatIfExists(fromText(`/boot/${name}.new`)) !== undefined;
     Object.assign(linux.files, {
       space: (path: Parameters<typeof space>[0]) => ({
         ...space(path),
@@ -214,19 +231,19 @@ describe("bootComplete, of GRUB", () => {
 });
 
 describe("bootComplete, of a loader on an EFI system partition of its own", () => {
-  async function separate(type: string): Promise<void> {
+  async function separate(type: string, esp = "/efi"): Promise<void> {
     linux = await runningMachine(images, "new");
-    for (const path of ["/efi", "/efi/EFI", "/efi/EFI/BOOT"]) linux.files.makeDirectory(fromText(path), 0o755);
-    put(`/efi/${ofFirmware}`, fakeLoader("256"));
+    for (const path of ["", "/EFI", "/EFI/BOOT"]) linux.files.makeDirectory(fromText(`${esp}${path}`), 0o755);
+    put(`${esp}/${ofFirmware}`, fakeLoader("256"));
     const mountinfo = fromText("/proc/self/mountinfo");
     const lines = new TextDecoder().decode(linux.files.readFile(mountinfo, 10_000));
-    writeText(linux, "/proc/self/mountinfo", `${lines}90 1 254:1 / /efi rw - ${type} /dev/vda1 rw\n`);
+    writeText(linux, "/proc/self/mountinfo", `${lines}90 1 254:1 / ${esp} rw - ${type} /dev/vda1 rw\n`);
   }
 
-  test("it is found where that is mounted", async () => {
-    await separate("vfat");
+  test.each(["/efi", "/boot/efi"])("it is found where that is mounted, at %s", async (esp) => {
+    await separate("vfat", esp);
     expect((await run()).loader).toEqual({ from: "256", to: "257.13", older });
-    expect(versionOf(`/efi/${ofFirmware}`)).toBe("257.13");
+    expect(versionOf(`${esp}/${ofFirmware}`)).toBe("257.13");
   });
 
   test("what else is mounted there is none", async () => {
