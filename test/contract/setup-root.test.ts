@@ -59,6 +59,12 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       expect(run.seen).toHaveLength(9000);
     });
 
+    test("composefs=?ID: the files of one that is sealed are verified all the same", () => {
+      const run = sysroot.setUp({ arguments: `composefs=?${sysroot.id}`, sealed: true });
+      expect(run).toMatchObject({ status: 0, console: "" });
+      expect(mountAt(run, "/").options).toContain("verity=require");
+    });
+
     test.each([
       ["composefs.digest=", (id: string) => `composefs.digest=v1-sha512-12:${id}`],
       [
@@ -123,6 +129,18 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       expect(run.rebooted).toBe(true);
       expect(run.disk.get("state/osdeploy/boot-failures/osdeploy-000002")).toMatch(message);
       expect(run.disk.has("boot/loader/entries/osdeploy-000002+0-1.conf")).toBe(true);
+    });
+
+    test("damaged where nothing was measured: is read to its end, and given up", () => {
+      const program = '#!/bin/sh\\necho "cat: -: Input/output error" >&2\\nexit 1\\n';
+      const run = sysroot.setUp({
+        arguments: `composefs=?${sysroot.id} ${entry}`,
+        prepare: `printf '${program}' >../programs/cat; chmod +x ../programs/cat; ${entries}`,
+      });
+      expect(run.rebooted).toBe(true);
+      expect(run.disk.get("state/osdeploy/boot-failures/osdeploy-000002")).toBe(
+        `damaged: cannot read root image ${sysroot.id}: cat: -: Input/output error\n`,
+      );
     });
 
     test("what the image lacks is recorded as no damage of the disk", () => {

@@ -63,6 +63,8 @@ describe("grubBootloader", () => {
       ["0", { left: 0, done: 3 }],
       ["7", { left: 7, done: 0 }],
       ["x", undefined],
+      ["2x", undefined],
+      ["x2", undefined],
     ] as const) {
       replace(linux, "grub/grubenv", `# GRUB Environment Block\nosdeploy_tries_5=${text}\n`.padEnd(1024, "#"));
       expect(triesOf(linux)).toEqual([
@@ -128,7 +130,8 @@ describe("grubBootloader", () => {
     expect(read(linux, "grub/grubenv").replace(/#*$/, "")).toBe("# GRUB Environment Block\nosdeploy_tries_2=0\n");
   });
 
-  test("no tries are lost where none were counted", () => {
+  test("no tries are lost where none were counted, or the environment block is there", () => {
+    expect(menuOf(prepared(entryOf(1), entryOf(2, 3))).areTriesLost).toBeUndefined();
     const linux = prepared(entryOf(1), entryOf(2));
     linux.files.unlink(fromText("/boot/grub/grubenv"));
     expect(menuOf(linux).areTriesLost).toBeUndefined();

@@ -116,6 +116,9 @@ describe("mergeHostEtc of an overlay", () => {
 
   test("what was installed as a whole and is mounted as an overlay has changes in its upper directory only", async () => {
     const linux = await runningMachine(images, "overlaid1");
+    const etc = bootedEtc(linux);
+    for (const name of ["upper", "work"]) removeTree(linux.files, fromText(`${etc}/${name}`));
+    writeText(linux, `${etc}/passwd`, "of the installation\n");
     // The initramfs made no upper directory yet: nothing was changed.
     expect(namesIn(linux, `${await upgrade(linux, "overlaid2")}/upper`)).toEqual([]);
   });

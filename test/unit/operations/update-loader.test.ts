@@ -70,6 +70,22 @@ describe("bootComplete, of the boot loader", () => {
     expect(writes()).toBe(before);
   });
 
+  test("one that was kept before gives way to the one that is replaced now", async () => {
+    linux.files.makeDirectory(fromText("/boot/EFI/osdeploy"), 0o755);
+    put(`/boot/${older}`, fakeLoader("255"));
+    put(`/boot/${ofFirmware}`, fakeLoader("256"));
+    expect(await run()).toEqual({ loader: { from: "256", to: "257.13", older }, warnings: [] });
+    expect([older, ofFirmware].map((path) => versionOf(`/boot/${path}`))).toEqual(["256", "257.13"]);
+  });
+
+  test("where one of two copies was put back, neither is replaced", async () => {
+    linux.files.makeDirectory(fromText("/boot/EFI/osdeploy"), 0o755);
+    for (const path of [older, ofFirmware]) put(`/boot/${path}`, fakeLoader("256"));
+    put(`/boot/${ofSystemd}`, fakeLoader("255"));
+    expect(await run()).toEqual({ loader: null, warnings: [expect.stringContaining("somebody put 256 back")] });
+    expect([ofFirmware, ofSystemd].map((path) => versionOf(`/boot/${path}`))).toEqual(["256", "255"]);
+  });
+
   test("a copy that cannot be read stays, for nobody knows how old it is; the others are replaced", async () => {
     put(`/boot/${ofFirmware}`, fakeLoader("256"));
     put(`/boot/${ofSystemd}`, fakeLoader("255"));
