@@ -56,6 +56,12 @@ describe("grubBootloader", () => {
     expect(read(linux, "grub/osdeploy.cfg")).toContain("#entry 6 -\n#entry 5 3\n#entries 2\n");
   });
 
+  test("has the highest number first in its menu, whichever came last", () => {
+    expect(read(prepared(entryOf(3), entryOf(2)), "grub/osdeploy.cfg")).toContain(
+      "#entry 3 -\n#entry 2 -\n#entries 2\n",
+    );
+  });
+
   test("sees what GRUB counted down", () => {
     const linux = prepared(entryOf(4), entryOf(5, 3));
     for (const [text, tries] of [

@@ -70,7 +70,9 @@ describe("mergeHostEtc of an overlay", () => {
     const etc = await upgrade(linux, to);
     expect(namesIn(linux, etc)).toEqual(["upper", "work"]);
     expect(namesIn(linux, `${etc}/work`)).toEqual([]);
-    expect(linux.files.lstat(fromText(`${etc}/work`)).permissions).toBe(0o700);
+    expect(["", "/work"].map((name) => linux.files.lstat(fromText(`${etc}${name}`)).permissions)).toEqual([
+      0o755, 0o700,
+    ]);
     expect(namesIn(linux, `${etc}/upper`)).toEqual(["dir", "local.conf"]);
     expect(namesIn(linux, `${etc}/upper/dir`)).toEqual(["a", "b"]);
     expect(text(linux, `${etc}/upper/local.conf`)).toBe(content("local"));
@@ -121,6 +123,15 @@ describe("mergeHostEtc of an overlay", () => {
     writeText(linux, `${etc}/passwd`, "of the installation\n");
     // The initramfs made no upper directory yet: nothing was changed.
     expect(namesIn(linux, `${await upgrade(linux, "overlaid2")}/upper`)).toEqual([]);
+  });
+
+  test("an /etc as a whole stays one, whatever directories somebody has made in it", async () => {
+    const linux = await runningMachine(images, "v1");
+    for (const name of ["upper", "work"]) linux.files.makeDirectory(fromText(`${bootedEtc(linux)}/${name}`), 0o755);
+    writeText(linux, `${bootedEtc(linux)}/upper/mine`, "mine\n");
+    const etc = await upgrade(linux, "v2");
+    expect(text(linux, `${etc}/passwd`)).toBe(content("root:x:0:0\n"));
+    expect(text(linux, `${etc}/upper/mine`)).toBe("mine\n");
   });
 
   test("refuses what only the kernel understands, and stages nothing", async () => {
