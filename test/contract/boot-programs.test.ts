@@ -84,6 +84,18 @@ describe("boot/health-check", () => {
     expect(check().rebooted).toBe(true);
   });
 
+  test("a required check fails where GRUB could not write down that it took a try: a reboot would come back here", () => {
+    say("osdeploy.entry=osdeploy-000012 osdeploy.tries=0");
+    put("boot/grub/grubenv", "osdeploy_tries_12=1\n");
+    putProgram("usr/lib/osdeploy/health.d/required/sick", "exit 1");
+    expect(check()).toMatchObject({ status: 1, rebooted: false });
+  });
+
+  test("a directory among the checks is none", () => {
+    put("usr/lib/osdeploy/health.d/required/notes/readme", "of the image\n");
+    expect(check()).toMatchObject({ status: 0, rebooted: false });
+  });
+
   test.skipIf(process.getuid?.() !== 0)(
     "the disk's root is read-only again after the reason is kept (skipped without root)",
     () => {

@@ -214,6 +214,15 @@ describe.skipIf(reason !== undefined)(`boot/setup-root${reason === undefined ? "
       expect(run).toMatchObject({ rebooted: false, status: 1 });
     });
 
+    test("another partition below /boot is no boot partition: the directory on the disk is looked at", () => {
+      const run = sysroot.setUp({
+        arguments: `composefs=${otherId} ${entry} systemd.mount-extra=none:/boot/efi:tmpfs:nofail`,
+        prepare: entries,
+      });
+      expect(run.rebooted).toBe(true);
+      expect(run.disk.has("boot/loader/entries/osdeploy-000002+0-1.conf")).toBe(true);
+    });
+
     test("GRUB: an entry without tries is no other entry", () => {
       const run = sysroot.setUp({
         arguments: `composefs=${otherId} ${entry}`,

@@ -12,7 +12,10 @@ const config = (mount: string) => [
   { path: "usr/lib/composefs" },
   { path: "usr/lib/composefs/setup-root-conf.toml", content: `[etc]\nmount = "${mount}"\n` },
 ];
+/** As long as what is kept with its name in a root image; a byte more lies in an object of its own. */
+const edgeOf = (version: string) => version.padEnd(64, ".");
 const etcOf = (version: string) => [
+  { path: "etc/edge", content: edgeOf(version) },
   { path: "etc/new.conf", content: `new in ${version}\n` },
   { path: "etc/dir" },
   { path: "etc/dir/a", content: content(`a of ${version}`) },
@@ -125,6 +128,12 @@ describe("mergeHostEtc of an overlay", () => {
     expect(namesIn(linux, `${await upgrade(linux, "overlaid2")}/upper`)).toEqual([]);
   });
 
+  test("tells where the host and the image changed the same file", async () => {
+    const linux = await overlaidMachine("v1");
+    const staged = await switchRunning(linux, "v2");
+    expect(staged).toMatchObject({ kind: "staged", etcConflicts: [expect.objectContaining({ path: "dir/a" })] });
+  });
+
   test("an /etc as a whole stays one, whatever directories somebody has made in it", async () => {
     const linux = await runningMachine(images, "v1");
     for (const name of ["upper", "work"]) linux.files.makeDirectory(fromText(`${bootedEtc(linux)}/${name}`), 0o755);
@@ -145,6 +154,21 @@ describe("mergeHostEtc of an overlay", () => {
     });
     expect(stateOf(linux).staged).toBeUndefined();
   });
+});
+
+test("mergeHostEtc: the host's files keep their times, and one that got a second name is not changed by that", async () => {
+  const linux = await runningMachine(images, "v1");
+  const etc = bootedEtc(linux);
+  writeText(linux, `${etc}/local.conf`, content("local"));
+  linux.files.setTime(fromText(`${etc}/local.conf`), 1_234_567n, 89);
+  linux.files.link(fromText(`${etc}/motd`), fromText(`${etc}/motd.before`));
+  const merged = await upgrade(linux, "v2");
+  const time = { mtimeSeconds: 1_234_567n, mtimeNanoseconds: 89 };
+  expect(linux.files.lstat(fromText(`${merged}/local.conf`))).toMatchObject(time);
+  expect(text(linux, `${merged}/motd`)).toBe(content("welcome to v2 "));
+  expect(text(linux, `${merged}/edge`)).toBe(edgeOf("v2"));
+  expect(text(linux, `${merged}/motd.before`)).toBe(content("welcome to v1 "));
+  expect(linux.files.lstat(fromText(`${merged}/motd`)).nlink).toBe(1);
 });
 
 describe("mergeHostEtc of an /etc that is in use", () => {

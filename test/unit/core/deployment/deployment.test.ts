@@ -129,6 +129,9 @@ describe("isRollbackQueued", () => {
       false,
     );
     expect(isRollbackQueued(stateWith("ab", rolledBack))).toBe(false);
+    // A newer entry of it was given up: nobody went back to it.
+    const failed = [entryOf(5, "a", givenUp), entryOf(3, "a"), entryOf(2, "b")];
+    expect(isRollbackQueued(stateWith("ab", failed, { booted: bootedOf("b", 2) }))).toBe(false);
     expect(isRollbackQueued(stateWith("a", [], { booted: bootedOf("a") }))).toBe(false);
   });
 

@@ -94,6 +94,29 @@ describe("planDeploymentGc", () => {
     });
   });
 
+  test("of a way back it keeps the entry that can boot, and a newer one that was given up until that is judged", () => {
+    const way = [entryOf(6, "e"), entryOf(5, "d", givenUp), entryOf(4, "d"), entryOf(3, "d")];
+    const booted = bootedOf("e", 6);
+    expect(planned(stateWith("de", way, { booted }))).toEqual({ entries: [3], gone: "", kept: "ed" });
+    const judged = stateWith("de", way, { booted, quarantine: [recordOf("d")] });
+    expect(planned(judged)).toEqual({ entries: [3, 5], gone: "", kept: "ed" });
+  });
+
+  test("does not wait for a judgement of what runs: it is good", () => {
+    const again = [entryOf(4, "a", givenUp), entryOf(3, "a"), entryOf(2, "b")];
+    expect(planned(stateWith("ab", again, { booted: bootedOf("a", 3) }))).toEqual({
+      entries: [4],
+      gone: "",
+      kept: "ab",
+    });
+  });
+
+  test("what is kept besides keeps an entry, although it was given up", () => {
+    const failed = [entryOf(6, "e"), entryOf(5, "d"), entryOf(4, "c", givenUp), entryOf(3, "c", givenUp)];
+    const state = stateWith("cde", failed, { quarantine: [recordOf("c")] });
+    expect(planned(state, 1)).toEqual({ entries: [3], gone: "", kept: "edc" });
+  });
+
   test("removes nothing of a rollback that waits: a second one takes it back by what is there", () => {
     const queued = [entryOf(3, "a"), entryOf(2, "b"), entryOf(1, "a")];
     expect(planned(stateWith("ab", queued, { booted: bootedOf("b", 2) }))).toEqual({
