@@ -52,6 +52,8 @@ describe("planRollback", () => {
     const { entry } = planOf(stateWith("ab", [entryOf(7, "b"), edited], { booted: bootedOf("b", 7) })).entry;
     expect(blsOptions(entry)).toBe(`${kept} osdeploy.entry=osdeploy-000008`);
     expect(entryOfCmdline(blsOptions(entry))).toBe("osdeploy-000008");
+    const others = fields.map((each) => (each.key === "version" ? { ...each, value: "8-a" } : each));
+    expect(entry.fields.filter(({ key }) => key !== "options")).toEqual(others);
   });
 
   test("keeps the words of the other lines as they are, blanks and quotes too", () => {

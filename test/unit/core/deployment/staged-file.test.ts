@@ -1,15 +1,17 @@
 import { expect, test } from "vitest";
 import { formatStaged, parseStaged } from "../../../../src/core/deployment/staged-file.ts";
-import { stagedOf } from "../../../builders/sysroot-states.ts";
+import { originOf, stagedOf } from "../../../builders/sysroot-states.ts";
 
 const read = (text: string) => parseStaged(new TextEncoder().encode(text));
 
-test.each([stagedOf("a"), stagedOf("b", { finalizationLocked: true, sequence: 7 })])(
-  "parseStaged: reads what formatStaged wrote (%#)",
-  (staged) => {
-    expect(read(formatStaged(staged))).toEqual(staged);
-  },
-);
+const promised = { ...originOf("c"), verifiedBy: ["the key of a", "the key of b"], sealedBy: ["the manifest"] };
+test.each([
+  stagedOf("a"),
+  stagedOf("b", { finalizationLocked: true, sequence: 7 }),
+  stagedOf("c", { origin: promised }),
+])("parseStaged: reads what formatStaged wrote (%#)", (staged) => {
+  expect(read(formatStaged(staged))).toEqual(staged);
+});
 
 test("parseStaged: takes root images of either length, and nothing else for one", () => {
   const long = formatStaged(stagedOf("a")).replace(/"rootImage": "a{64}"/, `"rootImage": "${"a".repeat(128)}"`);
