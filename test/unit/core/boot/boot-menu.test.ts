@@ -53,6 +53,14 @@ test("sortedInto: the first entry comes before those of others, and all later on
   expect(key(menuOf(keyless))).toBe("osdeploy");
 });
 
+test.each(["old-osdeploy-000012.conf", "osdeploy-000012.conf.conf", "osdeploy-00012.conf", "osdeploy-000012+3-.conf"])(
+  "readBootMenu: %s is somebody else's, whatever it starts",
+  (fileName) => {
+    const { entry } = made(12, "a");
+    expect(readBootMenu([{ fileName, entry }])).toMatchObject({ entries: [], stale: [], foreign: [fileName] });
+  },
+);
+
 test("readBootMenu: sorts ours newest first and names the others", () => {
   const ours = [made(2, "a"), made(10, "b")].map(({ fileName, entry }) => ({ fileName, entry }));
   const menu = readBootMenu([

@@ -58,6 +58,15 @@ describe("planBootSpace", () => {
     expect(removalsOf({ availableBytes: 11_800 })).toEqual([[], ""]);
   });
 
+  test("another kernel of the same sizes, or files of another's size, are not the new one", () => {
+    const newKernel = { bootDigest: digest("e"), vmlinuzBytes: 1000, initramfsBytes: 9000 };
+    const neededWith = (kernels: BootSpaceRequest["kernels"]) =>
+      planBootSpace(request({ kernels, newKernel })).neededBytes;
+    expect(neededWith([stored("a")])).toBe(10_800);
+    expect(neededWith([stored("e", [9000, 1000])])).toBe(10_800);
+    expect(neededWith([stored("a"), stored("e")])).toBe(800);
+  });
+
   test("removes the kernel that no entry names first, then the oldest deployments, no more than needed", () => {
     expect(removalsOf({ availableBytes: 11_799 })).toEqual([[], "d"]);
     expect(removalsOf({ availableBytes: 1_800 })).toEqual([[], "d"]);
