@@ -113,8 +113,10 @@ describe("addKernel", () => {
         return linux.files.open(path, mode, permissions);
       },
     };
+    const calls = linux.trace.length;
     addKernel(files, boot, kernel, "");
     expect(unreadable.size).toBe(1);
+    expect(linux.trace.slice(calls).filter(({ call }) => call === "rename")).toHaveLength(2);
     expectWhole(linux);
   });
 

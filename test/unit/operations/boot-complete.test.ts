@@ -5,7 +5,7 @@ import { collectDeployments } from "../../../src/operations/collect-deployments.
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { status } from "../../../src/operations/status.ts";
 import { upgrade } from "../../../src/operations/upgrade.ts";
-import { beginCollection } from "../../../src/sysroot/boot-records.ts";
+import { beginCollection, writeNote } from "../../../src/sysroot/boot-records.ts";
 import { openSysroot, openWritableSysroot } from "../../../src/sysroot/sysroot.ts";
 import { describeFiles } from "../../builders/machine-text.ts";
 import {
@@ -66,6 +66,15 @@ describe("bootComplete", () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     other.close();
     expect(await waiting).toMatchObject({ blessed: true });
+  });
+
+  test("the first good boot of an entry shows that its commit did not fail after all", async () => {
+    await bootSecond(1);
+    const sentence = "What was staged was not committed at shutdown: Cannot sync";
+    writeNote(linux.files, openSysroot(linux.files, physicalRoot).paths, "finalize-failure", sentence);
+    expect(stateOf(linux).problems).toEqual([sentence]);
+    expect(await run()).toMatchObject({ bootEntry: "osdeploy-000002", blessed: true });
+    expect(stateOf(linux).problems).toEqual([]);
   });
 
   test("blesses the entry that booted, and is done with it then", async () => {
