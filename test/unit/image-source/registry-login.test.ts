@@ -101,6 +101,23 @@ describe("a registry: login", () => {
     expect(storage.every((request) => request.authorization === undefined)).toBe(true);
   });
 
+  test("a 401 of a place that the registry redirects to is its own: nobody logs in there", async () => {
+    const asked = { "www-authenticate": "" };
+    const faults = [{ path: /blobs/, times: 9, status: 401, headers: asked }];
+    const other = await open.registry(image, { faults });
+    for (const challenge of [`Bearer realm="http://${other.host}/token"`, "Basic realm=x"]) {
+      asked["www-authenticate"] = challenge;
+      other.requests.length = 0;
+      const headers = { location: `http://${other.host}/v2/os/blobs/x` };
+      const redirect = [{ path: /blobs/, status: 307, headers, times: 9 }];
+      const registry = await open.registry(image, { auth: "token", user, faults: redirect });
+      await expect(open.source(registry, { credentials }).resolve(amd64)).rejects.toMatchObject({
+        code: "unauthorized",
+      });
+      expect(other.requests).toEqual([{ path: "/v2/os/blobs/x", authorization: undefined, range: undefined }]);
+    }
+  });
+
   test.each<[string, FakeRegistryOptions, Partial<SourceOptions>, RegExp]>([
     [
       "no credentials, Basic",

@@ -1,7 +1,10 @@
+import { createServer } from "node:http";
+import { type AddressInfo, createServer as createNetServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { parsePlatform } from "../../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource, type SourceOptions } from "../../../src/image-source/open-image-source.ts";
+import { Registry, type RegistryOptions } from "../../../src/image-source/registry.ts";
 import { openLinux } from "../../../src/linux/live-linux.ts";
 import { openssl, selfSigned, signedBy } from "../../builders/certificates.ts";
 import { machineWithFiles } from "../../builders/configuration.ts";
@@ -9,6 +12,14 @@ import { buildImage } from "../../builders/oci-image.ts";
 import { FakeRegistry, type FakeRegistryOptions } from "../../fakes/fake-registry.ts";
 
 const open: { stop(): Promise<void> }[] = [];
+
+/** Nobody in particular, who knows no authorities of his own. */
+const patient: RegistryOptions = {
+  ...{ login: undefined, tlsVerify: true, tls: { own: undefined, others: undefined }, now: () => 0 },
+  proxies: { http: undefined, https: undefined, except: undefined },
+  timeouts: { connectMs: 2_000, headersMs: 2_000, idleMs: 2_000 },
+  retry: { tries: 2, delayMs: 1, random: () => 0, signal: undefined },
+};
 
 afterEach(async () => {
   for (const each of open.splice(0)) await each.stop();
@@ -73,6 +84,103 @@ describe("how a registry is reached", () => {
       expect(plain.registry.requests).toEqual([]);
     },
   );
+});
+
+describe("what a registry is trusted with", () => {
+  /** Reaches this machine, and is no name of its loopback. */
+  const elsewhere = (registry: FakeRegistry) => registry.host.replace("127.0.0.1", "0.0.0.0");
+
+  test("plain HTTP is taken from another machine only where certificates need not be trusted", async () => {
+    const { registry, digest } = await start({});
+    const there = { host: elsewhere(registry) } as FakeRegistry;
+    await expect(resolveFrom(there)).rejects.toMatchObject({ code: "network" });
+    expect(registry.requests).toEqual([]);
+    expect(await resolveFrom(there, { tlsVerify: false })).toBe(digest);
+  });
+
+  test.skipIf(openssl === undefined)(
+    "who spoke TLS once is asked nothing in plain HTTP afterwards (needs openssl)",
+    async () => {
+      const { registry } = await start({ tls: selfSigned(), auth: "token" });
+      const options = { ...patient, tlsVerify: false, retry: { ...patient.retry, tries: 1 } };
+      const opened = await Registry.open({ host: registry.host, repository: "os" }, options);
+      open.push({ stop: () => opened.close() });
+      const answer = await opened.get("manifests/v1", {}, "fetch it");
+      expect(answer.status).toBe(200);
+      answer.body.destroy();
+      await registry.stop();
+      const asked: string[] = [];
+      const plain = createServer((request, response) => {
+        asked.push(request.url ?? "");
+        response.end();
+      });
+      await new Promise<void>((done) => plain.listen(Number(registry.host.split(":")[1]), "127.0.0.1", done));
+      open.push({ stop: () => new Promise((done) => plain.close(() => done())) });
+      await expect(opened.get("manifests/v1", {}, "fetch it")).rejects.toBeDefined();
+      expect(asked).toEqual([]);
+    },
+  );
+});
+
+describe("how long a registry is waited for", () => {
+  /** A server on which `act` has the connections. */
+  async function serverThat(act: (socket: Socket) => void): Promise<{ readonly host: string }> {
+    const sockets: Socket[] = [];
+    const server = createNetServer((socket) => {
+      sockets.push(socket.on("error", () => {}));
+      act(socket);
+    });
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    const stop = () =>
+      new Promise<void>((done) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => done());
+      });
+    open.push({ stop });
+    return { host: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+  }
+
+  const timeouts = { connectMs: 10_000, headersMs: 10_000, idleMs: 10_000 };
+
+  test("one that takes connections and says nothing is tried again, and given up", async () => {
+    let connections = 0;
+    const { host } = await serverThat(() => connections++);
+    const resolving = resolveFrom({ host } as FakeRegistry, { timeouts: { ...timeouts, connectMs: 100 } });
+    await expect(resolving).rejects.toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/: no connection within the time allowed$/),
+    });
+    expect(connections).toBe(2);
+  });
+
+  test("one that takes requests and does not answer them is tried again, and given up", async () => {
+    let requests = 0;
+    const { host } = await serverThat((socket) =>
+      socket.on("data", (data) => {
+        if (String(data).startsWith("GET ")) requests++;
+        else socket.end("what?");
+      }),
+    );
+    const resolving = resolveFrom({ host } as FakeRegistry, { timeouts: { ...timeouts, headersMs: 100 } });
+    await expect(resolving).rejects.toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/: no answer within the time allowed$/),
+    });
+    expect(requests).toBe(2);
+  });
+
+  test("the shortest time to an answer is its latency", async () => {
+    const { registry } = await start({});
+    const times = [0, 50, 100, 110, 200, 230];
+    const options = { ...patient, now: () => times.shift() ?? 0 };
+    const opened = await Registry.open({ host: registry.host, repository: "os" }, options);
+    open.push({ stop: () => opened.close() });
+    expect(opened.latencyMs).toBeUndefined();
+    // The first of them finds out that there is no TLS, and looks at the clock.
+    times.unshift(0);
+    for (let i = 0; i < 3; i++) (await opened.get("manifests/v1", {}, "fetch it")).body.destroy();
+    expect(opened.latencyMs).toBe(10);
+  });
 });
 
 describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
