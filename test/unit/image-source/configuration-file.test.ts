@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { readConfiguration } from "../../../src/image-source/configuration-file.ts";
+import { homeOf, readConfiguration } from "../../../src/image-source/configuration-file.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 test("readConfiguration: reads 4 MiB, and not one byte more", () => {
@@ -18,4 +18,8 @@ test("readConfiguration: what is not there, and a link that leads nowhere, are n
   const { files } = new FakeLinux();
   files.symlink(fromText("/gone"), fromText("/link"));
   for (const path of ["/none", "/link"]) expect(readConfiguration(files, fromText(path))).toBeUndefined();
+});
+
+test("homeOf: an empty HOME is none", () => {
+  for (const HOME of ["", undefined]) expect(homeOf({ variables: { HOME }, userId: 0 })).toBe("/root");
 });

@@ -59,6 +59,20 @@ describe("mirrors", () => {
     });
   });
 
+  test("a mirror in another repository of the registry itself: each is asked by its own name", async () => {
+    const main = await open.registry(image);
+    const conf = `[[registry]]\nprefix = "quay.internal/os"\nlocation = "${main.host}/os"\n[[registry.mirror]]\nlocation = "${main.host}/copies"\n`;
+    await sourceWith(conf, "quay.internal/os:v1").resolve(amd64);
+    const asked = main.requests.map(({ path }) => path).filter((path) => path.includes("/manifests/"));
+    expect(asked).toEqual(["/v2/copies/manifests/v1", "/v2/os/manifests/v1"]);
+  });
+
+  test("a tag and a digest: the digest is asked for, whatever the tag is", async () => {
+    const registry = await open.registry(image);
+    const source = sourceWith("", `${registry.host}/os:v9@${image.manifestDigest}`);
+    expect((await source.resolve(amd64)).manifest.digest).toBe(image.manifestDigest);
+  });
+
   test("a mirror without the image: the registry itself serves", async () => {
     const [main, mirror] = [await open.registry(image), await open.registry(image)];
     const source = sourceWith(mirrored(main, mirror), "quay.internal/os:v2");

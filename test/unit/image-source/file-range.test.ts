@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseLayerDigest } from "../../../src/core/digest/oci-digest.ts";
 import { sha256Hex } from "../../../src/core/digest/sha256-hex.ts";
-import { checkRange, lendRange, partOf, streamRange } from "../../../src/image-source/file-range.ts";
+import { checkRange, lendRange, partOf, readRange, streamRange } from "../../../src/image-source/file-range.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { refusal } from "../../builders/refusal.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -55,4 +56,32 @@ test("streamRange, lendRange: give the same bytes, each piece in memory of its o
   expect(await read(streamRange(files, range, 0))).toEqual({ sha256, memories: 3 });
   expect(await read(lendRange(files, range))).toEqual({ sha256, memories: 1 });
   expect(await read(lendRange(files, { ...range, lengthBytes: 0 }))).toMatchObject({ memories: 0 });
+});
+
+test("readRange: reads as many bytes as are allowed, and of a longer range none", () => {
+  const { files } = new FakeLinux();
+  files.writeNewFile(location.path, new Uint8Array(600), 0o644);
+  expect(readRange(files, location, 10)).toHaveLength(10);
+  expect(refusal(() => readRange(files, location, 9))).toBe(
+    "limit-exceeded: Cannot read /a.tar: 10 bytes, 9 are allowed",
+  );
+});
+
+test("readRange: puts a range together that comes in small pieces, and refuses a file that ends in it", () => {
+  const { files } = new FakeLinux();
+  files.writeNewFile(
+    location.path,
+    Uint8Array.from({ length: 1000 }, (_, at) => at >> 2),
+    0o644,
+  );
+  const slow: LinuxFiles = {
+    ...files,
+    read: (fd, target, at) => files.read(fd, target, { ...at, length: Math.min(at.length, 7) }),
+  };
+  const range = { ...location, offsetBytes: 100, lengthBytes: 600 };
+  const expected = Array.from({ length: 600 }, (_, at) => (at + 100) >> 2);
+  expect([...readRange(slow, range, 600)]).toEqual(expected);
+  expect(refusal(() => readRange(slow, { ...range, lengthBytes: 901 }, 901))).toBe(
+    "bad-format: Cannot read /a.tar: it ends in the middle",
+  );
 });

@@ -43,6 +43,21 @@ describe("judgingMeans", () => {
     expect(opened).toEqual([1, 2]);
   });
 
+  test("what the keys of one requirement open counts for no other, also where that has those keys and more", async () => {
+    const { linux } = machine();
+    linux.files.writeNewFile(fromText("/keys/b"), Uint8Array.of(0x99, 2), 0o644);
+    const policies = [["/keys/a"], ["/keys/b"], ["/keys/a", "/keys/b"]];
+    const requirements = policies.map((paths) => signedBy(...paths));
+    const means = await judgingMeans(linux, { requirements: requirements.slice(0, 1), signatures }, undefined);
+    for (const paths of policies.slice(1)) {
+      const keyrings = paths.map((path) => means.readKey(path));
+      expect(() => means.openMessage(message, keyrings)).toThrow("messages are opened before");
+    }
+    const all = await judgingMeans(linux, { requirements, signatures }, undefined);
+    const opened = policies.map((paths) => all.openMessage(message, paths.map(all.readKey)));
+    expect(new Set(opened).size).toBe(3);
+  });
+
   test("a key that cannot be read fails when it is asked for, and nothing is opened with it", async () => {
     const { linux, opened } = machine();
     const means = await judgingMeans(linux, { requirements: [signedBy("/keys/gone")], signatures }, undefined);

@@ -15,9 +15,13 @@ const good = [
 /** What comes of a message when gpgv says this. */
 async function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)], input = message, status = 0 } = {}) {
   const files: string[] = [];
+  const { signal } = new AbortController();
   const linux: FakeLinux = new FakeLinux({
     runProgram: (words, options): ProgramResult => {
       expect(options?.input).toBe(input);
+      expect(options && "signal" in options && options.signal).toBe(signal);
+      const home = fromText(words[words.indexOf("--homedir") + 1] ?? "");
+      expect(linux.files.lstat(home)).toMatchObject({ kind: "directory", permissions: 0o700 });
       for (const [index, word] of words.entries()) {
         if (words[index - 1] === "--keyring") {
           files.push(Buffer.from(linux.files.readFile(fromText(word), 1000)).toString("hex"));
@@ -28,7 +32,7 @@ async function open(lines: readonly string[], { keyrings = [Uint8Array.of(0x99)]
     },
   });
   linux.files.makeDirectory(fromText("/tmp"), 0o777);
-  const opened = await openPgpMessage(linux, { message: input, keyrings }, undefined);
+  const opened = await openPgpMessage(linux, { message: input, keyrings }, signal);
   expect(linux.files.readDirectory(fromText("/tmp"))).toEqual([]);
   return { ...opened, files };
 }
@@ -64,11 +68,26 @@ describe("openPgpMessage", () => {
     ["two signatures", [...good, ...good], /not one good signature/],
     ["a bad signature beside a good one", [...good, "BADSIG AAAA eve"], /does not fit/],
     ["an unknown key", ["ERRSIG AAAA", "NO_PUBKEY AAAA"], /no key of the policy/],
+    ["a signature that cannot be checked beside a good one", [...good, "ERRSIG AAAA"], /no key of the policy/],
+    ["one of an unknown key beside a good one", [...good, "NO_PUBKEY AAAA"], /no key of the policy/],
+    ["one of a revoked key beside a good one", [...good, "KEYREVOKED"], /its key was revoked/],
+    ["one that is good, and said to be so twice", [...good, ...good.slice(1, 2)], /not one good signature/],
+    ["one that is good, and of two keys", [...good, ...good.slice(2)], /not one good signature/],
     ["an expired signature", ["EXPSIG AAAA ann", ...good.slice(2)], /it has expired/],
     ["an expired key", ["EXPKEYSIG AAAA ann", ...good.slice(2)], /its key has expired/],
     ["a revoked key", ["REVKEYSIG AAAA ann", ...good.slice(2)], /its key was revoked/],
   ])("refuses %s", async (_name, lines, expected) => {
     await expect(open(lines)).rejects.toThrow(expected);
+  });
+
+  test("believes no line that is for people", async () => {
+    const words = good.map((line) => `people ${line}`);
+    const linux: FakeLinux = new FakeLinux({
+      runProgram: (): ProgramResult => ({ status: 0, stdout: Uint8Array.of(7), stderr: words.join("\n") }),
+    });
+    linux.files.makeDirectory(fromText("/tmp"), 0o777);
+    const keyrings = [Uint8Array.of(0x99)];
+    await expect(openPgpMessage(linux, { message, keyrings }, undefined)).rejects.toThrow(/not one good signature/);
   });
 
   test("refuses what gpgv itself does not accept, whatever else it says", async () => {

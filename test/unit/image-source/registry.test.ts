@@ -314,6 +314,20 @@ describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
     await expect(resolveOn(registry, broken)).rejects.toThrow("one of them is damaged");
   });
 
+  test("insecure in registries.conf is of the mirror alone, also where it is the same place", async () => {
+    const { registry } = await start({ tls: selfSigned() });
+    const place = `location = "${registry.host}"`;
+    const conf = `[[registry]]\n${place}\n[[registry.mirror]]\n${place}\ninsecure = true\n`;
+    const linux = machineWithFiles({ "/etc/containers/registries.conf": conf });
+    const options = { environment: { variables: {}, userId: 0 }, retry: { tries: 1, delayMs: 1 } };
+    const source = openImageSource(parseImageReference(`${registry.host}/os:v2`), linux, options);
+    open.push({ stop: () => source.close() });
+    await expect(source.resolve(parsePlatform("amd64"))).rejects.toMatchObject({
+      code: "network",
+      message: expect.stringMatching(/: its certificate cannot be trusted .*; before that: .* from the mirror/),
+    });
+  });
+
   test("insecure in registries.conf: any certificate for this place, and for no other", async () => {
     const [main, mirror] = [await start({}), await start({ tls: selfSigned() })];
     for (const [insecure, delivering] of [

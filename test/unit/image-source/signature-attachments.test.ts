@@ -87,6 +87,25 @@ describe("findAttachments", () => {
     else await expect(finding).rejects.toMatchObject({ code: "limit-exceeded" });
   });
 
+  test("128 signatures of one image are read, wherever they are, and 64 MiB of them; more is not", async () => {
+    const found = (payloads: number, bundles: number, size = 1) => {
+      const layers = (type: string, count: number) => Array.from({ length: count }, () => layer(type, "x", { size }));
+      return findAttachments(
+        registry({
+          [`${tag}.sig`]: { layers: layers(payloadType, payloads) },
+          [tag]: { manifests: [listed("bundle")] },
+          [digestOf("bundle")]: { subject, layers: layers(bundleType, bundles) },
+        }),
+        digest,
+      );
+    };
+    const size = 4 * 1024 * 1024;
+    expect(await found(100, 28)).toMatchObject({ signatures: { length: 128 }, untold: undefined });
+    expect(await found(100, 29)).toMatchObject({ signatures: { length: 100 }, untold: { code: "limit-exceeded" } });
+    expect(await found(10, 6, size)).toMatchObject({ signatures: { length: 16 }, untold: undefined });
+    expect(await found(10, 7, size)).toMatchObject({ signatures: { length: 10 }, untold: { code: "limit-exceeded" } });
+  });
+
   const signed = { [`${tag}.sig`]: { layers: [layer(payloadType, "payload")] } };
   const one = [expect.objectContaining({ kind: "attachment" })];
 

@@ -79,6 +79,9 @@ describe("copyImage --all", () => {
     expect(puts.at(-1)).toBe("/v2/os/manifests/new");
     // Each blob once: two configs, the shared layer, two others, and the attestation's config and statement.
     expect(puts.filter((path) => path.startsWith("/upload"))).toHaveLength(7);
+    const documents = new Set([index.indexDigest, ...entriesOf(index).map(({ digest }) => digest)]);
+    const blobs = [...index.blobs].filter(([digest]) => !documents.has(digest));
+    expect(copied.sentBytes).toBe(blobs.reduce((sum, [, bytes]) => sum + bytes.length, 0));
     const again = await copy(`docker://${from.host}/os:v1`, target);
     expect(again.copied.sentBytes).toBe(0);
     for (const file of ["oci:/layout:t", "oci-archive:/archive.tar:t"]) {
@@ -232,6 +235,9 @@ describe("copyImage --all", () => {
     const to = await registryWith();
     const { copied } = await copy(`docker://${from.host}/os:v1`, `docker://${to.host}/os:t`);
     expect(copied.companions).toEqual({ copied: 2, leftBehind: 0 });
+    const names = to.requests.flatMap(({ method, path }) => (method === "PUT" ? [path.split("/manifests/")[1]] : []));
+    expect(names.filter((name) => name?.endsWith(".sig"))).toHaveLength(2);
+    expect(names.at(-1)).toBe("t");
     const file = await copy(`docker://${from.host}/os:v1`, "oci:/out");
     expect(file.copied.companions).toEqual({ copied: 0, leftBehind: 2 });
     expect(file.warnings).toHaveLength(2);
@@ -254,6 +260,30 @@ describe("copyImage --all", () => {
       facts: { expected: digest },
     });
     expect(to.requests.map(({ method }) => method)).not.toContain("PUT");
+  });
+
+  test.each([true, false])("stopped when the last blob is there, sets no name (all: %j)", async (all) => {
+    const from = await registryWith(index);
+    const linux = machineWith({});
+    const halt = new AbortController();
+    let finished = 0;
+    const copying = copyImage(
+      systemOn(linux, {
+        signal: halt.signal,
+        progress: ({ kind }) => {
+          if (kind === "layer-finished") finished++;
+          if (finished === (all ? 7 : 2)) halt.abort();
+        },
+      }),
+      {
+        ...{ image: parseImageReference(`docker://${from.host}/os:v1`), platform: linuxAmd64, source: noLogin, all },
+        destination: parseImageReference("oci-archive:/out.tar"),
+        destinationOptions: { environment: { variables: { TMPDIR: "/" }, userId: 0 } },
+        ...{ format: undefined, level: undefined, removeSignatures: true },
+      },
+    );
+    await expect(copying).rejects.toMatchObject({ code: "interrupted" });
+    expect(linux.files.lstatIfExists(fromText("/out.tar"))).toBeUndefined();
   });
 
   test("images of a layout that no index joins are refused", async () => {

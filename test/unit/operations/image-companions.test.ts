@@ -127,6 +127,20 @@ describe("what is beside an image", () => {
     expect(sentImageText(copied as Parameters<typeof sentImageText>[0])).toContain("3 signatures and artifacts copied");
   });
 
+  test("are attestations and bills of materials under tags, too, which are no signatures that a file would lose", async () => {
+    const registry = await newRegistry();
+    registry.add(image, "v1");
+    for (const ending of ["att", "sbom"]) add(registry, ending, {}, `${tag}.${ending}`);
+    const target = await newRegistry();
+    const { copied } = await copy(registry, `docker://${target.host}/os:v2`);
+    expect(copied).toMatchObject({ companions: { copied: 2, leftBehind: 0 } });
+    const sent = sentTo(target).filter((path) => !path.startsWith("/upload"));
+    expect(sent).toEqual([`${tag}.att`, `${tag}.sbom`, "v2"]);
+    const file = await copy(registry, "oci-archive:/out.tar", { source: noLogin });
+    expect(file.copied).toMatchObject({ companions: { copied: 0, leftBehind: 2 } });
+    expect(file.warnings).toEqual(["Left behind 0 signatures and 2 other artifacts: only registries keep them"]);
+  });
+
   test("is left to a registry that lists what refers to an image by itself", async () => {
     const { registry, bundle } = await signedSource();
     const target = await newRegistry();
@@ -347,6 +361,8 @@ describe("what is beside an image is limited", () => {
     expect(await read(target, `${tag}.sig`)).toMatchObject({ layers });
     const unchanged = ["v2", tag, `${tag}.sig`].filter((name) => sentTo(target).includes(name));
     expect(unchanged).toEqual([]);
+    const signature = encodeURIComponent(sha256(Buffer.from("tagged")));
+    expect(sentTo(target).filter((path) => path.includes(signature))).toEqual([]);
   });
 
   test("in the list that the destination keeps under a tag", async () => {

@@ -1,0 +1,59 @@
+import { afterEach, expect, test } from "vitest";
+import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import { pull } from "../../../src/operations/pull.ts";
+import { bareEnvironment } from "../../builders/oci-source.ts";
+import {
+  failureOf,
+  linuxAmd64,
+  machineWithRepo,
+  namesInRepo,
+  repoOfSysroot,
+  systemOn,
+} from "../../builders/operation-machine.ts";
+import { buildOsImage } from "../../builders/os-images.ts";
+import { FakeRegistry, type Fault } from "../../fakes/fake-registry.ts";
+
+const v1 = await buildOsImage("v1");
+const [first, second] = [...v1.layers].sort((a, b) => b.blob.length - a.blob.length);
+const registries: FakeRegistry[] = [];
+
+afterEach(async () => {
+  for (const registry of registries.splice(0)) await registry.stop();
+});
+
+/** Pulls from a registry with this fault; gives the code of the error, and whether the first layer was kept. */
+async function pullWith(fault: Omit<Fault, "path">): Promise<readonly unknown[]> {
+  const linux = await machineWithRepo({ v1 });
+  const registry = await FakeRegistry.start({
+    faults: [{ path: new RegExp(`${second?.digest.slice(7)}$`), times: 100, ...fault }],
+  });
+  registries.push(registry);
+  registry.add(v1, "v1");
+  const error = await failureOf(
+    pull(systemOn(linux), {
+      ...{ image: parseImageReference(`docker://${registry.host}/os:v1`), repo: repoOfSysroot, platform: linuxAmd64 },
+      source: { environment: bareEnvironment, retry: { tries: 1, delayMs: 1 } },
+      bootable: true,
+    }),
+  );
+  const names = namesInRepo(linux).filter((name) => name.includes("oci-layer-"));
+  return [(error as { readonly code?: string }).code, names.map((name) => name.split("oci-layer-")[1])];
+}
+
+const spoiled = Buffer.from(second?.blob ?? []).map((byte) => byte ^ 1);
+
+test.each<[string, Omit<Fault, "path">]>([
+  ["unauthorized", { status: 403 }],
+  ["not-found", { status: 404 }],
+  ["digest-mismatch", { content: spoiled }],
+])(
+  "pull: a layer that was complete is kept where it is who serves another that is at fault: %s",
+  async (code, fault) => {
+    expect(await pullWith(fault)).toEqual([code, [first?.diffId]]);
+  },
+);
+
+test("pull: of an image that is itself bad no layer is kept", async () => {
+  const longer = Buffer.concat([second?.blob ?? Buffer.alloc(0), Buffer.alloc(5)]);
+  expect(await pullWith({ content: longer })).toEqual(["bad-format", []]);
+});
