@@ -25,6 +25,11 @@ describe("parseAuthFile", () => {
       { "quay.io": auth("a", "1"), "https://quay.io/v1/": auth("b", "2") },
       "a",
     ],
+    [
+      "a plain host counts before an address that stands before it",
+      { "https://quay.io/v1/": auth("b", "2"), "quay.io": auth("a", "1") },
+      "a",
+    ],
     ["an empty entry of the best key ends the search", { "quay.io": auth("a", "1"), "quay.io/ns": {} }, undefined],
     ["an entry without a colon is none", { "quay.io": { auth: Buffer.from("abc").toString("base64") } }, undefined],
     ["an entry without a user is none", { "quay.io": auth("", "x") }, undefined],
@@ -48,7 +53,9 @@ describe("parseAuthFile", () => {
 
   test("Docker Hub has several names", () => {
     const hub = { host: "docker.io", repository: "library/os" };
-    expect(parse({ auths: { "https://index.docker.io/v1/": auth("a", "1") } }).find(hub)).toMatchObject({ user: "a" });
+    for (const name of ["https://index.docker.io/v1/", "registry-1.docker.io", "docker.io"]) {
+      expect(parse({ auths: { [name]: auth("a", "1") } }).find(hub)).toMatchObject({ user: "a" });
+    }
   });
 
   test("the programs that keep credentials: one for a host, one for all", () => {
@@ -56,6 +63,7 @@ describe("parseAuthFile", () => {
       credHelpers: { "quay.io": "ecr-login", "https://index.docker.io/v1/": "hub" },
       credsStore: "ring",
     });
+    expect([file.helperOf("quay.io.example.org"), file.helperOf("quay.io:5000")]).toEqual([undefined, undefined]);
     expect([file.helperOf("quay.io"), file.helperOf("docker.io"), file.helperOf("example.org")]).toEqual([
       ...["ecr-login", "hub", undefined],
     ]);

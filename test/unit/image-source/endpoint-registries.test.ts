@@ -7,6 +7,7 @@ import { openImageSource, type SourceOptions } from "../../../src/image-source/o
 import { machineWithFiles } from "../../builders/configuration.ts";
 import type { BuiltImage } from "../../builders/oci-image.ts";
 import { amd64, buildNoiseImage, layerOf, OpenSources, readAll } from "../../builders/oci-source.ts";
+import type { FakeLinuxOptions } from "../../fakes/fake-linux.ts";
 import type { FakeRegistry } from "../../fakes/fake-registry.ts";
 
 let image: BuiltImage;
@@ -65,6 +66,33 @@ describe("mirrors", () => {
     await sourceWith(conf, "quay.internal/os:v1").resolve(amd64);
     const asked = main.requests.map(({ path }) => path).filter((path) => path.includes("/manifests/"));
     expect(asked).toEqual(["/v2/copies/manifests/v1", "/v2/os/manifests/v1"]);
+  });
+
+  test("what is beside an image is looked for where a rule leads to, and judged by its own name", async () => {
+    const main = await open.registry(image);
+    const conf = `[[registry]]\nprefix = "quay.internal/team"\nlocation = "${main.host}"\n`;
+    const source = sourceWith(conf, "quay.internal/team/os:v1");
+    await source.resolve(amd64);
+    expect(source.registry()).toMatchObject({
+      logical: { host: "quay.internal", repository: "team/os", tag: "v1" },
+      physical: { host: main.host, repository: "os", tag: "v1" },
+    });
+  });
+
+  test("the helpers that registries.conf names are asked for a login", async () => {
+    const registry = await open.registry(image, { auth: "basic", user: { name: "ann", password: "s" } });
+    const asked: string[] = [];
+    const runProgram: FakeLinuxOptions["runProgram"] = ([program], options) => {
+      asked.push(`${program} ${Buffer.from(options?.input ?? []).toString()}`);
+      return { status: 0, stdout: Buffer.from('{"Username":"ann","Secret":"s"}'), stderr: "" };
+    };
+    const linux = machineWithFiles(
+      { "/etc/containers/registries.conf": 'credential-helpers = ["ring"]\n' },
+      { runProgram },
+    );
+    const source = open.add(openImageSource(parseImageReference(`${registry.host}/os:v1`), linux, { environment }));
+    await source.resolve(amd64);
+    expect(asked).toEqual([`docker-credential-ring ${registry.host}`]);
   });
 
   test("a tag and a digest: the digest is asked for, whatever the tag is", async () => {

@@ -51,6 +51,13 @@ describe("authFilePaths", () => {
 });
 
 describe("findLogin: files", () => {
+  test("a file that was named counts alone, whatever helpers are configured", async () => {
+    const files = { "/x.json": { auths: { "quay.io": auth("named", "1") } } };
+    for (const helpers of [[], ["ring"], ["ring", "containers-auth.json"]]) {
+      expect(await userFrom(files, { explicit: fromText("/x.json"), helpers })).toBe("named");
+    }
+  });
+
   test("each place serves, and an earlier one counts before a later one", async () => {
     const all = authFilePaths(places.environment);
     for (const [index, { path, isOld }] of all.entries()) {

@@ -128,6 +128,10 @@ blocked = true
       '[[registry]]\nprefix = "a.b"\nlocation = "x.y"\n[[registry]]\nprefix = "c.d"\nlocation = "x.y"\nblocked = true',
       'has two tables for "x.y" that differ in insecure or blocked',
     ],
+    [
+      '[[registry]]\nprefix = "a.b"\nlocation = "x.y"\n[[registry]]\nlocation = "x.y"\ninsecure = true',
+      'has two tables for "x.y" that differ in insecure or blocked',
+    ],
   ])("refuses %j", (text, message) => {
     expect(() => parse(text)).toThrow(expect.objectContaining({ code: "bad-format" }));
     expect(() => parse(text)).toThrow(message);

@@ -53,6 +53,15 @@ describe("listTags", () => {
   });
 });
 
+test("fetchReferrers, listTags: a page without end is left", async () => {
+  const body = " ".repeat(4 * 1024 * 1024 + 1);
+  const fake = await open.registry(image, { faults: [{ path: /referrers|tags/, times: 9, status: 200, body }] });
+  const registry = await registryAt(fake);
+  const digest = parseManifestDigest(`sha256:${"a".repeat(64)}`);
+  await expect(fetchReferrers(registry, digest, "list it")).rejects.toMatchObject({ code: "limit-exceeded" });
+  await expect(listTags(registry)).rejects.toMatchObject({ code: "limit-exceeded" });
+});
+
 describe("fetchReferrers", () => {
   const digest = parseManifestDigest(`sha256:${"a".repeat(64)}`);
   const page = (name: string, link?: string) => ({

@@ -71,6 +71,13 @@ describe("a registry: login", () => {
     expect(tokens()).toBe(2);
   });
 
+  test("a token counts for a minute at least, also where the token server says less", async () => {
+    const registry = await open.registry(image, { auth: "token", tokenSeconds: 1 });
+    const source = open.source(registry);
+    await readAll(source.openBlob(await layerOf(source)));
+    expect(registry.requests.filter((request) => request.path.startsWith("/token"))).toHaveLength(1);
+  });
+
   test("credentials go to the token server, and only the token to the registry", async () => {
     const registry = await open.registry(image, { auth: "token", user });
     await open.source(registry, { credentials }).resolve(amd64);
