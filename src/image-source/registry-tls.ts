@@ -46,18 +46,16 @@ const poolPaths = [
 /**
  * The TLS settings for `host` (with its port, as in the reference): the system's authorities, to which certs.d adds.
  *
- * @throws OsdeployError `bad-format` for a certificate without its key, or what is neither.
+ * @throws OsdeployError `bad-format` for a client certificate without its key, or what is neither.
  */
 export function registryTls(files: LinuxFiles, host: string, environment: Environment): RegistryTls {
   const found = readCertsDirectory(files, host, environment);
   const pool = systemPool(files, environment);
   // Without either, Node's own list serves, which it has read already.
   if (found === undefined && pool === undefined) return { own: undefined, others: undefined };
+  // What is no authority among them is passed over, as with podman: without it the registry is trusted, or is not.
   const ca = [...(pool === undefined ? rootCertificates : [pool]), ...(found?.authorities ?? [])];
-  const others = contextOf(ca, []);
-  if (others === undefined) {
-    throw new OsdeployError("bad-format", `Cannot use the authorities for ${host}: one of them is damaged`);
-  }
+  const others = createSecureContext({ ca });
   return { own: withClients(ca, found?.clients ?? []) ?? others, others };
 }
 
@@ -81,7 +79,7 @@ function withClients(ca: readonly string[], clients: readonly ClientCertificate[
   return context;
 }
 
-/** Undefined when something in it is damaged, or does not fit together. */
+/** Undefined when a certificate is damaged, or does not fit together with its key or with the others. */
 function contextOf(ca: readonly string[], clients: readonly ClientCertificate[]): SecureContext | undefined {
   const cert = clients.map(({ certificate }) => certificate);
   const key = clients.map((client) => client.key);

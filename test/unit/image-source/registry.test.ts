@@ -208,6 +208,13 @@ describe.skipIf(openssl === undefined)("certs.d (needs openssl)", () => {
     expect(await resolveOn(registry, { "/etc/ssl/certs/ca-certificates.crt": tls.cert })).toBe(digest);
     const both = { "/etc/ssl/cert.pem": selfSigned("b").cert, [`${directory(registry)}/ca.crt`]: tls.cert };
     expect(await resolveOn(registry, both)).toBe(digest);
+    const damaged = {
+      [`${directory(registry)}/a.crt`]: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    };
+    expect(await resolveOn(registry, { ...damaged, [`${directory(registry)}/ca.crt`]: tls.cert })).toBe(digest);
+    await expect(resolveOn(registry, damaged)).rejects.toMatchObject({
+      ...{ code: "network", message: expect.stringMatching(/: its certificate cannot be trusted/) },
+    });
     await expect(resolveOn(registry, { "/etc/containers/certs.d/127.0.0.1/ca.crt": tls.cert })).rejects.toMatchObject({
       code: "network",
     });
