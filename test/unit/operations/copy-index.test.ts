@@ -103,6 +103,16 @@ describe("copyImage --all", () => {
     expect(Buffer.from(linux.files.readFile(fromText("/digest"), 100)).toString()).toBe(index.indexDigest);
   });
 
+  test.each([true, false])(
+    "a digest that can be written nowhere ends the copy before it begins (all: %j)",
+    async (all) => {
+      const from = await registryWith(index);
+      const copying = copy(`docker://${from.host}/os:v1`, "oci:/out", { digestFile: fromText("/gone/digest"), all });
+      await expect(copying).rejects.toMatchObject({ code: "not-found" });
+      expect(from.requests).toEqual([]);
+    },
+  );
+
   test("one image is copied as without it", async () => {
     const from = await registryWith(arm64);
     const platform = { ...linuxAmd64, architecture: "arm64" };

@@ -2,6 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource } from "../../../src/image-source/open-image-source.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { LayerCounters } from "../../../src/operations/layer-feed.ts";
 import { startFetch } from "../../../src/operations/layer-fetch.ts";
 import { openRepo } from "../../../src/repo/repo.ts";
@@ -85,6 +86,27 @@ test("startFetch: while another run fetches the same layer, a file of this run a
   expect(Buffer.from(linux.files.readFile(fetch.location.path, 1e6))).toEqual(blob);
   fetch.release();
   expect(linux.files.lstatIfExists(fetch.location.path)).toBeUndefined();
+});
+
+test("startFetch: bytes are said to be there when they are in the file, and not before", async () => {
+  const { linux, source, layer, newRun } = await scene();
+  const others = startFetch(linux.files, { source, run: newRun(), layer, counters: new LayerCounters() });
+  const counters = new LayerCounters();
+  const seen: number[][] = [];
+  let written = 0;
+  const files: LinuxFiles = {
+    ...linux.files,
+    write: (fd, piece) => {
+      seen.push([counters.available, written]);
+      written += piece.length;
+      linux.files.write(fd, piece);
+    },
+  };
+  await startFetch(files, { source, run: newRun(), layer, counters }).done;
+  await others.done;
+  expect(seen.length).toBeGreaterThan(0);
+  expect(seen.filter(([available, before]) => available !== before)).toEqual([]);
+  expect(counters.available).toBe(layer.sizeBytes);
 });
 
 test("startFetch: stops with the import, and keeps what came; a failure stops the import", async () => {

@@ -21,7 +21,7 @@ afterEach(async () => {
   for (const registry of registries.splice(0)) await registry.stop();
 });
 
-/** Pulls from a registry with this fault; gives the code of the error, and whether the first layer was kept. */
+/** Pulls from a registry with this fault: the code of the error, the layers that were kept, and requests for the other. */
 async function pullWith(fault: Omit<Fault, "path">): Promise<readonly unknown[]> {
   const linux = await machineWithRepo({ v1 });
   const registry = await FakeRegistry.start({
@@ -37,23 +37,25 @@ async function pullWith(fault: Omit<Fault, "path">): Promise<readonly unknown[]>
     }),
   );
   const names = namesInRepo(linux).filter((name) => name.includes("oci-layer-"));
-  return [(error as { readonly code?: string }).code, names.map((name) => name.split("oci-layer-")[1])];
+  const requests = registry.requests.filter(({ path }) => path.endsWith(second?.digest ?? "?")).length;
+  return [(error as { readonly code?: string }).code, names.map((name) => name.split("oci-layer-")[1]), requests];
 }
 
 const spoiled = Buffer.from(second?.blob ?? []).map((byte) => byte ^ 1);
 
-test.each<[string, Omit<Fault, "path">]>([
-  ["unauthorized", { status: 403 }],
-  ["not-found", { status: 404 }],
-  ["digest-mismatch", { content: spoiled }],
+test.each<[string, Omit<Fault, "path">, number]>([
+  ["network", { dropAfterBytes: 100 }, 1],
+  ["unauthorized", { status: 403 }, 1],
+  ["not-found", { status: 404 }, 1],
+  ["digest-mismatch", { content: spoiled }, 2],
 ])(
-  "pull: a layer that was complete is kept where it is who serves another that is at fault: %s",
-  async (code, fault) => {
-    expect(await pullWith(fault)).toEqual([code, [first?.diffId]]);
+  "pull: where it is who serves a layer that is at fault (%s), finished ones are kept, and only other bytes come once more",
+  async (code, fault, requests) => {
+    expect(await pullWith(fault)).toEqual([code, [first?.diffId], requests]);
   },
 );
 
 test("pull: of an image that is itself bad no layer is kept", async () => {
   const longer = Buffer.concat([second?.blob ?? Buffer.alloc(0), Buffer.alloc(5)]);
-  expect(await pullWith({ content: longer })).toEqual(["bad-format", []]);
+  expect(await pullWith({ content: longer })).toEqual(["bad-format", [], 1]);
 });
