@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { openImageSource } from "../../../src/image-source/open-image-source.ts";
 import { resolveTrusted } from "../../../src/operations/offered-image.ts";
@@ -23,7 +24,8 @@ beforeEach(async () => {
 
 afterEach(() => registry.stop());
 
-const sigstore = { type: "sigstoreSigned", keyPath: "/key.pub", signedIdentity: { type: "matchRepository" } };
+const signedIdentity = { type: "matchRepository" };
+const sigstore = { type: "sigstoreSigned", keyPath: "/key.pub", signedIdentity };
 const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath: "/key.gpg" };
 const anything = { type: "insecureAcceptAnything" };
 
@@ -76,4 +78,9 @@ test("checkTrust: signatures are looked for where any requirement wants one, and
   expect(await judge([anything], { "default-docker": attached })).toBe("anything-accepted");
   expect(askedFor(/\.sig$|referrers|signature/)).toEqual([]);
   expect(await judge([anything, sigstore], { "default-docker": attached })).toBe("verified");
+  registry.requests.length = 0;
+  const fulcio = { caData: "eA==", oidcIssuer: "i", subjectEmail: "e" };
+  const byCertificate = { type: "sigstoreSigned", fulcio, rekorPublicKeyData: "eA==", signedIdentity };
+  expect(await judge([byCertificate], { "default-docker": attached })).toBeInstanceOf(OsdeployError);
+  expect(askedFor(/\.sig$/)).toHaveLength(1);
 });

@@ -63,3 +63,23 @@ describe("a layout that several write to", () => {
     expect(tagsOf(linux)).toEqual(["old", "other", "new"]);
   });
 });
+
+describe("a layout whose blobs are not what they should be", () => {
+  const blob = fromText(`/out/blobs/sha256/${manifestDigest.slice(7)}`);
+  const written = (linux: FakeLinux) => Buffer.from(linux.files.readFile(blob, 100_000));
+
+  test.each<[string, (linux: FakeLinux) => void]>([
+    ["gone", () => {}],
+    ["cut off", ({ files }) => files.writeNewFile(blob, manifest.subarray(1), 0o644)],
+    ["a link to elsewhere", ({ files }) => files.symlink(fromText("x".repeat(manifest.length)), blob)],
+  ])("one that is %s is written anew, and stays though the index is as it was", async (_, spoil) => {
+    const linux = machineWith({});
+    await add(linux, "old");
+    linux.files.unlink(blob);
+    spoil(linux);
+    await add(linux, "old");
+    expect(linux.files.lstat(blob).kind).toBe("regular");
+    expect(written(linux)).toEqual(Buffer.from(manifest));
+    expect(tagsOf(linux)).toEqual(["old"]);
+  });
+});
