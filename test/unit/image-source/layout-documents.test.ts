@@ -33,3 +33,27 @@ test("addToIndex: writes no index that is too large to be read", () => {
   expect(addToIndex(indexOfBytes(4 * 1024 * 1024), image, "v1")).toHaveLength(4 * 1024 * 1024);
   expect(() => addToIndex(indexOfBytes(4 * 1024 * 1024 + 1), image, "v1")).toThrow(tooMuch);
 });
+
+test("addToIndex: what has no name takes the place of the same alone, and all others stay", () => {
+  const parsed = (bytes: Uint8Array) =>
+    parseIndex(parseDocument(bytes, "index.json")).entries.map(({ digest, annotations }) => [digest, annotations.size]);
+  const other = { ...image, manifest: { ...image.manifest, digest: digestOf(9) } };
+  const both = addToIndex(addToIndex(indexOf(1), other, undefined), image, undefined);
+  const expected = [
+    [digestOf(1), 1],
+    [digestOf(9), 0],
+    [digestOf(0), 0],
+  ];
+  expect(parsed(both)).toEqual(expected);
+  expect(parsed(addToIndex(both, image, undefined))).toEqual(expected);
+  expect(parsed(addToIndex(both, image, "v0"))).toEqual([...expected, [digestOf(0), 1]]);
+});
+
+test("addToIndex: says which machines an image is for, and of an index of several nothing", () => {
+  const platformOf = (platform: typeof image.platform | { os: string; architecture: string; variant: string }) =>
+    JSON.parse(Buffer.from(addToIndex(undefined, { ...image, platform }, "v1")).toString()).manifests[0].platform;
+  expect(platformOf(image.platform)).toEqual({ os: "linux", architecture: "amd64" });
+  const arm = { os: "linux", architecture: "arm", variant: "v7" };
+  expect(platformOf(arm)).toEqual(arm);
+  expect(platformOf({ os: "", architecture: "", variant: undefined })).toBeUndefined();
+});

@@ -57,6 +57,17 @@ describe("a layout", () => {
     expect((await resolve()).manifest.digest).toBe(image.manifestDigest);
   });
 
+  test.each([-1, 1])("gives no layer that is longer or shorter than its descriptor says (%i)", async (more) => {
+    const opened = source();
+    const [layer] = (await opened.resolve(parsePlatform("amd64"))).layers;
+    if (layer === undefined) throw new Error("the image has a layer");
+    const bytes = readFileSync(blobPath(layer.digest));
+    writeFileSync(blobPath(layer.digest), Buffer.concat([bytes, Buffer.alloc(1)]).subarray(0, bytes.length + more));
+    for (const read of [() => opened.locateBlob(layer), () => opened.openBlob(layer)]) {
+      expect(read).toThrow(`it has ${bytes.length + more} bytes, not ${bytes.length} as its descriptor says`);
+    }
+  });
+
   test("without index.json is none", async () => {
     rmSync(join(directory, "index.json"));
     await expect(resolve()).rejects.toMatchObject({

@@ -67,6 +67,22 @@ describe("RangeFetcher", () => {
     expect(linux.openPaths).toEqual([]);
   });
 
+  test("says that bytes are there when they are in the file, and not before", async () => {
+    const linux = machine();
+    const told: boolean[] = [];
+    class Watched extends PartialCounters {
+      override setAvailable(range: number, bytes: number): void {
+        const path = fromText(`/ranges/${ranges[range]?.offsetBytes}`);
+        told.push(linux.files.lstat(path).sizeBytes === bytes);
+        super.setAvailable(range, bytes);
+      }
+    }
+    const counters = new Watched(PartialCounters.for(ranges.length).memory);
+    await new RangeFetcher(linux, source().source).fetchFiles(layer, ranges, { directory, counters });
+    expect(told.length).toBeGreaterThan(ranges.length);
+    expect(told).not.toContain(false);
+  });
+
   test("hands on the first failure, and asks for nothing more", async () => {
     const asked: number[] = [];
     const { source: parts } = source(({ offsetBytes }) => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { OsdeployError } from "../../../src/core/errors.ts";
-import { allowedTarBytes } from "../../../src/operations/partial-stage.ts";
+import { type ErrorCode, OsdeployError } from "../../../src/core/errors.ts";
+import { allowedTarBytes, isPartialProblem } from "../../../src/operations/partial-stage.ts";
 import { machineWithRepo } from "../../builders/operation-machine.ts";
 import {
   expectHealthy,
@@ -42,6 +42,18 @@ describe("the content index is a cache", () => {
     expect(indexNames(linux)).toHaveLength(1);
     await expectHealthy(linux);
   });
+});
+
+test.each<[ErrorCode, boolean]>([
+  ...(
+    ["bad-format", "limit-exceeded", "unsupported", "digest-mismatch", "damaged", "not-found", "system"] as const
+  ).map((code): [ErrorCode, boolean] => [code, true]),
+  ...(["network", "interrupted", "unauthorized", "no-space", "untrusted"] as const).map(
+    (code): [ErrorCode, boolean] => [code, false],
+  ),
+])("isPartialProblem: whether a layer may still come whole after %s is %j", (code, expected) => {
+  expect(isPartialProblem(new OsdeployError(code, "Cannot go on"))).toBe(expected);
+  expect(isPartialProblem(new TypeError("a bug"))).toBe(false);
 });
 
 test("what a tar may have goes by the bytes that are here, whatever the manifest says of the blob's size", () => {
