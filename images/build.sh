@@ -194,11 +194,13 @@ install_tree() {
 update_tree() {
   mkdir "$tree/debs"
   cp "$work/debs/"*.deb "$tree/debs/"
+  # What v1 leaves out v2 leaves out: a directory of manuals alone would move to another layer, and the first one be pulled again.
+  cp "$RECIPE/$variant.dpkg.cfg" "$tree/etc/dpkg/dpkg.cfg.d/update"
   printf '#!/bin/sh\nexit 101\n' >"$tree/usr/sbin/policy-rc.d"
   chmod 755 "$tree/usr/sbin/policy-rc.d"
   SOURCE_DATE_EPOCH=$v2_date inside /bin/sh -c 'DEBIAN_FRONTEND=noninteractive dpkg --force-unsafe-io -i /debs/*.deb' \
     >>"$work/log" 2>&1 || fail "the update to v2 failed"
-  rm -r "$tree/debs" "$tree/usr/sbin/policy-rc.d"
+  rm -r "$tree/debs" "$tree/usr/sbin/policy-rc.d" "$tree/etc/dpkg/dpkg.cfg.d/update"
 }
 
 # inside COMMAND...: in the tree, with an API file system of its own that is gone afterwards

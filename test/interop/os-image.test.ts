@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { extractImage, manifestDigest } from "../tools/extract-image.ts";
+import { extractImage, layerDigests, manifestDigest } from "../tools/extract-image.ts";
 import { findOsImage, findTool } from "../tools/find-tool.ts";
 import { osdeploy, osdeployCommand, run } from "../tools/run-cli.ts";
 import { cannotMount, type SeenEntry, seenLines, seeTrees } from "../tools/seen-tree.ts";
@@ -61,6 +61,12 @@ describe.skipIf(reason !== undefined)(`the real OS image${reason === undefined ?
   test.skipIf(fsckErofs === undefined)("fsck.erofs finds nothing wrong with the root images of the deployments", () => {
     for (const image of deployed.values()) expect(run(String(fsckErofs), [image])).toMatchObject({ status: 0 });
   });
+});
+
+test.skipIf(layout === undefined)("the real OS image: v2 has the layers of v1 but three", () => {
+  const [v1 = [], v2 = []] = ["v1", "v2"].map((tag) => layerDigests(String(layout), tag));
+  expect(v2).toHaveLength(v1.length);
+  expect(v1.filter((digest) => !v2.includes(digest))).toHaveLength(3);
 });
 
 /** mkcomposefs and composefs-info know sha256 only, and no boot images: so this is the image as it was built, in a repo of that kind. */
