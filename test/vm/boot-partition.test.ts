@@ -3,7 +3,16 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Guest } from "./guest-machine.ts";
 import { expectLoaderUpdated } from "./loader-update.ts";
-import { findMachineRoom, needs, osdeploy, osLayout, overlayDisk, type TestLoader, vmPlace } from "./os-disk.ts";
+import {
+  findMachineRoom,
+  guestWords,
+  needs,
+  osdeploy,
+  osLayout,
+  overlayDisk,
+  type TestLoader,
+  vmPlace,
+} from "./os-disk.ts";
 import { releaseOf, statusOf } from "./os-guest.ts";
 import { layoutDisk } from "./package-disk.ts";
 
@@ -21,7 +30,7 @@ describe.skipIf(trixie === undefined).each(loaders)(`a boot partition beside the
     mkdirSync(place, { recursive: true });
     const base = `${place}.raw`;
     rmSync(base, { force: true });
-    const words = ["--source-imgref", `oci:${osLayout}:v1`, "--karg", "console=ttyS0", "--karg", "no_timer_check"];
+    const words = ["--source-imgref", `oci:${osLayout}:v1`, ...guestWords];
     const sizes = ["--size", "4G", "--esp-size", "64M", "--boot-size", "256M"];
     const { status, stderr } = osdeploy("install", "to-disk", ...words, ...sizes, "--bootloader", loader, base);
     if (status !== 0) throw new Error(`osdeploy install to-disk ended with status ${status}: ${stderr}`);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findTool } from "../tools/find-tool.ts";
 import { Guest } from "./guest-machine.ts";
-import { findMachineRoom, needs, osdeploy, osLayout, overlayDisk, vmPlace } from "./os-disk.ts";
+import { findMachineRoom, guestWords, needs, osdeploy, osLayout, overlayDisk, vmPlace } from "./os-disk.ts";
 import { releaseOf, statusOf } from "./os-guest.ts";
 
 const trixie = findTool("mkfs.btrfs") === undefined ? undefined : findMachineRoom();
@@ -18,7 +18,7 @@ describe.skipIf(trixie === undefined)(`a root on btrfs (needs mkfs.btrfs) ${need
     rmSync(place, { recursive: true, force: true });
     mkdirSync(place, { recursive: true });
     const base = `${place}.raw`;
-    const words = ["--source-imgref", `oci:${osLayout}:v1`, "--karg", "console=ttyS0", "--karg", "no_timer_check"];
+    const words = ["--source-imgref", `oci:${osLayout}:v1`, ...guestWords];
     const options = [
       "--size",
       "4G",

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Guest } from "./guest-machine.ts";
-import { findMachineRoom, needs, overlayDisk, type TestLoader, vmPlace } from "./os-disk.ts";
+import { findMachineRoom, guestWords, needs, overlayDisk, type TestLoader, vmPlace } from "./os-disk.ts";
 import { releaseOf, statusOf } from "./os-guest.ts";
 import { layoutDisk, makePackageDisk } from "./package-disk.ts";
 
@@ -39,7 +39,7 @@ describe.skipIf(trixie === undefined).each(loaders)(`install to-existing-root be
     expect(await guest.output("findmnt -no FSTYPE /")).toBe("ext4\n");
     await guest.output("mount -o ro /dev/vdb /mnt && echo mine >/etc/mine");
     const source = "--source-imgref oci:/mnt:v2 --target-imgref registry.example/os:latest";
-    const words = `${source} --karg console=ttyS0 --karg no_timer_check`;
+    const words = `${source} ${guestWords.join(" ")}`;
     const installed = await guest.run(`osdeploy --json install to-existing-root ${words}`, 1_500_000);
     expect(installed, installed.stderr).toMatchObject({ status: 0 });
     expect(JSON.parse(installed.stdout)).toMatchObject({ bootloader: loader, root: "/" });

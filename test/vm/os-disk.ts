@@ -31,10 +31,16 @@ export const guestImage = `${guestRegistry}/os:latest`;
 export const deadlineSeconds = 400;
 
 /**
- * What a guest needs to be seen and to work without KVM. On a machine that has much else to do, a good boot may take minutes.
- * After a panic nobody is there to read it.
+ * What a guest needs to be seen and to work without KVM. On a machine that has much else to do, a good boot may take minutes,
+ * and devices come later than the 90 seconds after which systemd goes on without them.
  */
-const kernelArguments = ["console=ttyS0", "no_timer_check", "panic=1", `osdeploy.deadline=${deadlineSeconds}`];
+export const guestArguments = ["console=ttyS0", "no_timer_check", "systemd.default_device_timeout_sec=600"] as const;
+
+/** The same as words of `osdeploy install`. */
+export const guestWords = kernelWords(guestArguments);
+
+/** After a panic nobody is there to read it. */
+const kernelArguments = [...guestArguments, "panic=1", `osdeploy.deadline=${deadlineSeconds}`];
 
 /** The tools and the image that tests on a whole system need; undefined where they are not, and the tests are skipped by name. */
 export function findMachineRoom(): Trixie | undefined {
@@ -94,10 +100,14 @@ function isFirst(file: string): boolean {
   }
 }
 
+function kernelWords(kernel: readonly string[]): readonly string[] {
+  return kernel.flatMap((argument) => ["--karg", argument]);
+}
+
 function install(loader: TestLoader): void {
   rmSync(baseDisk(loader), { force: true });
   const source = ["--source-imgref", `oci:${osLayout}:v1`, "--target-imgref", guestImage];
-  const words = kernelArguments.flatMap((argument) => ["--karg", argument]);
+  const words = kernelWords(kernelArguments);
   const size = ["--size", "4G", "--boot-size", "256M"];
   const { status, stderr } = osdeploy(
     "install",

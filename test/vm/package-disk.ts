@@ -13,13 +13,22 @@ import type { VirtualDisk } from "../../src/lab/virtual-machine.ts";
 import { extractImage } from "../tools/extract-image.ts";
 import { projectDir } from "../tools/find-tool.ts";
 import { OfflineDisk } from "./disk-damage.ts";
-import { baseDisk, installBaseDisk, onceARun, osLayout, overlayDisk, type TestLoader, vmPlace } from "./os-disk.ts";
+import {
+  baseDisk,
+  guestArguments,
+  installBaseDisk,
+  onceARun,
+  osLayout,
+  overlayDisk,
+  type TestLoader,
+  vmPlace,
+} from "./os-disk.ts";
 import type { Trixie } from "./trixie.ts";
 
 const { OSDEPLOY_DIST = "dist" } = process.env;
 
 /** What the system itself is told, whoever starts it. */
-const kernelArguments = "rw console=ttyS0 no_timer_check panic=1";
+const kernelArguments = ["rw", ...guestArguments, "panic=1"].join(" ");
 
 /**
  * A disk with a Debian that is no image: ordinary files on ext4, started by systemd-boot from the EFI system partition at

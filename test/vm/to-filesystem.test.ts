@@ -6,7 +6,7 @@ import { diskArchitecture, espType, extendedBootType } from "../../src/core/disk
 import { writePartitionTable } from "../../src/core/disk/gpt.ts";
 import { uuidOfSeed } from "../../src/core/disk/uuid.ts";
 import { Guest } from "./guest-machine.ts";
-import { baseDisk, findMachineRoom, installBaseDisk, needs, overlayDisk, vmPlace } from "./os-disk.ts";
+import { baseDisk, findMachineRoom, guestWords, installBaseDisk, needs, overlayDisk, vmPlace } from "./os-disk.ts";
 import { releaseOf, statusOf } from "./os-guest.ts";
 import { layoutDisk } from "./package-disk.ts";
 
@@ -71,7 +71,7 @@ describe.skipIf(trixie === undefined)(`install to-filesystem with --esp ${needs}
     await installer.output("mount /dev/vdc3 /run/target && mkdir /run/target/boot && mount /dev/vdc2 /run/target/boot");
     await installer.output("mount /dev/vdc1 /run/esp");
     const words = "--source-imgref oci:/mnt:v2 --target-imgref registry.example/os:latest --esp /run/esp";
-    const kernelArguments = "--karg console=ttyS0 --karg no_timer_check --karg panic=1";
+    const kernelArguments = `${guestWords.join(" ")} --karg panic=1`;
     const osdeploy = "node /mnt/osdeploy/dist/cli/main.js --json";
     const made = await installer.run(
       `${osdeploy} install to-filesystem ${words} ${kernelArguments} /run/target`,
