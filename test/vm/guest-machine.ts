@@ -13,6 +13,8 @@ import { type Trixie, translatedProcessor } from "./trixie.ts";
 /** How long the slowest thing may take on a machine that has much else to do. */
 const limitMs = 600_000;
 const stepMs = 50;
+/** What a state has besides memory and disks. */
+const keptFiles = ["variables.fd", "console.log"];
 
 /** What a guest is made of. */
 export interface GuestMake {
@@ -189,6 +191,11 @@ export class Guest {
   /** Waits until systemd has done all of a boot, and gives its verdict: `running` or `degraded`. */
   async booted(): Promise<string> {
     await this.ready();
+    return await this.settled();
+  }
+
+  /** The same of a boot whose shell is there. */
+  async settled(): Promise<string> {
     return (await this.run("systemctl is-system-running --wait")).stdout.trim();
   }
 
@@ -231,12 +238,12 @@ export class Guest {
       if (state === "failed") throw new Error("QEMU could not save the guest's memory");
     }
     await this.cutPower();
-    copyFileSync(this.#at("variables.fd"), join(snapshot.place, "variables.fd"));
+    for (const name of keptFiles) copyFileSync(this.#at(name), join(snapshot.place, name));
   }
 
   /** Goes on where a guest of the same make was when it was saved; takes a second or two. */
   async resume(snapshot: GuestSnapshot): Promise<void> {
-    copyFileSync(join(snapshot.place, "variables.fd"), this.#at("variables.fd"));
+    for (const name of keptFiles) copyFileSync(join(snapshot.place, name), this.#at(name));
     this.switchOn(["-incoming", `file:${join(snapshot.place, "memory")}`]);
     await this.#connect();
     const monitor = fromText(this.#at("qmp.socket"));
