@@ -1,6 +1,7 @@
 import { type BlsEntry, blsEntryLimitBytes, formatBlsEntry, parseBlsEntry } from "../core/boot/bls-entry.ts";
 import { type BootMenu, readBootMenu, sequenceOfFileName } from "../core/boot/boot-menu.ts";
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -35,7 +36,7 @@ function entryNames(files: LinuxFiles, boot: Path): readonly ByteString[] {
 function readEntry(files: LinuxFiles, directory: Path, name: ByteString): { fileName: string; entry: BlsEntry } {
   try {
     const text = files.readFile(childPath(directory, name), blsEntryLimitBytes);
-    return { fileName: toText(name), entry: parseBlsEntry(new TextDecoder().decode(text)) };
+    return { fileName: toText(name), entry: parseBlsEntry(decodeText(text)) };
   } catch (error) {
     if (error instanceof OsdeployError && error.code !== "permission-denied")
       return { fileName: toText(name), entry: { fields: [] } };
@@ -64,7 +65,7 @@ export function writeEntryFile(
     files,
     unfinished.map((name) => childPath(directory, name)),
   );
-  const bytes = new TextEncoder().encode(formatBlsEntry(entry));
+  const bytes = encodeText(formatBlsEntry(entry));
   commitFile(files, boot, pathBelow(directory, fileName), bytes, { replace: false });
 }
 

@@ -14,6 +14,7 @@ import {
   parseGrubMenu,
 } from "../core/boot/grub-menu.ts";
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -74,7 +75,7 @@ interface Grub {
 function sourcesMenu({ files, directory }: Grub): boolean {
   return ["grub.cfg", "custom.cfg"].some((name) => {
     const bytes = readIfReadable(files, pathBelow(directory, name));
-    return bytes !== undefined && new TextDecoder().decode(bytes).includes("osdeploy.cfg");
+    return bytes !== undefined && decodeText(bytes).includes("osdeploy.cfg");
   });
 }
 
@@ -93,7 +94,7 @@ function readMenu(grub: Grub): GrubMenu {
   const { entries, stale } = read;
   // GRUB cannot read it either; the next change writes it anew.
   const bytes = readIfReadable(grub.files, menuPath(grub));
-  const written = bytes === undefined ? undefined : parseGrubMenu(new TextDecoder().decode(bytes));
+  const written = bytes === undefined ? undefined : parseGrubMenu(decodeText(bytes));
   const environment = readEnvironment(grub);
   const { variables } = environment ?? emptyGrubEnvironment;
   const wasCounting = [...(written?.values() ?? [])].some((tries) => tries !== undefined);
@@ -160,7 +161,7 @@ function removeEntries(grub: Grub, sequences: readonly number[]): void {
 }
 
 function commitMenu(grub: Grub, entries: readonly BootEntry[], tries: GrubEntryTries): void {
-  commit(grub, menuPath(grub), new TextEncoder().encode(formatGrubMenu(entries, tries)));
+  commit(grub, menuPath(grub), encodeText(formatGrubMenu(entries, tries)));
 }
 
 /** Sets the tries that entries have left; undefined for those that are not counted. Nothing is written for no change. */

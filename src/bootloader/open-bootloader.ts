@@ -1,3 +1,4 @@
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { blsBootloader } from "./bls-bootloader.ts";
@@ -36,7 +37,7 @@ const systemdBootTraces = ["EFI/systemd", "loader/loader.conf", "loader/entries.
 
 /** Which loader `install` noted; undefined where it was not there, and where the note cannot be read: it says nothing then. */
 export function notedBootloader(files: LinuxFiles, boot: Path): BootloaderKind | undefined {
-  const note = new TextDecoder().decode(readIfReadable(files, bootloaderNotePath(boot))).trim();
+  const note = decodeText(readIfReadable(files, bootloaderNotePath(boot))).trim();
   return kinds.find((kind) => kind === note);
 }
 

@@ -1,5 +1,6 @@
 import { emptyGrubEnvironment, formatGrubEnvironment } from "../core/boot/grub-environment.ts";
 import { formatGrubConfig, formatGrubMenu, type GrubConfig } from "../core/boot/grub-menu.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { makeParents } from "../linux/make-directories.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -70,5 +71,5 @@ function loaderFiles(settings: LoaderSettings): readonly LoaderFile[] {
 }
 
 function text(value: string): Uint8Array {
-  return new TextEncoder().encode(value);
+  return encodeText(value);
 }

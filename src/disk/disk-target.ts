@@ -1,4 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { mountAt, parseMounts } from "../core/deployment/booted-root.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
@@ -96,7 +97,7 @@ function probeDevice({ files }: Linux, path: Path, { rdev }: FileStat): DiskTarg
 }
 
 function readNumber(files: LinuxFiles, path: Path): number {
-  return Number(new TextDecoder().decode(files.readFile(path, sysLimitBytes)).trim());
+  return Number(decodeText(files.readFile(path, sysLimitBytes)).trim());
 }
 
 /** A disk is in use when it or a partition of it is mounted, or when the kernel does not give it to us alone (swap, LVM, RAID). */
@@ -106,7 +107,7 @@ function refuseUsed(files: LinuxFiles, path: Path, device: { readonly major: num
     .readDirectory(`${sys}/` as Path)
     .map((name) => `${sys}/${name}/dev` as Path)
     .filter((file) => files.lstatIfExists(file) !== undefined)
-    .map((file) => new TextDecoder().decode(files.readFile(file, sysLimitBytes)).trim());
+    .map((file) => decodeText(files.readFile(file, sysLimitBytes)).trim());
   const numbers = new Set([`${device.major}:${device.minor}`, ...inside]);
   const mount = parseMounts(readMountinfo(files)).find((each) => numbers.has(each.device));
   if (mount !== undefined) throw inUse(path, `it is mounted at ${toText(mount.mountPoint as Path)}`);
@@ -130,8 +131,7 @@ function refuseSignatures({ programs }: Linux, path: Path): void {
   const { stdout } = runTool(programs, ["wipefs", "--noheadings", "--output", "TYPE", toText(path)]);
   const types = [
     ...new Set(
-      new TextDecoder()
-        .decode(stdout)
+      decodeText(stdout)
         .split("\n")
         .map((line) => line.trim()),
     ),

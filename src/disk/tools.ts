@@ -1,3 +1,4 @@
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxPrograms, ProgramOptions } from "../linux/linux.ts";
 
@@ -42,7 +43,7 @@ export function runTool(
 ): ToolOutput {
   const { status, stdout, stderr } = runFound(programs, [tool, ...words], { limitSeconds, ...options });
   if (status === 0) return { stdout, stderr };
-  const said = lastWords(stderr) || lastWords(new TextDecoder().decode(stdout)) || "it says nothing";
+  const said = lastWords(stderr) || lastWords(decodeText(stdout)) || "it says nothing";
   const isRefused = /(permission denied|operation not permitted)$/i.test(said);
   throw new OsdeployError(
     isRefused ? "permission-denied" : "system",

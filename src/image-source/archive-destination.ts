@@ -1,4 +1,5 @@
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { type BlobDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { formatImageReference, type OciArchiveReference } from "../core/oci/reference.ts";
@@ -72,7 +73,7 @@ export class ArchiveDestination implements ImageDestination {
   async commit(image: ImageToCommit & { readonly annotations?: Readonly<Record<string, string>> }): Promise<void> {
     this.#addFile(blobPath(image.manifest.digest), image.manifest.bytes);
     this.#addFile("index.json", addToIndex(undefined, image, this.#tag));
-    this.#addFile("oci-layout", new TextEncoder().encode(layoutFile));
+    this.#addFile("oci-layout", encodeText(layoutFile));
     this.#files.write(this.#open(), new Uint8Array(tarEndBytes));
     withOpen(this.#files, this.scratch, "directory", (fd) => {
       this.#files.syncFileSystem(fd);

@@ -1,4 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { type BlobDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
@@ -94,7 +95,7 @@ export class LayoutDestination implements ImageDestination {
   #commitNew(image: ImageToCommit): void {
     const layout = this.#layout;
     this.#files.writeNewFile(pathBelow(layout, "index.json"), addToIndex(undefined, image, this.#tag), 0o644);
-    this.#files.writeNewFile(pathBelow(layout, "oci-layout"), new TextEncoder().encode(layoutFile), 0o644);
+    this.#files.writeNewFile(pathBelow(layout, "oci-layout"), encodeText(layoutFile), 0o644);
     try {
       this.#renameDurably(layout, this.#reference.path);
     } catch (cause) {

@@ -1,3 +1,4 @@
+import { encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { indexLimit } from "../core/oci/image-index.ts";
 import { documentLimitBytes, parseDocument } from "../core/oci/json.ts";
@@ -35,9 +36,7 @@ export function addToIndex(
   };
   const kept = before === undefined ? { fields: {}, entries: [] } : readIndex(before, manifest.digest, tag);
   const manifests = [...kept.entries, entry];
-  const bytes = new TextEncoder().encode(
-    JSON.stringify({ schemaVersion: 2, mediaType: ociIndexType, ...kept.fields, manifests }),
-  );
+  const bytes = encodeText(JSON.stringify({ schemaVersion: 2, mediaType: ociIndexType, ...kept.fields, manifests }));
   if (manifests.length <= indexLimit && bytes.length <= documentLimitBytes) return bytes;
   // Nobody would read any image of it.
   throw new OsdeployError(

@@ -1,4 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
@@ -72,5 +73,5 @@ function withCachedAliases(files: LinuxFiles, environment: Environment, conf: Re
 }
 
 function parseFile(bytes: Uint8Array, path: Path, options: { readonly allowsV1: boolean }): RegistriesConf {
-  return parseRegistriesConf(new TextDecoder().decode(bytes), toText(path), options);
+  return parseRegistriesConf(decodeText(bytes), toText(path), options);
 }

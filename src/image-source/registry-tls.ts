@@ -1,5 +1,6 @@
 import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
@@ -116,7 +117,7 @@ function readDirectory(files: LinuxFiles, directory: Path): CertsDirectory {
   const names = listConfiguration(files, directory).map(toText);
   const read = (name: string) => {
     const bytes = readConfiguration(files, childPath(directory, fromText(name)));
-    return new TextDecoder().decode(bytes);
+    return decodeText(bytes);
   };
   const clients = names.filter((name) => /\.(cert|key)$/.test(name)).map((name) => name.replace(/\.[a-z]+$/, ""));
   return {
@@ -140,7 +141,7 @@ function systemPool(files: LinuxFiles, environment: Environment): string | undef
   const named = variableOf(environment, "SSL_CERT_FILE");
   for (const path of named === undefined ? poolPaths : [named]) {
     const bytes = readConfiguration(files, fromText(path));
-    if (bytes !== undefined) return new TextDecoder().decode(bytes);
+    if (bytes !== undefined) return decodeText(bytes);
   }
   return undefined;
 }

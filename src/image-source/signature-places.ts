@@ -1,5 +1,6 @@
 import { parseAllDocuments, type YAMLError } from "yaml";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { RegistryName } from "../core/oci/registry-name.ts";
 import { registryScopes } from "../core/trust/policy-scope.ts";
@@ -92,7 +93,7 @@ const aliasLimit = 100;
 
 /** The first document of a file, as the tools read it that these files are written for. */
 function parseYaml(bytes: Uint8Array, path: Path): unknown {
-  const [document] = [...parseAllDocuments(new TextDecoder().decode(bytes), { uniqueKeys: true, merge: true })];
+  const [document] = [...parseAllDocuments(decodeText(bytes), { uniqueKeys: true, merge: true })];
   if (document === undefined) return undefined;
   const [error]: readonly YAMLError[] = document.errors;
   if (error !== undefined) throw wrong(path, `it is no YAML: ${error.message.split("\n")[0]}`);

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { fromText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
@@ -71,5 +72,5 @@ async function startsInKvm(
 
 function text({ files }: Linux, path: Path): string {
   if (files.lstatIfExists(path) === undefined) return "";
-  return new TextDecoder().decode(files.readFile(path, 16 * 1024 * 1024));
+  return decodeText(files.readFile(path, 16 * 1024 * 1024));
 }

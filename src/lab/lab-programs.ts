@@ -1,4 +1,5 @@
 import { fromText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError, unless } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -77,7 +78,7 @@ export function missingPackages(verb: string, names: readonly string[]): Osdeplo
 
 /** What a program prints; undefined where there is none. */
 function said(linux: Linux, words: readonly [string, ...string[]]): string | undefined {
-  return unless("not-found", () => new TextDecoder().decode(linux.programs.run(words).stdout));
+  return unless("not-found", () => decodeText(linux.programs.run(words).stdout));
 }
 
 function mainVersion(text: string): number | undefined {

@@ -1,4 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError, unless } from "../core/errors.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import { withOpen } from "../linux/file-content.ts";
@@ -174,7 +175,7 @@ export class Lab {
     const unfinished = fromText(`${path}.new`);
     if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
     withOpen(files, unfinished, "create", (fd) => {
-      files.write(fd, new TextEncoder().encode(text));
+      files.write(fd, encodeText(text));
       files.sync(fd);
       files.rename(unfinished, path);
       files.sync(fd);

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
 import type { Lab, MachineOfLab } from "./lab.ts";
@@ -67,7 +68,7 @@ export async function switchOn(
 const logLimitBytes = 16 * 1024 * 1024;
 
 function lastLine({ files }: Linux, path: Path): string {
-  const text = new TextDecoder().decode(files.readFile(path, logLimitBytes)).trimEnd();
+  const text = decodeText(files.readFile(path, logLimitBytes)).trimEnd();
   return text.slice(text.lastIndexOf("\n") + 1) || "QEMU ended and said nothing";
 }
 

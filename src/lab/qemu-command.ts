@@ -1,4 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import type { Path } from "../linux/linux.ts";
 import type { PowerOn, SerialPort, VirtualDisk, VirtualMachine } from "./virtual-machine.ts";
 
@@ -80,7 +81,7 @@ function serialWords({ socket, log }: SerialPort, index: number): readonly strin
 /** @see systemd.system-credentials(7), "io.systemd.credential.binary" in systemd(1) */
 function credentialWords(credentials: VirtualMachine["credentials"]): readonly string[] {
   return Object.entries(credentials).flatMap(([name, value]) => {
-    const bytes = new TextEncoder().encode(value);
+    const bytes = encodeText(value);
     const base64 = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
     return ["-smbios", `type=11,value=io.systemd.credential.binary:${name}=${base64}`];
   });

@@ -1,6 +1,7 @@
 import { connect, createServer } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 import type { KnownMachine } from "./lab.ts";
@@ -46,7 +47,7 @@ export function sshAnswers(port: number): Promise<boolean> {
       resolve(answers);
     };
     socket.setTimeout(greetingMs, () => end(false));
-    socket.on("data", (bytes) => end(new TextDecoder().decode(bytes).startsWith("SSH-")));
+    socket.on("data", (bytes) => end(decodeText(bytes).startsWith("SSH-")));
     socket.on("error", () => end(false));
     socket.on("close", () => end(false));
   });

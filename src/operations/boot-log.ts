@@ -1,3 +1,4 @@
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { optionalText } from "../core/oci/json-place.ts";
@@ -22,10 +23,7 @@ export function bootLogTail(programs: LinuxPrograms, entryId: string): string {
       `--boot=${boot}`,
       `--lines=${readLines}`,
     ]);
-    return untilReboot(new TextDecoder().decode(stdout).trimEnd().split("\n"))
-      .slice(-lines)
-      .join("\n")
-      .slice(-limitCharacters);
+    return untilReboot(decodeText(stdout).trimEnd().split("\n")).slice(-lines).join("\n").slice(-limitCharacters);
   } catch (error) {
     // A log is for people: nothing is left undone because there is none.
     if (error instanceof OsdeployError) return "";
@@ -52,8 +50,8 @@ function lastBootOf(programs: LinuxPrograms, entryId: string): string | undefine
     `--grep=osdeploy\\.entry=${entryId}(\\s|$)`,
     "_TRANSPORT=kernel",
   ]);
-  const [line = ""] = new TextDecoder().decode(stdout).split("\n");
+  const [line = ""] = decodeText(stdout).split("\n");
   if (status !== 0 || line === "") return undefined;
-  const boot = optionalText(parseDocument(new TextEncoder().encode(line), "the journal"), "_BOOT_ID");
+  const boot = optionalText(parseDocument(encodeText(line), "the journal"), "_BOOT_ID");
   return boot !== undefined && /^[0-9a-f]{32}$/.test(boot) ? boot : undefined;
 }

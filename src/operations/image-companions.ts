@@ -1,3 +1,4 @@
+import { encodeText } from "../core/bytes/utf8.ts";
 import { sha256Of } from "../core/digest/blob-hasher.ts";
 import { type ManifestDigest, parseLayerDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -242,6 +243,6 @@ function fieldsOf(place: JsonPlace | undefined): Readonly<Record<string, unknown
 }
 
 function documentOf(mediaType: string, value: object): ResolvedDocument<ManifestDigest> {
-  const bytes = new TextEncoder().encode(JSON.stringify(value));
+  const bytes = encodeText(JSON.stringify(value));
   return { mediaType, digest: parseManifestDigest(sha256Of(bytes)), bytes };
 }

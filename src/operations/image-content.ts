@@ -1,6 +1,7 @@
 import type { KargsFile } from "../core/boot/image-kargs.ts";
 import { type OsRelease, parseOsRelease } from "../core/boot/os-release.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { FileTree, RegularFile } from "../core/tree/inode.ts";
 import { findDirectory, followPath } from "../core/tree/tree-path.ts";
 import type { Repo } from "../repo/repo.ts";
@@ -21,7 +22,7 @@ export function findImageFile(
 /** The text of a file of the image; empty where there is none. */
 export function readImageText(repo: Repo, tree: FileTree, paths: readonly string[]): string {
   const found = findImageFile(tree, paths);
-  return found === undefined ? "" : new TextDecoder().decode(readContent(repo, found.file.content));
+  return found === undefined ? "" : decodeText(readContent(repo, found.file.content));
 }
 
 /** What the image says of itself. */
@@ -33,8 +34,6 @@ export function readOsRelease(repo: Repo, tree: FileTree): OsRelease {
 export function readKargsFiles(repo: Repo, tree: FileTree): readonly KargsFile[] {
   const entries = findDirectory(tree, fromText("usr/lib/bootc/kargs.d"))?.entries ?? new Map();
   return [...entries].flatMap(([name, inode]) =>
-    inode.kind === "regular"
-      ? [{ name: toText(name), text: new TextDecoder().decode(readContent(repo, inode.content)) }]
-      : [],
+    inode.kind === "regular" ? [{ name: toText(name), text: decodeText(readContent(repo, inode.content)) }] : [],
   );
 }

@@ -1,3 +1,4 @@
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
 import type { Path } from "../linux/linux.ts";
@@ -40,5 +41,5 @@ export async function inspectImage(system: System, request: InspectImageRequest)
 
 /** Both documents were read by strict parsers before; this only keeps what those do not look at. */
 function parseJson(bytes: Uint8Array): unknown {
-  return JSON.parse(new TextDecoder().decode(bytes));
+  return JSON.parse(decodeText(bytes));
 }

@@ -13,6 +13,7 @@ import { composefsArgument, deploymentOptions } from "../core/boot/kernel-cmdlin
 import { choosesAll, defaultPattern } from "../core/boot/loader-conf.ts";
 import { type LoaderFiles, loaderFiles } from "../core/boot/loader-files.ts";
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import type { DiskArchitecture } from "../core/disk/disk-architecture.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
@@ -136,10 +137,10 @@ export function adoptLoader(
   const line = `source "\${config_directory}/osdeploy.cfg"\n`;
   // Nobody writes an empty one on purpose: something was stopped before it had its bytes.
   if (there === undefined || (there.kind === "regular" && there.sizeBytes === 0)) {
-    commitFile(files, boot, custom, new TextEncoder().encode(line), { replace: true });
+    commitFile(files, boot, custom, encodeText(line), { replace: true });
     return undefined;
   }
-  if (new TextDecoder().decode(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
+  if (decodeText(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
   return `GRUB's ${toText(custom)} is somebody else's: add the line ${line.trim()} to it, or no entry of osdeploy is shown`;
 }
 
@@ -147,7 +148,7 @@ export function adoptLoader(
 function defaultWarning(files: LinuxFiles, boot: Path): string | undefined {
   const path = pathBelow(boot, "loader/loader.conf");
   // What cannot be read here the loader cannot read, and it is only warned of.
-  const pattern = defaultPattern(new TextDecoder().decode(readIfReadable(files, path)));
+  const pattern = defaultPattern(decodeText(readIfReadable(files, path)));
   if (pattern === undefined || choosesAll(pattern, "osdeploy-")) return undefined;
   const state = `says default ${JSON.stringify(pattern)}, so the loader starts that`;
   return `${toText(path)} is somebody else's and ${state}: take the line out`;
@@ -217,7 +218,7 @@ interface LoaderContent {
 /** A GRUB that is one file looks for its configuration in the directory that its distribution built into it. */
 function grubStubs({ repo, tree }: InstallImage, { fileSystemUuid }: NewBootPartition): readonly LoaderContent[] {
   const { id } = readOsRelease(repo, tree);
-  const bytes = new TextEncoder().encode(formatGrubStub({ fileSystemUuid, directory: grubDirectory }));
+  const bytes = encodeText(formatGrubStub({ fileSystemUuid, directory: grubDirectory }));
   const vendors = new Set(["debian", id.toLowerCase()].filter((name) => /^[a-z0-9._-]+$/.test(name)));
   return ["BOOT", ...vendors].map((directory) => ({ onEsp: `EFI/${directory}/grub.cfg`, bytes }));
 }

@@ -1,5 +1,6 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { sha256Of } from "../core/digest/blob-hasher.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { parseImageReference } from "../core/oci/reference.ts";
@@ -78,7 +79,7 @@ export function labDiskName(
   { bootloader, kernelArguments, diskBytes }: Pick<LabDiskRequest, "bootloader" | "kernelArguments" | "diskBytes">,
 ): string {
   const made = [diskGeneration, manifestDigest, bootloader, kernelArguments, diskBytes, rootKeyLines];
-  const [, hex = ""] = sha256Of(new TextEncoder().encode(JSON.stringify(made))).split(":");
+  const [, hex = ""] = sha256Of(encodeText(JSON.stringify(made))).split(":");
   return `${hex.slice(0, 32)}.raw`;
 }
 
@@ -104,7 +105,7 @@ async function resolveDigest(system: System, request: ImageRequest): Promise<str
 function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {
   const { sshKey } = lab.paths;
   if (linux.files.lstatIfExists(sshKey) === undefined) makeKey({ linux }, sshKey);
-  const text = (path: Path) => new TextDecoder().decode(linux.files.readFile(path, keysLimitBytes)).trimEnd();
+  const text = (path: Path) => decodeText(linux.files.readFile(path, keysLimitBytes)).trimEnd();
   return `${[text(fromText(`${sshKey}.pub`)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
 }
 

@@ -1,4 +1,5 @@
 import { joinBytes } from "../core/bytes/join-bytes.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { BlobHasher, sha256Of } from "../core/digest/blob-hasher.ts";
 import { type LayerDigest, parseLayerDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -170,7 +171,7 @@ class TableWriter {
   }
 
   write(text: string): void {
-    const bytes = new TextEncoder().encode(text);
+    const bytes = encodeText(text);
     this.#unpackedBytes += bytes.length;
     this.#writer.write(bytes);
   }

@@ -1,4 +1,5 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { FileTree } from "../core/tree/inode.ts";
 import { findDirectory, findInode } from "../core/tree/tree-path.ts";
@@ -43,7 +44,7 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
 export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Array | undefined {
   if (keys === undefined) return undefined;
   const bytes = files.readFile(keys, keysLimitBytes);
-  const lines = new TextDecoder().decode(bytes).split("\n");
+  const lines = decodeText(bytes).split("\n");
   if (lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;
   throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
 }
@@ -58,7 +59,7 @@ function sshFiles(bytes: Uint8Array): readonly StateAddition[] {
       below: "etc",
       path: "ssh/sshd_config.d/10-osdeploy-keys.conf",
       permissions: 0o644,
-      bytes: new TextEncoder().encode(setting),
+      bytes: encodeText(setting),
     },
   ];
 }

@@ -1,3 +1,4 @@
+import { encodeText } from "../core/bytes/utf8.ts";
 import type { ConfigDigest, DiffId, LayerDigest, ManifestDigest } from "../core/digest/oci-digest.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import type { ImageConfig } from "../core/oci/image-config.ts";
@@ -128,7 +129,7 @@ export function writeDigestFile(files: LinuxFiles, path: Path, digest: ManifestD
   const place = digestPlace(files, path);
   const unfinished = unfinishedFile(place);
   removeTree(files, unfinished);
-  files.writeNewFile(unfinished, new TextEncoder().encode(digest), 0o644);
+  files.writeNewFile(unfinished, encodeText(digest), 0o644);
   files.rename(unfinished, place, { replace: true });
 }
 

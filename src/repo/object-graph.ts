@@ -1,3 +1,4 @@
+import { encodeText } from "../core/bytes/utf8.ts";
 import { type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
 import { readErofsOnDemand } from "../core/erofs/demanded-tree.ts";
 import { erofsLimitBytes, readErofs } from "../core/erofs/reader.ts";
@@ -159,8 +160,8 @@ function forEachInode(directory: Directory, visit: (inode: Inode) => void): void
 
 /** Splitstreams and root images begin like this, at these offsets; old splitstreams have their fields in other order. */
 const magics: readonly { readonly role: Role; readonly offset: number; readonly bytes: Uint8Array }[] = [
-  { role: "stream", offset: 0, bytes: new TextEncoder().encode("SplitStream") },
-  { role: "stream", offset: 18, bytes: new TextEncoder().encode("SplitStream") },
+  { role: "stream", offset: 0, bytes: encodeText("SplitStream") },
+  { role: "stream", offset: 18, bytes: encodeText("SplitStream") },
   { role: "image", offset: 1024, bytes: Uint8Array.of(0xe2, 0xe1, 0xf5, 0xe0) },
 ];
 

@@ -1,4 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
@@ -129,7 +130,7 @@ const metaLimitBytes = 64 * 1024;
 export function readState(files: LinuxFiles, path: Path): KnownState | undefined {
   const metaFile = metaPath(path);
   if (files.lstatIfExists(metaFile) === undefined) return undefined;
-  const meta = parseRepoMeta(new TextDecoder().decode(files.readFile(metaFile, metaLimitBytes)));
+  const meta = parseRepoMeta(decodeText(files.readFile(metaFile, metaLimitBytes)));
   const secure =
     files.measureVerity(metaFile, "sha512") !== undefined || files.measureVerity(metaFile, "sha256") !== undefined;
   return { meta, secure, oldFormat: false };

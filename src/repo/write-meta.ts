@@ -1,4 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Fd, Path } from "../linux/linux.ts";
 import { formatRepoMeta, type RepoMeta } from "./meta-file.ts";
@@ -18,7 +19,7 @@ export function writeMeta(
 ): void {
   const { files } = linux;
   const temporary = unusedPath(linux, path, ".tmp-");
-  files.writeNewFile(temporary, new TextEncoder().encode(formatRepoMeta(options.meta)), 0o644);
+  files.writeNewFile(temporary, encodeText(formatRepoMeta(options.meta)), 0o644);
   files.syncFileSystem(options.fd);
   if (options.secure && !files.enableVerity(temporary, options.meta.algorithm)) {
     files.unlink(temporary);

@@ -1,4 +1,5 @@
 import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { unless } from "../core/errors.ts";
 import { withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -20,7 +21,7 @@ export function writeDurably(
   const directory = makeDirectories(files, place.root, place.directory);
   const unfinished = pathBelow(directory, `.new-${place.name}`);
   if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
-  files.writeNewFile(unfinished, new TextEncoder().encode(text), 0o644);
+  files.writeNewFile(unfinished, encodeText(text), 0o644);
   withOpen(files, directory, "directory", (fd) => {
     files.syncFileSystem(fd);
     files.rename(unfinished, pathBelow(directory, place.name), { replace: true });

@@ -1,4 +1,5 @@
 import { type ByteString, fromBytes, fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
+import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
 import { parseKeptArguments } from "../core/deployment/kept-arguments.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
@@ -48,7 +49,7 @@ export function readDeploymentDirectories(files: LinuxFiles, paths: SysrootPaths
 function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): Origin | undefined {
   return unlessFailing(() => {
     const text = files.readFile(originPath(stateDirectory(paths, rootImage), rootImage), fileLimitBytes);
-    return parseOrigin(new TextDecoder().decode(text));
+    return parseOrigin(decodeText(text));
   });
 }
 
@@ -94,7 +95,7 @@ export function writeStateDirectory(
   temporaryName: ByteString,
 ): readonly OsdeployError[] {
   const target = stateDirectory(paths, state.rootImage);
-  const origin = new TextEncoder().encode(formatOrigin(state.origin));
+  const origin = encodeText(formatOrigin(state.origin));
   makeDirectories(files, paths.root, "state/deploy");
   makeDirectories(files, paths.root, "state/os/default");
   if (files.lstatIfExists(paths.sharedVar) === undefined) {
@@ -178,7 +179,7 @@ export function writeOrigin(
   deployment: Pick<NewState, "rootImage" | "origin">,
   temporaryName: ByteString,
 ): void {
-  const origin = new TextEncoder().encode(formatOrigin(deployment.origin));
+  const origin = encodeText(formatOrigin(deployment.origin));
   const path = originPath(stateDirectory(paths, deployment.rootImage), deployment.rootImage);
   replaceFile(files, pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`), path, origin);
 }

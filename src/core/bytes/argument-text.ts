@@ -1,4 +1,5 @@
 import { type ByteString, fromText } from "./byte-string.ts";
+import { exactText } from "./utf8.ts";
 
 /**
  * The bytes of a word of a command line as text that {@link argumentBytes} makes the same bytes of: UTF-8 as what it says, and each
@@ -9,7 +10,7 @@ export function argumentText(bytes: Uint8Array): string {
   for (let at = 0; at < bytes.length; ) {
     const lead = bytes[at] as number;
     const length = sequenceLength(lead);
-    const character = decoded(bytes.subarray(at, at + length));
+    const character = exactText(bytes.subarray(at, at + length));
     text.push(character ?? String.fromCharCode(escapeBase + lead));
     at += character === undefined ? 1 : length;
   }
@@ -35,19 +36,9 @@ const escapeBase = 0xdc00;
 /** They are surrogates without their pair. */
 const escapes = /([\udc80-\udcff])/u;
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 /** How many bytes the character has that begins so, if it is one. */
 function sequenceLength(lead: number): number {
   if (lead < 0xc2) return 1;
   if (lead < 0xe0) return 2;
   return lead < 0xf0 ? 3 : 4;
-}
-
-function decoded(bytes: Uint8Array): string | undefined {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
 }

@@ -1,4 +1,5 @@
 import { fromHex } from "../bytes/hex.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { BlobHasher } from "../digest/blob-hasher.ts";
 import { OsdeployError } from "../errors.ts";
 
@@ -24,7 +25,7 @@ export function parseUuid(text: string): Uuid {
  */
 export function uuidOfSeed(seed: string): Uuid {
   const hasher = new BlobHasher("sha256");
-  hasher.update(new TextEncoder().encode(seed));
+  hasher.update(encodeText(seed));
   const hex = hasher.measured().slice("sha256:".length);
   const variant = "89ab"[Number.parseInt(hex.slice(16, 17), 16) % 4];
   const groups = [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `${variant}${hex.slice(17, 20)}`];

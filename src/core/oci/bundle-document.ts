@@ -1,4 +1,5 @@
 import { element } from "../bytes/element.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { type DiffId, type LayerDigest, parseDiffId, parseLayerDigest } from "../digest/oci-digest.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "./json.ts";
@@ -58,7 +59,7 @@ export function formatBundleDocument(document: BundleDocument): Uint8Array {
     })),
     countedOn: [...document.countedOn].sort(),
   });
-  return new TextEncoder().encode(text);
+  return encodeText(text);
 }
 
 /**

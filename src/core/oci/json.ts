@@ -1,3 +1,4 @@
+import { exactText } from "../bytes/utf8.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import type { JsonPlace } from "./json-place.ts";
 
@@ -25,13 +26,11 @@ export function parseDocument(bytes: Uint8Array, document: string): JsonPlace {
   return { document, path: "", value };
 }
 
+/** A byte order mark is kept, a character that no JSON starts with. */
 function decode(bytes: Uint8Array, document: string): string {
-  try {
-    // Kept, the byte order mark is a character that no JSON starts with.
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw new OsdeployError("bad-format", `Cannot read ${document}: it is not UTF-8`, { cause });
-  }
+  const text = exactText(bytes);
+  if (text === undefined) throw new OsdeployError("bad-format", `Cannot read ${document}: it is not UTF-8`);
+  return text;
 }
 
 function parse(text: string, document: string): unknown {

@@ -1,3 +1,4 @@
+import { encodeText } from "../bytes/utf8.ts";
 import { sha256Of } from "../digest/blob-hasher.ts";
 import { type LayerDigest, type ManifestDigest, parseManifestDigest } from "../digest/oci-digest.ts";
 import { parseDocument } from "./json.ts";
@@ -51,7 +52,7 @@ export function repackManifest(
     ...kept("subject"),
     ...kept("annotations"),
   };
-  const made = new TextEncoder().encode(JSON.stringify(written));
+  const made = encodeText(JSON.stringify(written));
   return { mediaType: ociManifestType, digest: parseManifestDigest(sha256Of(made)), bytes: made };
 }
 

@@ -1,3 +1,4 @@
+import { decodeText } from "../bytes/utf8.ts";
 import { type InstalledPackage, installedPackage } from "./package-list.ts";
 
 /**
@@ -15,7 +16,7 @@ export function parseApkInstalled(bytes: Uint8Array): readonly InstalledPackage[
     }
     fields = new Map();
   };
-  for (const line of new TextDecoder().decode(bytes).split("\n")) {
+  for (const line of decodeText(bytes).split("\n")) {
     if (line === "") close();
     else if (line[1] === ":") fields.set(line.slice(0, 1), line.slice(2));
   }

@@ -1,3 +1,4 @@
+import { decodeText } from "../bytes/utf8.ts";
 import { type InstalledPackage, installedPackage } from "./package-list.ts";
 
 /** States in which nothing of a package but its configuration is there, or not even that. */
@@ -11,7 +12,7 @@ const absentStates: ReadonlySet<string> = new Set(["not-installed", "config-file
  * @see deb-control(5), dpkg-query(1)
  */
 export function parseDpkgStatus(bytes: Uint8Array): readonly InstalledPackage[] {
-  const text = new TextDecoder().decode(bytes);
+  const text = decodeText(bytes);
   return text.split(/\n(?:[ \t]*\n)+/).flatMap((stanza) => {
     const name = field(stanza, "Package");
     const version = field(stanza, "Version");

@@ -1,3 +1,4 @@
+import { decodeText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 import { type InstalledPackage, installedPackage } from "./package-list.ts";
 
@@ -27,7 +28,7 @@ export function parseRpmHeader(bytes: Uint8Array): InstalledPackage {
   const text = (tag: number): string | undefined => {
     const place = places.get(`${tag} ${types.string}`);
     const end = place === undefined ? -1 : bytes.indexOf(0, place);
-    return place === undefined || end < 0 ? undefined : new TextDecoder().decode(bytes.subarray(place, end));
+    return place === undefined || end < 0 ? undefined : decodeText(bytes.subarray(place, end));
   };
   const [name, version, release] = [text(tags.name), text(tags.version), text(tags.release)];
   if (name === undefined || version === undefined || release === undefined)

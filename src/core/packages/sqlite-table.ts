@@ -1,5 +1,6 @@
 import { fromBytes } from "../bytes/byte-string.ts";
 import { element } from "../bytes/element.ts";
+import { decodeText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 
 /** A value of a row: the number that tells its type, and its bytes as they are stored. */
@@ -159,7 +160,7 @@ function lengthOf(type: number): number {
 
 /** Text has an odd type of 13 or more. */
 function textOf({ type, bytes }: SqliteValue): string | undefined {
-  return type >= 13 && type % 2 === 1 ? new TextDecoder().decode(bytes) : undefined;
+  return type >= 13 && type % 2 === 1 ? decodeText(bytes) : undefined;
 }
 
 /** A whole number that is not negative; the number 1 has a type of its own. */

@@ -1,4 +1,5 @@
 import { type ByteString, fromText } from "../bytes/byte-string.ts";
+import { exactText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 
 /** One line of a file_contexts file. */
@@ -16,9 +17,6 @@ const maxRegexBytes = 4096;
 
 /** Lines that say something in one file; Fedora's has 6 000. */
 const maxLines = 100_000;
-
-/** A byte order mark is a character like others to composefs-rs. */
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * The lines of a file_contexts file, in their order, which decides: the last match counts.
@@ -92,12 +90,11 @@ function readLines(bytes: Uint8Array): readonly { readonly line: number; readonl
   return lines;
 }
 
+/** A byte order mark is a character like others to composefs-rs. */
 function decode(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch (cause) {
-    throw new OsdeployError("bad-format", "Cannot read SELinux policy: it is not UTF-8", { cause });
-  }
+  const text = exactText(bytes);
+  if (text === undefined) throw new OsdeployError("bad-format", "Cannot read SELinux policy: it is not UTF-8");
+  return text;
 }
 
 /** By hand, since a regex for the end of a text looks at every run of white space in it. */

@@ -1,3 +1,4 @@
+import { encodeText, exactText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 
 /** A step of putting a tar together again. */
@@ -24,21 +25,19 @@ const newline = 0x0a;
  * @see https://github.com/vbatts/tar-split/blob/v0.12.1/concept/DESIGN.md
  */
 export function* readTarSplit(bytes: Uint8Array): IterableIterator<TarSplitRecord> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   const base64 = new Base64();
   let start = 0;
   for (let position = 0; start < bytes.length; position++) {
     const end = bytes.indexOf(newline, start);
     if (end < 0) throw bad("it ends within a line");
-    yield segmentOf(base64, bytes, { start, end, position }) ??
-      parseLine(bytes.subarray(start, end), position, { decoder, base64 });
+    yield segmentOf(base64, bytes, { start, end, position }) ?? parseLine(bytes.subarray(start, end), position, base64);
     start = end + 1;
   }
 }
 
 /** How the line of a segment begins and goes on as the one writer there is makes it. */
-const segmentStart = new TextEncoder().encode('{"type":2,"payload":"');
-const segmentEnd = new TextEncoder().encode('","position":');
+const segmentStart = encodeText('{"type":2,"payload":"');
+const segmentEnd = encodeText('","position":');
 
 /**
  * The segment in a line of exactly the usual form, which need not become a text first: nine tenths of all bytes are such.
@@ -75,18 +74,13 @@ function hasAt(bytes: Uint8Array, at: number, part: Uint8Array): boolean {
   return true;
 }
 
-interface LineTools {
-  readonly decoder: { decode(bytes: Uint8Array): string };
-  readonly base64: Base64;
-}
-
-function parseLine(line: Uint8Array, position: number, tools: LineTools): TarSplitRecord {
-  const fields = parseJson(line, tools.decoder);
+function parseLine(line: Uint8Array, position: number, base64: Base64): TarSplitRecord {
+  const fields = parseJson(line);
   if (fields.position !== position) throw bad(`line ${position} says that it is another`);
   if (fields.type === 2) {
     if (typeof fields.payload !== "string") throw bad(`segment ${position} has no bytes`);
-    const payload = new TextEncoder().encode(fields.payload);
-    return { kind: "segment", bytes: tools.base64.decode(payload, 0, payload.length) };
+    const payload = encodeText(fields.payload);
+    return { kind: "segment", bytes: base64.decode(payload, 0, payload.length) };
   }
   const sizeBytes = fields.size ?? 0;
   if (fields.type !== 1 || typeof sizeBytes !== "number" || !Number.isSafeInteger(sizeBytes) || sizeBytes < 0) {
@@ -103,10 +97,10 @@ interface Fields {
   readonly position?: unknown;
 }
 
-function parseJson(line: Uint8Array, decoder: { decode(bytes: Uint8Array): string }): Fields {
+function parseJson(line: Uint8Array): Fields {
   let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(line));
+    value = JSON.parse(exactText(line) ?? "");
   } catch (cause) {
     throw bad("a line is no JSON", cause);
   }

@@ -1,5 +1,6 @@
 import { decodeBase64 } from "../bytes/base64.ts";
 import { toHex } from "../bytes/hex.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { sha256Of } from "../digest/blob-hasher.ts";
 import { isSignedBy, keyBytes, type PublicKey } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
@@ -41,7 +42,7 @@ export function parseCheckpoint(text: string): Checkpoint {
   if (!isWhole || !/^[1-9][0-9]*$/.test(size) || !Number.isSafeInteger(treeSize) || rootHash?.length !== 32) {
     throw unreadable();
   }
-  return { treeSize, rootHash, signedBytes: new TextEncoder().encode(body), signatures: lines.map(parseSignature) };
+  return { treeSize, rootHash, signedBytes: encodeText(body), signatures: lines.map(parseSignature) };
 }
 
 function parseSignature(line: string): NoteSignature {
@@ -61,7 +62,7 @@ export function isCheckpointOf({ signatures, signedBytes }: Checkpoint, keys: re
 /** The first bytes of the digest of the key's DER, as Rekor has it; for Ed25519 that of the name and the key, as others have it. */
 function hintsOf(key: PublicKey, name: string): readonly string[] {
   const { spki, ed25519 } = keyBytes(key);
-  const ofName = new Uint8Array([...new TextEncoder().encode(`${name}\n`), 1, ...(ed25519 ?? [])]);
+  const ofName = new Uint8Array([...encodeText(`${name}\n`), 1, ...(ed25519 ?? [])]);
   return [spki, ...(ed25519 === undefined ? [] : [ofName])].map((bytes) => sha256Of(bytes).slice(7, 15));
 }
 

@@ -1,4 +1,5 @@
 import { decodeBase64 } from "../bytes/base64.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import {
   type Certificate,
   isSignedBy,
@@ -185,7 +186,7 @@ function openAttachment({
 }: Extract<FoundSignature, { readonly kind: "attachment" }>): OpenedSignature {
   const signature = decodeBase64(annotations.get("dev.cosignproject.cosign/signature") ?? "");
   if (signature === undefined || signature.length === 0) throw wrong("it has no signature that can be read");
-  const bytesOf = (key: string) => new TextEncoder().encode(annotations.get(key) ?? "");
+  const bytesOf = (key: string) => encodeText(annotations.get(key) ?? "");
   return {
     signedBytes: payload,
     signature,

@@ -1,4 +1,5 @@
 import { fromBytes } from "../bytes/byte-string.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { isSignedBy, type PublicKey } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
@@ -37,7 +38,7 @@ export interface LogProof extends MerklePath {
  * @throws OsdeployError `bad-format`.
  */
 export function parseLogAnnotation(text: string): LogEntry {
-  const document = parseDocument(new TextEncoder().encode(text), "the promise of the log");
+  const document = parseDocument(encodeText(text), "the promise of the log");
   onlyKeys(document, ["SignedEntryTimestamp", "Payload"]);
   const payload = member(document, "Payload");
   onlyKeys(payload, ["body", "integratedTime", "logIndex", "logID"]);
@@ -80,7 +81,7 @@ export function checkLogEntry(
 const unknownLog = "no log that the policy knows has promised its entry";
 
 function isPromisedBy(body: Uint8Array, promise: LogPromise, logKeys: readonly PublicKey[]): boolean {
-  const message = new TextEncoder().encode(canonicalPromise(body, promise));
+  const message = encodeText(canonicalPromise(body, promise));
   return logKeys.some((key) => isSignedBy(key, message, promise.signature));
 }
 

@@ -1,4 +1,5 @@
 import { type DerElement, derElements } from "../bytes/der.ts";
+import { exactText } from "../bytes/utf8.ts";
 import type { Certificate } from "../digest/public-key.ts";
 import { OsdeployError } from "../errors.ts";
 
@@ -103,7 +104,7 @@ function oidcIssuerOf(der: Uint8Array): string | undefined {
     const [text] = derElements(value);
     return [text?.tag === utf8String ? text.content : undefined];
   });
-  const texts = new Set(issuers.map((bytes) => bytes && new TextDecoder().decode(bytes)));
+  const texts = new Set(issuers.map((bytes) => bytes && exactText(bytes)));
   const [issuer] = texts;
   return texts.size === 1 ? issuer : undefined;
 }

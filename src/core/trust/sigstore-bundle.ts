@@ -1,4 +1,5 @@
 import { toHex } from "../bytes/hex.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 import { parseDocument } from "../oci/json.ts";
 import { arrayOf, badPlace, type JsonPlace, member, optional, textOf } from "../oci/json-place.ts";
@@ -67,8 +68,8 @@ export function parseSigstoreBundle(bytes: Uint8Array): SigstoreBundle {
 
 /** What DSSE signs: type and payload with their lengths, so that neither can be read as part of the other. */
 function preAuthenticationEncoding(type: string, payload: Uint8Array): Uint8Array {
-  const typeBytes = new TextEncoder().encode(type);
-  const head = new TextEncoder().encode(`DSSEv1 ${typeBytes.length} ${type} ${payload.length} `);
+  const typeBytes = encodeText(type);
+  const head = encodeText(`DSSEv1 ${typeBytes.length} ${type} ${payload.length} `);
   const encoded = new Uint8Array(head.length + payload.length);
   encoded.set(head);
   encoded.set(payload, head.length);

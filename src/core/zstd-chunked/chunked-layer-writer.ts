@@ -1,10 +1,10 @@
-import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
+import { type ByteString, inQuotes, toBytes } from "../bytes/byte-string.ts";
 import { joinBytes } from "../bytes/join-bytes.ts";
+import { exactText } from "../bytes/utf8.ts";
 import { BlobHasher } from "../digest/blob-hasher.ts";
 import { assert, OsdeployError } from "../errors.ts";
 import { ChunkSplitter } from "./chunk-splitter.ts";
 import { Crc64 } from "./crc64.ts";
-import { utf8Text } from "./go-text.ts";
 import type { OutlineEntry } from "./outline-entry.ts";
 import { TarOutline } from "./tar-outline.ts";
 import { fileLine, segmentLine } from "./tar-split-text.ts";
@@ -122,7 +122,7 @@ export class ChunkedLayerWriter {
 
   #beginEntry(entry: OutlineEntry): void {
     this.#endSegment();
-    const name = utf8Text(entry.name);
+    const name = exactText(toBytes(entry.name));
     if (name === undefined) throw unsupported(entry.name, "it is no UTF-8");
     this.#addPath(entry.name);
     if (entry.sizeBytes === 0) {

@@ -1,4 +1,3 @@
-import { type ByteString, toBytes } from "../bytes/byte-string.ts";
 import type { TarTime } from "../tar/tar-number.ts";
 
 /** Characters that Go's encoder escapes and JSON does not ask for: it thinks of pages that hold the text in a script. */
@@ -10,15 +9,6 @@ export function goJson(text: string): string {
     escaped,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-}
-
-/** The text that `bytes` are in UTF-8; undefined when they are none. */
-export function utf8Text(bytes: ByteString): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(toBytes(bytes));
-  } catch {
-    return undefined;
-  }
 }
 
 const daySeconds = 86_400n;

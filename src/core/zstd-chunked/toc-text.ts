@@ -1,7 +1,8 @@
-import { type ByteString, compareBytes, inQuotes } from "../bytes/byte-string.ts";
+import { type ByteString, compareBytes, inQuotes, toBytes } from "../bytes/byte-string.ts";
+import { exactText } from "../bytes/utf8.ts";
 import { OsdeployError } from "../errors.ts";
 import type { TarTime } from "../tar/tar-number.ts";
-import { goJson, goTime, utf8Text } from "./go-text.ts";
+import { goJson, goTime } from "./go-text.ts";
 import type { OutlineEntry } from "./outline-entry.ts";
 
 /** A part of a file's content, with the zstd frame that it is. */
@@ -114,7 +115,7 @@ function xattrs(values: ReadonlyMap<ByteString, ByteString>): string | undefined
 }
 
 function textOf(name: ByteString): string {
-  const found = utf8Text(name);
+  const found = exactText(toBytes(name));
   if (found === undefined) throw unsupported(`${inQuotes(name)} is no UTF-8`);
   return found;
 }

@@ -39,6 +39,8 @@ email=subjectAltName=critical,email:builder@example.com
 signing=extendedKeyUsage=codeSigning
 raw=1.3.6.1.4.1.57264.1.1=DER:$(printf 'https://login.example' | od -An -tx1 | tr -d ' \n')
 text=1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://login.example
+# a byte order mark before the same, which is another text
+marked=1.3.6.1.4.1.57264.1.1=DER:EFBBBF${raw#*DER:}
 other=1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://other.example
 
 authority root "test authority" ""
@@ -60,6 +62,7 @@ leaf leaf-raw "$signing" "$email" "$raw"
 leaf leaf-text "$signing" "$email" "$text"
 leaf leaf-critical "$signing" "$email" "1.3.6.1.4.1.57264.1.8=critical,ASN1:UTF8String:https://login.example"
 leaf leaf-two-issuers "$signing" "$email" "$raw" "$other"
+leaf leaf-marked-issuer "$signing" "$email" "$marked"
 leaf leaf-odd-issuer "$signing" "$email" "1.3.6.1.4.1.57264.1.8=ASN1:INTEGER:7"
 leaf leaf-no-issuer "$signing" "$email"
 leaf leaf-no-email "$signing" "$raw"

@@ -82,6 +82,7 @@ describe("readTarSplit", () => {
   test("refuses a last line without end, and what is no UTF-8", () => {
     expect(() => readAll(new TextEncoder().encode('{"type":1,"position":0}'))).toThrow("ends within a line");
     expect(() => readAll(Uint8Array.of(0xff, 0x0a))).toThrow("no JSON");
+    expect(() => read('\ufeff{"type":1,"position":0}')).toThrow("no JSON");
     expect(() => readAll(Buffer.from('{"type":1,"name":"\xff","position":0}\n', "latin1"))).toThrow("no JSON");
   });
 });

@@ -112,6 +112,12 @@ describe("judgeImage with certificates", () => {
     ],
     ["two login services", requirement(), signed("leaf-two-issuers.pem"), /given for "no issuer"/],
     ["a login service that is no text", requirement(), signed("leaf-odd-issuer.pem"), /given for "no issuer"/],
+    [
+      "a login service with a mark before it",
+      requirement(),
+      signed("leaf-marked-issuer.pem"),
+      /given for "\ufeffhttps/,
+    ],
     ["no login service", requirement(), signed("leaf-no-issuer.pem"), /given for "no issuer"/],
     [
       "another owner",

@@ -1,15 +1,8 @@
 import { expect, test } from "vitest";
-import { fromBytes } from "../../../../src/core/bytes/byte-string.ts";
-import { goJson, goTime, utf8Text } from "../../../../src/core/zstd-chunked/go-text.ts";
-import { latin1 } from "../../../builders/tar-blocks.ts";
+import { goJson, goTime } from "../../../../src/core/zstd-chunked/go-text.ts";
 
 test("goJson: escapes what Go escapes, in lower-case hex", () => {
   expect(goJson('a<b>&"\\\n\u2028\u2029ä')).toBe('"a\\u003cb\\u003e\\u0026\\"\\\\\\n\\u2028\\u2029ä"');
-});
-
-test("utf8Text: the text, with a byte order mark; undefined for other bytes", () => {
-  expect(utf8Text(fromBytes(Buffer.from("\ufeffgrün")))).toBe("\ufeffgrün");
-  expect(utf8Text(fromBytes(latin1("a\xff")))).toBeUndefined();
 });
 
 test.each([
