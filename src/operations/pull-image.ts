@@ -84,14 +84,11 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   const isWhole = missing.length === 0 && !bringsObjects(request.layers);
   const stored = isWhole ? storedRootImages(repo, request) : undefined;
   const check = (made: RootImages) => checkSeals(promises, { image, algorithm: repo.algorithm, made });
-  if (stored !== undefined) {
-    check(stored);
-    request.checkTree?.(openRootImage(repo, stored.raw));
-  }
-  const { rootImages, report } =
+  if (stored !== undefined) request.checkTree?.(openRootImage(repo, stored.raw));
+  const { rootImages, sealedBy, report } =
     stored === undefined
       ? await importImage(system, repo, { ...request, missing, check, isSealed: promises.length > 0 })
-      : { rootImages: stored, report: nothingAdded };
+      : { rootImages: stored, sealedBy: check(stored), report: nothingAdded };
   tagImage(repo, tag, image.manifest.digest);
   return {
     manifestDigest: image.manifest.digest,
@@ -100,7 +97,7 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
     bootImage: rootImages.boot,
     layers,
     ...report,
-    sealedBy: check(rootImages),
+    sealedBy,
   };
 }
 
@@ -152,6 +149,8 @@ function storedRootImages(repo: Repo, { image, bootable }: ImageToPull): RootIma
 
 interface Imported {
   readonly rootImages: RootImages;
+  /** Where the digests of these were promised. */
+  readonly sealedBy: readonly string[];
   readonly report: NamingReport;
 }
 
@@ -160,7 +159,7 @@ async function importImage(
   repo: WritableRepo,
   request: ImageToPull & {
     readonly missing: readonly ResolvedLayer[];
-    readonly check: (made: RootImages) => void;
+    readonly check: (made: RootImages) => readonly string[];
     /** Whether the check can refuse the image. */
     readonly isSealed: boolean;
   },
@@ -190,13 +189,13 @@ async function importImage(
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
     if (!request.isSealed) naming.begin();
     const rootImages = build.addRootImages(raw, boot);
-    request.check(rootImages);
+    const sealedBy = request.check(rootImages);
     system.progress({ kind: "phase", phase: "publish" });
     if (request.isSealed) naming.begin();
     const report = sumReports([await naming.done(), publish(repo, build.publication(rootImages))]);
     run.dropPartialLayers();
     partial?.keepIndexes();
-    return { rootImages, report };
+    return { rootImages, sealedBy, report };
   } catch (error) {
     // What can come right by itself goes on from the bytes that are here. A bad image leaves nothing, and on a full disk
     // nothing may stay.
