@@ -55,7 +55,7 @@ class IndexWalk {
   readonly blobs = new Map<string, Descriptor>();
   readonly images = new Map<string, IndexedImage>();
   readonly #index: ResolvedIndex;
-  #count = 1;
+  #count = 0;
   #bytes = 0;
 
   constructor(index: ResolvedIndex) {
