@@ -83,4 +83,17 @@ describe("fetchParts", () => {
     });
     expect(linux.openPaths).toEqual([]);
   });
+
+  test("refuses contents that are said to be far more than their frames could hold, before it unpacks them", async () => {
+    const sizeBytes = 2 * 1024 ** 3;
+    const entries = work.toc.entries.map((entry) => ({
+      ...entry,
+      chunks: entry.chunks.map((chunk) => ({ ...chunk, sizeBytes })),
+    }));
+    expect(await failureOf(fetchParts(systemOn(linux), { ...work, toc: { ...work.toc, entries } }))).toMatchObject({
+      code: "limit-exceeded",
+      message: expect.stringMatching(/^Cannot bundle layer sha256:[0-9a-f]+: it grows too much$/),
+    });
+    expect(linux.openPaths).toEqual([]);
+  });
 });
