@@ -98,7 +98,10 @@ export interface ImageOptions {
 /** Adds the argument `<image>`, `--repo` and `--bootable`. */
 export function addImageOptions(command: Command): Command {
   return command
-    .argument("<image>", "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest")
+    .argument(
+      "<image>",
+      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
+    )
     .addOption(repoOption())
     .option("--bootable", "take the tree that boots: with SELinux labels, and with /boot and /sysroot emptied");
 }

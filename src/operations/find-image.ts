@@ -1,3 +1,4 @@
+import { digestsBeginning, leastDigits } from "../core/digest/digest-beginning.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { type DiffId, type ManifestDigest, parseManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
@@ -37,11 +38,11 @@ function asTag(text: string): string {
 }
 
 /**
- * Finds the image that `words` name: a tag, a reference that was pulled, a manifest's digest, or what a deployment of the
- * repo's sysroot follows.
+ * Finds the image that `words` name: a tag, a reference that was pulled, a manifest's digest, what a deployment of the repo's
+ * sysroot follows, or the beginning of the digest of an image that has a tag.
  *
- * @throws OsdeployError `not-found` when the repo has no such image; `usage` when deployments of several images follow it, or they
- * begin as a digest and are none.
+ * @throws OsdeployError `not-found` when the repo has no such image; `usage` when it may be several, or they begin as a digest and
+ * are none.
  */
 export function findImage(repo: Repo, words: string): StoredImage {
   return readStoredImage(repo, findManifest(repo, words));
@@ -62,23 +63,35 @@ function findManifest(repo: Repo, words: string): ManifestDigest {
   const tag = knownTag(repo, words);
   const tagged = tag === undefined ? undefined : resolveTag(repo, tag);
   if (tagged !== undefined) return tagged;
-  if (/^sha(256|512):/.test(words)) {
-    const digest = typedDigest(words);
-    if (findStream(repo, manifestStreamName(digest)) !== undefined) return digest;
-  }
+  if (isDigest(words) && findStream(repo, manifestStreamName(words)) !== undefined) return words;
   const [deployed, other] = deployedManifests(repo, words);
   if (other !== undefined) throw ambiguous(words, deployed ?? other, other);
-  if (deployed === undefined) throw notFound(repo, words);
-  return deployed;
+  const digest = deployed ?? begunDigest(repo, words);
+  if (digest === undefined) throw notFound(repo, words);
+  return digest;
 }
 
-function typedDigest(words: string): ManifestDigest {
-  try {
-    return parseManifestDigest(words);
-  } catch (cause) {
-    const state = "a digest is sha256: and 64 lower-case hex digits, or sha512: and 128";
-    throw new OsdeployError("usage", `Cannot find image "${words.slice(0, 200)}": ${state}`, { cause });
+function isDigest(words: string): words is ManifestDigest {
+  return unlessFailing(() => parseManifestDigest(words)) !== undefined;
+}
+
+/** The one image in the repo whose digest begins with `words`, as tables show it; undefined where there is none. */
+function begunDigest(repo: Repo, words: string): ManifestDigest | undefined {
+  const isMeant = digestsBeginning(words);
+  if (isMeant === undefined) {
+    if (/^sha(256|512):/.test(words)) throw noDigest(words);
+    return undefined;
   }
+  const [only, other] = [...new Set(listTags(repo).map(({ manifest }) => manifest))].filter(isMeant);
+  if (only === undefined || other === undefined) return only;
+  throw new OsdeployError("usage", `Cannot choose an image of "${words}": it may be ${only} or ${other}`, {
+    facts: { image: words },
+  });
+}
+
+function noDigest(words: string): OsdeployError {
+  const state = `a digest is sha256: and 64 lower-case hex digits, or sha512: and 128, of which the first ${leastDigits} may be enough`;
+  return new OsdeployError("usage", `Cannot find image "${words.slice(0, 200)}": ${state}`);
 }
 
 /** The images in the repo whose deployments follow what `words` name; after an upgrade of one tag that can be several. */

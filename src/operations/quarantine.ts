@@ -1,5 +1,6 @@
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
-import { type ManifestDigest, splitDigest } from "../core/digest/oci-digest.ts";
+import { digestsBeginning, leastDigits } from "../core/digest/digest-beginning.ts";
+import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { Path } from "../linux/linux.ts";
 import { readQuarantine, removeQuarantine } from "../sysroot/quarantine-store.ts";
@@ -42,20 +43,11 @@ export async function leaveQuarantine(
   });
 }
 
-/** Of fewer digits nobody can say that they were meant: an unset variable of a script has none. */
-const leastDigits = 4;
-
 /** Which records the digest, or its beginning, may mean. */
 function readBeginning(digest: string): (record: QuarantineRecord) => boolean {
-  const [, algorithm = "", digits] = /^(sha256:|sha512:)?([0-9a-f]*)$/.exec(digest) ?? [];
-  if (digits === undefined || digits.length < leastDigits) {
-    const state = `it is no digest, and no beginning of one with at least ${leastDigits} digits`;
-    throw refusal("usage", digest, state);
-  }
-  return ({ manifestDigest }) => {
-    const parts = splitDigest(manifestDigest);
-    return `${parts.algorithm}:`.startsWith(algorithm) && parts.hex.startsWith(digits);
-  };
+  const isMeant = digestsBeginning(digest);
+  if (isMeant !== undefined) return ({ manifestDigest }) => isMeant(manifestDigest);
+  throw refusal("usage", digest, `it is no digest, and no beginning of one with at least ${leastDigits} digits`);
 }
 
 function findRecord(meant: readonly QuarantineRecord[], digest: string): QuarantineRecord {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { findImage, tagOfReference } from "../../../src/operations/find-image.ts";
@@ -77,11 +78,41 @@ describe("findImage", () => {
     expect(() => find(`sha256:${"00".repeat(32)}`)).toThrow(expect.objectContaining({ code: "not-found" }));
   });
 
-  test("takes the beginning of a digest for wrong words", () => {
-    expect(() => find("sha256:123")).toThrow(
+  test("finds it by the beginning of that digest, as tables show it", () => {
+    const manifestDigest: string = images.v2.manifestDigest;
+    for (const words of [manifestDigest.slice(0, 19), manifestDigest.slice("sha256:".length, 19)]) {
+      expect(find(words).manifestDigest).toBe(manifestDigest);
+    }
+    expect(() => find(`sha512:${manifestDigest.slice("sha256:".length, 19)}`)).toThrow(/^Cannot find image "sha512:/);
+  });
+
+  test("a tag comes before the digest that begins like it", () => {
+    const machine = linux.crash({ keepUnsynced: true });
+    const words = images.v2.manifestDigest.slice("sha256:".length, 19);
+    withRepo(machine, "write", (repo) => tagImage(repo, words, find(layoutReference("v1")).manifestDigest));
+    expect(find(words, machine).manifestDigest).toBe(images.v1.manifestDigest);
+  });
+
+  test("asks for more digits where several digests begin so", () => {
+    const machine = linux.crash({ keepUnsynced: true });
+    const digests = ["a", "b"].map((digit) => `sha256:cafe${digit.repeat(60)}`);
+    for (const digest of digests) {
+      const tags = "/target/composefs/streams/refs/oci";
+      machine.files.symlink(fromText(`../../oci-manifest-${digest}`), fromText(`${tags}/${digest}`));
+    }
+    expect(() => find("cafe", machine)).toThrow(
       expect.objectContaining({
         code: "usage",
-        message: 'Cannot find image "sha256:123": a digest is sha256: and 64 lower-case hex digits, or sha512: and 128',
+        message: `Cannot choose an image of "cafe": it may be ${digests.join(" or ")}`,
+      }),
+    );
+  });
+
+  test.each(["sha256:123", "sha256:1234z", `sha256:${"1".repeat(65)}`])("refuses %s, which is no digest", (words) => {
+    expect(() => find(words)).toThrow(
+      expect.objectContaining({
+        code: "usage",
+        message: `Cannot find image "${words}": a digest is sha256: and 64 lower-case hex digits, or sha512: and 128, of which the first 4 may be enough`,
       }),
     );
   });

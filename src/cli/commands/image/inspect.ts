@@ -10,7 +10,10 @@ export const define: DefineCommand = (command, frame) => {
       "Shows what is known of an image: its digests, root images and layers. With --json also its manifest and config, as " +
         "the registry has them.",
     )
-    .argument("<image>", "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest")
+    .argument(
+      "<image>",
+      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
+    )
     .addOption(repoOption())
     .action((image: string, options: ImageOptions) =>
       frame.read(

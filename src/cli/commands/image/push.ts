@@ -25,7 +25,10 @@ export const define: DefineCommand = (command, frame) => {
         "pulled in parts. Equal images and options give equal bytes. What the destination has is not sent again, and the name is " +
         "set last. The manifest is a new one: sign it there, for signatures of the old one do not hold.",
     )
-    .argument("<image>", "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest")
+    .argument(
+      "<image>",
+      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
+    )
     .argument("<destination>", destinationHelp)
     .addOption(repoOption());
   addLoginOptions(addPackingOptions(command, "zstd"), "").action(
