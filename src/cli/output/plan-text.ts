@@ -46,7 +46,7 @@ function imageFields(plan: Pick<PlanImageResult, "image" | "version" | "manifest
 /** What moves, what it costs, what changes: a line for each. */
 export function planFields(plan: ImagePlan | DeploymentPlan): readonly Field[] {
   return [
-    ["In place of", baseWords(plan)],
+    ["boot" in plan ? "In place of" : "Compared with", baseWords(plan)],
     ["Download", downloadWords(plan)],
     ["New files", newFilesWords(plan)],
     ["Repo", `${formatBytes(plan.availableBytes)} free, ${formatCount(plan.availableInodes, "inode")} free`],

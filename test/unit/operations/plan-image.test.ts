@@ -121,7 +121,7 @@ describe("osdeploy plan", () => {
     expect(schemaErrors(JSON.parse(await run("--json")), JSON.parse(schema) as JsonSchema)).toEqual([]);
     const text = await run();
     expect(text).toMatch(
-      /^Image: +oci:\/chunked:v2\nVersion: +2\nDigest: +sha256:[0-9a-f]{64}\nIn place of: sha256:[0-9a-f]{64}\nDownload: +\d/,
+      /^Image: +oci:\/chunked:v2\nVersion: +2\nDigest: +sha256:[0-9a-f]{64}\nCompared with: sha256:[0-9a-f]{64}\nDownload: +\d/,
     );
     expect(text).toMatch(/New files: +2 objects \(45\.0 kB\), and 7 of the repo's own/);
     expect(await run("--verbose")).toMatch(/comes in parts\n/);

@@ -58,14 +58,14 @@ test("planText: what moves, what it costs, what changes; and nothing that a term
   const text = planText({ ...described, ...imagePlan });
   expect(text).not.toContain("\u001b");
   expect(lines(text).slice(1, 9)).toEqual([
-    "Version:     2",
-    `Digest:      sha256:${hex}`,
-    expect.stringMatching(/^In place of: oci:\/x.*:t$/),
-    "Download:    3.9 MB to 4.0 MB",
-    "New files:   2 objects (3.0 kB), and 8 of the repo's own (2.5 kB), and what is in 1 layer without a table of contents",
-    "Repo:        5.0 GB free, 1234 inodes free",
-    "Files:       1 added, 1 removed, 1 changed; of 4 more only the time",
-    "Packages:    1 replaced, 1 added, 20 removed (dpkg)",
+    "Version:       2",
+    `Digest:        sha256:${hex}`,
+    expect.stringMatching(/^Compared with: oci:\/x.*:t$/),
+    "Download:      3.9 MB to 4.0 MB",
+    "New files:     2 objects (3.0 kB), and 8 of the repo's own (2.5 kB), and what is in 1 layer without a table of contents",
+    "Repo:          5.0 GB free, 1234 inodes free",
+    "Files:         1 added, 1 removed, 1 changed; of 4 more only the time",
+    "Packages:      1 replaced, 1 added, 20 removed (dpkg)",
   ]);
   expect(text).toContain("\nPACKAGE  NOW  THEN\napt      1    2\n");
   expect(text).toContain("and 2 more; all with --verbose\n");
@@ -93,18 +93,19 @@ test("planText: all of it where all is asked for", () => {
 test("planText: what is not known says why", () => {
   const base = { image: null, manifestDigest: null, rootImage: null };
   const text = planText({ ...described, ...imagePlan, base, files: unknown, packages: unknown }, { verbose: true });
-  expect(text).toContain("In place of: an image without a name\n");
-  expect(text).toContain("Files:       not known before it is here: a layer is not here\n");
-  expect(text).toContain("Packages:    not known before it is here: a layer is not here\n");
+  expect(text).toContain("Compared with: an image without a name\n");
+  expect(text).toContain("Files:         not known before it is here: a layer is not here\n");
+  expect(text).toContain("Packages:      not known before it is here: a layer is not here\n");
   const nothing = { ...imagePlan.packages, replaced: [], added: [], removed: [] } as ImagePlan["packages"];
   expect(planText({ ...described, version: null, ...imagePlan, base: null, packages: nothing })).not.toMatch(
-    /PACKAGE|In place|Version/,
+    /PACKAGE|Compared|Version/,
   );
 });
 
 test("planSwitchText: the boot partition and what is pruned", () => {
   const text = planSwitchText({ kind: "deploy", reason: null, ...described, plan });
   expect(lines(text)[0]).toBe("It would boot next");
+  expect(text).toMatch(/\n {2}In place of: +oci:/);
   expect(text).toContain("  Boot:         kernel 6.1, new: at most 50.0 MB of 60.0 MB free\n");
   expect(text).toContain("  Makes room:   1 kernel with osdeploy-000001 would go first, 40.0 MB\n");
   expect(text).toContain("  Pruned later: 1 deployment, 1 boot entry, 1 kernel, at most 7 objects (8.0 kB)\n");
