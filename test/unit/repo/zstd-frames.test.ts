@@ -4,7 +4,7 @@ import { unpackZstd } from "../../../src/repo/zstd-frames.ts";
 import { content } from "../../builders/repos.ts";
 
 test.each([0, 1, 4096, 3_000_000])("unpackZstd: gives back %d bytes", (sizeBytes) => {
-  expect(unpackZstd(compressZstd(content(sizeBytes)), sizeBytes)).toEqual(content(sizeBytes));
+  expect(Buffer.compare(unpackZstd(compressZstd(content(sizeBytes)), sizeBytes), content(sizeBytes))).toBe(0);
 });
 
 test("unpackZstd: several frames are one section", () => {
