@@ -52,8 +52,9 @@ tools() {
     return 0
   fi
   say "getting $FOREIGN of Debian $SUITE into $TOOLS"
-  rm -rf "${TOOLS:?}/bin" "$TOOLS/.wanted"
+  rm -f "$TOOLS/.wanted"
   mkdir -p "$TOOLS/bin"
+  for _p in $PROGRAMS new-skopeo; do rm -f "$TOOLS/bin/$_p"; done
   if unpack_suite "$SUITE" "$TOOLS/$SUITE" $FOREIGN; then
     for _p in $PROGRAMS; do foreign_program "$_p" "$_p"; done
     # beside the one of this release: a newer one writes tables of contents that older ones do not know
@@ -83,6 +84,8 @@ own_program() {
 
 # another_node NAME VERSION: the program of the Node project, as npm has it. Debian's own is linked otherwise.
 another_node() {
+  mkdir -p "$TOOLS/bin"
+  ln -sfn "../$1/bin/node" "$TOOLS/bin/$1"
   [ "$(cat "$TOOLS/$1/.version" 2>/dev/null)" != "$2" ] || return 0
   _there="$TOOLS/$1"
   rm -rf "$_there"
@@ -91,11 +94,10 @@ another_node() {
     return 0
   fi
   say "getting Node $2 into $TOOLS"
-  mkdir -p "$_there" "$TOOLS/bin"
+  mkdir -p "$_there"
   if npm pack --silent --pack-destination "$_there" "node-linux-$(node -p process.arch)@$2" >/dev/null &&
     tar -xzf "$_there"/*.tgz -C "$_there" --strip-components=1 package/bin/node; then
     rm "$_there"/*.tgz
-    ln -sf "../$1/bin/node" "$TOOLS/bin/$1"
     printf '%s\n' "$2" >"$_there/.version"
   else
     say "Node $2 cannot be had: the test with it is skipped"
