@@ -8,6 +8,8 @@ export interface FailedCall {
   readonly path: ByteString;
   /** The other path, of a call that takes two. */
   readonly to?: ByteString;
+  /** Set where `path` is to be made: what is missing then is the directory above it. */
+  readonly isNew?: true;
 }
 
 interface Meaning {
@@ -92,8 +94,8 @@ export function inForeignWords(what: string, cause: unknown): unknown {
   return new OsdeployError(cause.code, `${what}: ${libraryTexts[errno] ?? errno}`, { cause });
 }
 
-function wordsOf(name: string, verb: string): string {
-  if (name === "ENOENT" && verb.startsWith("make the ")) return "the directory above it does not exist";
+function wordsOf(name: string, { isNew }: FailedCall): string {
+  if (name === "ENOENT" && isNew) return "the directory above it does not exist";
   const known = meanings[name]?.words;
   if (known !== undefined) return known;
   for (const [candidate, words] of getSystemErrorMap().values()) if (candidate === name) return words;
@@ -109,7 +111,7 @@ export function systemCallError(call: FailedCall, errno: string, cause?: unknown
   const object = call.to === undefined ? quotePath(call.path) : `${quotePath(call.path)} to ${quotePath(call.to)}`;
   return new OsdeployError(
     meanings[errno]?.code ?? "system",
-    `Cannot ${call.verb} ${object}: ${wordsOf(errno, call.verb)} (${errno})`,
+    `Cannot ${call.verb} ${object}: ${wordsOf(errno, call)} (${errno})`,
     { facts: { errno, path: showPath(call.path) }, cause },
   );
 }

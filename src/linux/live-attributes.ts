@@ -46,7 +46,7 @@ function setTime(path: Path, seconds: bigint, nanoseconds: number): void {
 
 function makeNode(path: Path, kind: FileKind, options: { readonly permissions: number; readonly rdev: number }): void {
   assert(kind !== "directory" && kind !== "symlink", "directories and symlinks are made by calls of their own");
-  const call = { verb: `make the ${kind}`, path };
+  const call = { verb: `make the ${kind}`, path, isNew: true } as const;
   checked(libc().mknod(toCString(path), fileType[kind] | options.permissions, options.rdev), call);
   if ((options.permissions & maskedBits()) === 0) return;
   const name = toNodePath(path);

@@ -45,7 +45,7 @@ export const liveNames: Pick<LinuxFiles, NameCalls> = {
   },
   makeDirectory: (path, permissions) => {
     const name = toNodePath(path);
-    attempt({ verb: "make the directory", path }, () => {
+    attempt({ verb: "make the directory", path, isNew: true }, () => {
       mkdirSync(name, permissions);
       // mkdir(2) takes no setuid and setgid bits.
       if ((permissions & (maskedBits() | 0o6000)) !== 0) chmodSync(name, permissions);
@@ -61,7 +61,7 @@ export const liveNames: Pick<LinuxFiles, NameCalls> = {
   },
   symlink: (target, path) => {
     const [content, name] = [toNodePath(target), toNodePath(path)];
-    attempt({ verb: "make the symbolic link", path }, () => symlinkSync(content, name));
+    attempt({ verb: "make the symbolic link", path, isNew: true }, () => symlinkSync(content, name));
   },
   link: (existing, path) => {
     const [from, to] = [toNodePath(existing), toNodePath(path)];

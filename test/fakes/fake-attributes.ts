@@ -56,7 +56,7 @@ export function fakeAttributes(machine: FakeMachine): Pick<LinuxFiles, Attribute
     },
     makeNode: (path, kind, { permissions, rdev }) => {
       assert(kind !== "directory" && kind !== "symlink", "directories and symlinks are made by calls of their own");
-      const call = { verb: `make the ${kind}`, path };
+      const call = { verb: `make the ${kind}`, path, isNew: true } as const;
       faults.mutating("makeNode", call);
       const { directory, name } = findFree(disk, call, path);
       disk.addName(directory, name, disk.make(directory.fileSystem, kind, permissions, { rdev }));

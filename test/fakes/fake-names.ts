@@ -41,7 +41,7 @@ export function fakeNames(machine: FakeMachine): Pick<LinuxFiles, NameCalls> {
       return realPath(machine, path);
     },
     makeDirectory: (path, permissions) => {
-      const call = { verb: "make the directory", path };
+      const call = { verb: "make the directory", path, isNew: true } as const;
       faults.mutating("makeDirectory", call);
       const place = freePlace(machine, call, path);
       disk.addName(place.directory, place.name, disk.make(place.directory.fileSystem, "directory", permissions));
@@ -55,7 +55,7 @@ export function fakeNames(machine: FakeMachine): Pick<LinuxFiles, NameCalls> {
       disk.removeName(directory, name, inode);
     },
     symlink: (target, path) => {
-      const call = { verb: "make the symbolic link", path };
+      const call = { verb: "make the symbolic link", path, isNew: true } as const;
       faults.mutating("symlink", call);
       refuseNul(target);
       if (target === "") throw systemCallError(call, "ENOENT");

@@ -37,7 +37,7 @@ describe("systemCallError", () => {
   });
 
   test("what is to be made is not said to be missing: that is the directory above it", () => {
-    expect(systemCallError({ verb: "make the directory", path: fromText("/a/b") }, "ENOENT").message).toBe(
+    expect(systemCallError({ verb: "make the directory", path: fromText("/a/b"), isNew: true }, "ENOENT").message).toBe(
       'Cannot make the directory "/a/b": the directory above it does not exist (ENOENT)',
     );
   });
