@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { argumentBytes } from "../core/bytes/argument-text.ts";
-import { fromText, toBytes } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { ComposefsSource, CreateComposefsRequest, CreateComposefsResult } from "../operations/create-composefs.ts";
 import type { CliIo } from "./cli-io.ts";
@@ -100,7 +100,7 @@ export function* createOutput(
   options: CreateOptions,
 ): Generator<Uint8Array> {
   if (image === "-") yield result.image;
-  if (options.printDigest || options.printDigestOnly) yield toBytes(fromText(`${result.digest}\n`));
+  if (options.printDigest || options.printDigestOnly) yield encodeText(`${result.digest}\n`);
 }
 
 /** As C's strtol reads it with nothing left over, stored in an unsigned int. */

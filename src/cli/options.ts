@@ -95,13 +95,14 @@ export interface ImageOptions {
   readonly bootable?: true;
 }
 
+/** What an argument says that names an image in the repo. */
+export const imageWords =
+  "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough";
+
 /** Adds the argument `<image>`, `--repo` and `--bootable`. */
 export function addImageOptions(command: Command): Command {
   return command
-    .argument(
-      "<image>",
-      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
-    )
+    .argument("<image>", imageWords)
     .addOption(repoOption())
     .option("--bootable", "take the tree that boots: with SELinux labels, and with /boot and /sysroot emptied");
 }

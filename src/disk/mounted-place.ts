@@ -1,4 +1,4 @@
-import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { mountAt } from "../core/deployment/booted-root.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
@@ -50,6 +50,6 @@ export function partitionType({ programs }: Pick<Linux, "programs">, { source }:
 function probedTag(programs: Linux["programs"], source: string, tag: string): string | undefined {
   if (!source.startsWith("/dev/")) return undefined;
   const { stdout } = runTool(programs, ["blkid", "--probe", "--output", "value", "--match-tag", tag, source]);
-  const value = toText(fromBytes(stdout)).trim();
+  const value = decodeText(stdout).trim();
   return value === "" ? undefined : value;
 }

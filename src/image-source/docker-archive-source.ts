@@ -1,4 +1,5 @@
-import { type ByteString, fromText, toBytes } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
 import { BlobHasher, sha256Of } from "../core/digest/blob-hasher.ts";
 import {
   type DiffId,
@@ -79,7 +80,7 @@ class DockerArchiveSource implements ImageSource {
     const layers = await this.#layers(image, imageConfig);
     const digest = parseConfigDigest(sha256Of(bytes));
     const config = { mediaType: ociConfigType, digest, sizeBytes: bytes.length, annotations: new Map() };
-    const manifest = toBytes(fromText(writeManifest(config, layers)));
+    const manifest = encodeText(writeManifest(config, layers));
     this.#blobs.set(digest, this.#find(image.configPath));
     return {
       index: undefined,

@@ -9,7 +9,7 @@ import type { Path } from "../linux/linux.ts";
 import { readBootFailure, removeBootFailures, removeNote, writeNote } from "../sysroot/boot-records.ts";
 import { markGc } from "../sysroot/gc-marker.ts";
 import { removeQuarantine, writeQuarantine } from "../sysroot/quarantine-store.ts";
-import { readStagedNote, removeStagedNote } from "../sysroot/staged-note-file.ts";
+import { removeStagedNote } from "../sysroot/staged-note-file.ts";
 import { bootLogTail } from "./boot-log.ts";
 import { isCollectionNeeded } from "./collect-deployments.ts";
 import { keepKernelArguments } from "./deployment-state.ts";
@@ -135,8 +135,7 @@ function remember(
     removeNote(files, paths, "damaged");
   }
   // A power cut came after the commit and before its note went.
-  const { note } = readStagedNote(files, paths);
-  if (note !== undefined && isSettled(note, state.menu)) removeStagedNote(files, paths);
+  if (state.stagedNote !== undefined && isSettled(state.stagedNote, state.menu)) removeStagedNote(files, paths);
   const others = state.menu.entries.map(({ sequence }) => bootEntryId(sequence)).filter((each) => each !== id);
   removeBootFailures(files, paths, new Set(others));
 }

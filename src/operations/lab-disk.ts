@@ -1,5 +1,5 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
-import { fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { sha256Of } from "../core/digest/blob-hasher.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -138,7 +138,7 @@ async function withScratchFile<T>(
   files.makeDirectory(scratch, 0o700);
   try {
     const file = pathBelow(scratch, "keys");
-    files.writeNewFile(file, toBytes(fromText(text)), 0o600);
+    files.writeNewFile(file, encodeText(text), 0o600);
     return await use(file);
   } finally {
     removeTree(files, scratch);

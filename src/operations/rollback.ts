@@ -65,7 +65,6 @@ function queue({ linux }: System, writable: WritableSystem, plan: QueuePlan): Ro
   const { sysroot, state } = writable;
   const record = quarantineOf(plan, linux.clock.now());
   const { fileName } = addEntry(writable, plan, record);
-  // Also what a rollback overtook that was stopped before it got here.
   dropStaged(sysroot);
   if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
   const quarantined = record?.manifestDigest ?? null;
@@ -113,7 +112,6 @@ function takeBack({ sysroot, bootloader, state }: WritableSystem, entry: BootEnt
 function unqueue(writable: WritableSystem, plan: Extract<RollbackPlan, { readonly kind: "unqueue" }>): RollbackResult {
   const { sysroot, bootloader, state } = writable;
   bootloader.removeEntries([plan.entry]);
-  // Also what a rollback overtook that was stopped before it got here.
   dropStaged(sysroot);
   if (plan.lift !== undefined) removeQuarantine(sysroot.files, sysroot.paths, plan.lift);
   return { kind: "unqueued", ...describe(state, plan), bootEntry: plan.entry.fileName, quarantined: null };

@@ -11,6 +11,7 @@ import {
   findDeployment,
   hasLostKernel,
   isRollbackQueued,
+  lostStaged,
   nextEntry,
   type SysrootState,
   startedEntry,
@@ -18,7 +19,6 @@ import {
 import { statusSchemaVersion } from "../core/deployment/host-status.ts";
 import { findQuarantine } from "../core/deployment/plan-switch.ts";
 import type { QuarantineRecord } from "../core/deployment/quarantine.ts";
-import type { StagedNote } from "../core/deployment/staged-note.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { showPath } from "../linux/errno.ts";
@@ -127,7 +127,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
     rollbackQueued: isRollbackQueued(state),
     staged:
       staged === undefined ? null : { rootImage: staged.rootImage, finalizationLocked: staged.finalizationLocked },
-    lostStaged: state.lostStaged === undefined ? null : describeLost(state, state.lostStaged),
+    lostStaged: describeLost(state),
     deployments: [...state.deployments].sort(byRank(state)).map((each) => describe(state, each, readLayers)),
     quarantine,
     foreignBootEntries: menu.foreign,
@@ -135,10 +135,10 @@ export async function status(system: System, request: StatusRequest): Promise<St
   };
 }
 
-function describeLost(
-  state: SysrootState,
-  { imageReference, manifestDigest, finalizationLocked }: StagedNote,
-): LostStaged {
+function describeLost(state: SysrootState): LostStaged | null {
+  const lost = lostStaged(state);
+  if (lost === undefined) return null;
+  const { imageReference, manifestDigest, finalizationLocked } = lost;
   const isFollowed = defaultDeployment(state)?.origin?.imageReference === imageReference;
   const upgrade = finalizationLocked ? "upgrade --download-only" : "upgrade";
   const verb = isFollowed ? upgrade : `switch ${imageReference}`;

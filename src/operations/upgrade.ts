@@ -1,5 +1,5 @@
 import { isKernelWhole } from "../bootloader/kernel-store.ts";
-import type { StagedDeployment, SysrootState } from "../core/deployment/deployment.ts";
+import { lostStaged, type StagedDeployment, type SysrootState } from "../core/deployment/deployment.ts";
 import { followedReference, planUpgrade } from "../core/deployment/plan-upgrade.ts";
 import type { ManifestDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -58,7 +58,7 @@ export async function upgrade(system: System, request: UpgradeRequest): Promise<
           }
           const result = await perform(system, { request: wanted, writable, repo, offered }, plan);
           // The tag is back at what boots next. A lost switch to something else stays to be told.
-          const isTaken = result.kind === "kept" && writable.state.lostStaged?.imageReference === result.image;
+          const isTaken = result.kind === "kept" && lostStaged(writable.state)?.imageReference === result.image;
           if (isTaken) dropStaged(writable.sysroot);
           return result;
         }),

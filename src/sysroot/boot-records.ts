@@ -1,4 +1,5 @@
-import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -49,7 +50,7 @@ export function readNote(files: LinuxFiles, paths: SysrootPaths, name: NoteName)
 function readSentence(files: LinuxFiles, path: Path, what: string): string | undefined {
   try {
     const bytes = readSmallFile(files, path);
-    return bytes === undefined ? undefined : toText(fromBytes(bytes)).trim();
+    return bytes === undefined ? undefined : decodeText(bytes).trim();
   } catch (error) {
     if (error instanceof OsdeployError) return `${what} cannot be read: ${error.message}`;
     throw error;

@@ -38,7 +38,10 @@ export function recordStaged({ files, paths }: Sysroot, staged: StagedDeployment
   writeStagedNote(files, paths, staged);
 }
 
-/** Nothing is staged any more, and nothing that was is to be told of. What is staged on another sysroot stays. */
+/**
+ * Nothing is staged any more, and nothing that was is to be told of: also what a rollback overtook that was stopped before it got so
+ * far. What is staged on another sysroot stays.
+ */
 export function dropStaged({ files, paths, running }: Sysroot): void {
   removeStagedNote(files, paths);
   if (running !== undefined) removeDurably(files, directory, name);

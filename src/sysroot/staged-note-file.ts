@@ -1,4 +1,4 @@
-import { fromBytes, toText } from "../core/bytes/byte-string.ts";
+import { decodeText } from "../core/bytes/utf8.ts";
 import type { StagedDeployment } from "../core/deployment/deployment.ts";
 import { formatStagedNote, parseStagedNote, type StagedNote } from "../core/deployment/staged-note.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
@@ -34,7 +34,7 @@ export function writeStagedNote(files: LinuxFiles, paths: SysrootPaths, staged: 
   const text = formatStagedNote({ imageReference, manifestDigest, sequence, finalizationLocked });
   unlessFailing(() => {
     const there = readSmallFile(files, pathBelow(paths.records, name));
-    if (there !== undefined && toText(fromBytes(there)) === text) return;
+    if (there !== undefined && decodeText(there) === text) return;
     writeDurably(files, { root: paths.root, directory: "state/osdeploy", name }, text);
   });
 }

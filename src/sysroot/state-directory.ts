@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes, fromText, toBytes, toText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import type { Origin } from "../core/deployment/deployment.ts";
 import { parseKeptArguments } from "../core/deployment/kept-arguments.ts";
@@ -55,7 +55,7 @@ function readOrigin(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId)
 
 function readKernelArguments(files: LinuxFiles, paths: SysrootPaths, rootImage: ObjectId): string | undefined {
   const bytes = unlessFailing(() => files.readFile(argumentsPath(paths, rootImage), fileLimitBytes));
-  return bytes === undefined ? undefined : parseKeptArguments(toText(fromBytes(bytes)));
+  return bytes === undefined ? undefined : parseKeptArguments(decodeText(bytes));
 }
 
 function argumentsPath(paths: SysrootPaths, rootImage: ObjectId): Path {
@@ -192,7 +192,7 @@ export function writeKernelArguments(
   temporaryName: ByteString,
 ): void {
   const unfinished = pathBelow(paths.deployments, `${unfinishedPrefix}${temporaryName}`);
-  replaceFile(files, unfinished, argumentsPath(paths, rootImage), toBytes(fromText(`${options}\n`)));
+  replaceFile(files, unfinished, argumentsPath(paths, rootImage), encodeText(`${options}\n`));
 }
 
 function replaceFile(files: LinuxFiles, unfinished: Path, path: Path, bytes: Uint8Array): void {

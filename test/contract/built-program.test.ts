@@ -25,10 +25,6 @@ import { content } from "../builders/os-images.ts";
 import { FakeRegistry } from "../fakes/fake-registry.ts";
 import { projectDir } from "../tools/find-tool.ts";
 
-const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-const canBundle = major > 22 || (major === 22 && minor >= 12) || (major === 20 && minor >= 19);
-const without = canBundle ? "" : " (skipped: the bundler needs Node 20.19, 22.12 or newer)";
-
 const directory = mkdtempSync(join(tmpdir(), "built-program-"));
 const dist = join(directory, "dist");
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -65,7 +61,7 @@ test("bundle.mjs: names every program of a thread that the source starts", () =>
   expect(bundled.sort()).toEqual(started.sort());
 });
 
-describe.skipIf(!canBundle)(`the bundled program${without}`, () => {
+describe("the bundled program", () => {
   beforeAll(() => {
     symlinkSync(join(projectDir, "node_modules"), join(directory, "node_modules"));
     execFileSync(process.execPath, [join(projectDir, "bundle.mjs"), dist]);

@@ -70,7 +70,7 @@ export function readBootMenu(files: readonly BootMenuFile[]): BootMenu {
 }
 
 function renamedSequence({ fileName, entry }: BootMenuFile): readonly number[] {
-  const called = sequenceOfFileName(`${entryOfCmdline(blsOptions(entry)) ?? ""}.conf`);
+  const called = sequenceOfCmdline(blsOptions(entry));
   return called === undefined || called === sequenceOfFileName(fileName) ? [] : [called];
 }
 
@@ -99,6 +99,11 @@ export function nextSequence({ entries, foreign, renamedSequence = 0 }: Omit<Boo
 export function sequenceOfFileName(fileName: string): number | undefined {
   const sequence = entryName.exec(fileName)?.[1];
   return sequence === undefined ? undefined : Number(sequence);
+}
+
+/** The number of the entry of ours that has these kernel arguments; undefined where they are of no such entry. */
+export function sequenceOfCmdline(options: string): number | undefined {
+  return sequenceOfFileName(`${entryOfCmdline(options) ?? ""}.conf`);
 }
 
 /** How kernel arguments, GRUB and `bootctl` name an entry, whatever its counters: `osdeploy-000012`. */

@@ -59,8 +59,8 @@ export interface SysrootState {
   /** Undefined for a sysroot that this machine does not run from. */
   readonly booted: BootedRoot | undefined;
   readonly staged: StagedDeployment | undefined;
-  /** What was staged before a reboot, and neither committed nor dropped. */
-  readonly lostStaged: StagedNote | undefined;
+  /** What was staged last, as it is remembered over a reboot. */
+  readonly stagedNote: StagedNote | undefined;
   /** Manifests that failed, in the order of their digests. */
   readonly quarantine: readonly QuarantineRecord[];
   /** Root images that boot entries of other programs start, and digests of kernels there; neither is ours to remove. */
@@ -75,7 +75,8 @@ export interface SysrootState {
 
 /** What a {@link SysrootState} is put together from; what a sysroot at rest does not have can be left out. */
 export interface SysrootParts {
-  readonly directories: readonly (Pick<Deployment, "rootImage" | "origin"> & Partial<Deployment>)[];
+  readonly directories: readonly (Pick<Deployment, "rootImage" | "origin"> &
+    Partial<Pick<Deployment, "kernelArguments">>)[];
   readonly menu: BootMenu;
   readonly booted?: BootedRoot | undefined;
   readonly staged?: StagedDeployment | undefined;
@@ -91,8 +92,6 @@ export interface SysrootParts {
 export function makeSysrootState(parts: SysrootParts): SysrootState {
   const { directories, menu, booted, staged: marked, stagedNote, quarantine = [], problems = [] } = parts;
   const staged = marked === undefined || isOvertaken(marked, menu) ? undefined : marked;
-  // A menu without entries is that of another boot partition, or of none: it does not tell.
-  const isLost = staged === undefined && stagedNote !== undefined && menu.entries.length > 0;
   const deployments = directories.map(({ rootImage, origin, kernelArguments }) => ({
     rootImage,
     origin,
@@ -106,13 +105,20 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
     orphans: menu.entries.filter(({ rootImage }) => !known.has(rootImage)),
     booted,
     staged,
-    lostStaged: isLost && !isSettled(stagedNote, menu) ? stagedNote : undefined,
+    stagedNote,
     quarantine,
     heldByOthers: parts.heldByOthers ?? new Set(),
     damagedEntries: parts.damagedEntries ?? new Set(),
     lostKernels: parts.lostKernels ?? new Set(),
     problems,
   };
+}
+
+/** What was staged before a reboot, and neither committed nor dropped. */
+export function lostStaged({ staged, stagedNote, menu }: SysrootState): StagedNote | undefined {
+  // A menu without entries is that of another boot partition, or of none: it does not tell.
+  if (staged !== undefined || stagedNote === undefined || menu.entries.length === 0) return undefined;
+  return isSettled(stagedNote, menu) ? undefined : stagedNote;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { entryOfCmdline } from "../boot/kernel-cmdline.ts";
+import { sequenceOfCmdline } from "../boot/boot-menu.ts";
 import { type Deployment, hasEntry, type SysrootState } from "./deployment.ts";
 
 /** Kernel arguments that outlived the boot entries. */
@@ -26,8 +26,7 @@ export function keptArguments(state: SysrootState): KeptArguments | undefined {
 
 /** 0 where they do not say which entry they are of. */
 function sequenceOf({ options }: KeptArguments): number {
-  const entryId = entryOfCmdline(options);
-  return entryId === undefined ? 0 : Number(entryId.slice(entryId.indexOf("-") + 1));
+  return sequenceOfCmdline(options) ?? 0;
 }
 
 /** Arguments as they were kept in a file; undefined for what no boot entry could say. */

@@ -1,9 +1,7 @@
-import { type ManifestDigest, splitDigest } from "./oci-digest.ts";
+import { digestLengths, type ManifestDigest, splitDigest } from "./oci-digest.ts";
 
 /** Of fewer digits nobody can say that they were meant: an unset variable of a script has none. */
 export const leastDigits = 4;
-
-const digitsOf = { sha256: 64, sha512: 128 } as const;
 
 /**
  * Which digests `words` may mean: a digest, or the beginning of one with or without its algorithm, as tables show it. Undefined for
@@ -11,9 +9,8 @@ const digitsOf = { sha256: 64, sha512: 128 } as const;
  */
 export function digestsBeginning(words: string): ((digest: ManifestDigest) => boolean) | undefined {
   const [, algorithm, digits = ""] = /^(?:(sha256|sha512):)?([0-9a-f]*)$/.exec(words) ?? [];
-  if (digits.length < leastDigits || digits.length > digitsOf[(algorithm ?? "sha512") as keyof typeof digitsOf]) {
-    return undefined;
-  }
+  const bytes = algorithm === "sha256" ? digestLengths.sha256 : digestLengths.sha512;
+  if (digits.length < leastDigits || digits.length > 2 * bytes) return undefined;
   return (digest) => {
     const parts = splitDigest(digest);
     return (algorithm === undefined || algorithm === parts.algorithm) && parts.hex.startsWith(digits);

@@ -19,7 +19,9 @@ export type DiffId = OciDigest<"DiffId">;
 /** Any of the digests that name a blob. */
 export type BlobDigest = ManifestDigest | ConfigDigest | LayerDigest;
 
-const lengths: Readonly<Record<string, number>> = { sha256: 32, sha512: 64 };
+/** Bytes of a digest, by its algorithm. */
+export const digestLengths = { sha256: 32, sha512: 64 } as const;
+const lengths: Readonly<Record<string, number>> = digestLengths;
 
 function parse<Role extends string>(text: string, what: string): OciDigest<Role> {
   const colon = text.indexOf(":");

@@ -78,7 +78,11 @@ const parsers: ReadonlyMap<string, Parse> = new Map<string, Parse>([
   ["rootfs", (rest, text) => ({ kind: "root-directory", path: parsePath(rest, text) })],
 ]);
 
-const knownTransports = "docker://, oci:, oci-archive:, docker-archive: and rootfs:";
+/** All transports, as they are written in front of a name. */
+function knownTransports(): string {
+  const written = [...parsers.keys()].map((transport) => (transport === "docker" ? "docker://" : `${transport}:`));
+  return `${written.slice(0, -1).join(", ")} and ${written.at(-1)}`;
+}
 
 /** Prefixes that other tools know, and what to do instead. */
 const foreign: ReadonlyMap<string, string> = new Map([
@@ -120,7 +124,7 @@ export function parseImageReference(text: string): ImageReference {
   if (text === "") throw wrong(text, "it is empty");
   // No tag holds a colon or a slash; only a port may stand before one.
   const unknown = /^([a-z][a-z-]*):(?![0-9]+\/)[^@]*[:/]/.exec(text)?.[1];
-  if (unknown !== undefined) throw wrong(text, `${quote(unknown)} is no transport: there are ${knownTransports}`);
+  if (unknown !== undefined) throw wrong(text, `${quote(unknown)} is no transport: there are ${knownTransports()}`);
   const short = parseShortName(text);
   if (short !== undefined) return { kind: "short-name", ...short };
   return { kind: "registry", ...parseRegistryName(text) };

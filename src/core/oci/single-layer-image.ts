@@ -1,4 +1,4 @@
-import { fromText, toBytes } from "../bytes/byte-string.ts";
+import { encodeText } from "../bytes/utf8.ts";
 import { sha256Of } from "../digest/blob-hasher.ts";
 import {
   type ConfigDigest,
@@ -49,5 +49,5 @@ export function singleLayerImage(
 }
 
 function jsonBytes(value: unknown): Uint8Array {
-  return toBytes(fromText(JSON.stringify(value)));
+  return encodeText(JSON.stringify(value));
 }

@@ -2,9 +2,12 @@ import { PassThrough, Writable } from "node:stream";
 import { expect, test } from "vitest";
 import { outputStream, processIo } from "../../../src/cli/process-io.ts";
 
+/** Of a stream that has what is used of a real one. */
+const outputOf = (stream: Writable) => outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+
 test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes arrive as they are", async () => {
   const stream = new PassThrough();
-  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+  const output = outputOf(stream);
   expect([output.isTerminal, output.columns(), output.rows()]).toEqual([false, 80, 24]);
   await output.write(Uint8Array.of(0xff, 0));
   await output.write("é");
@@ -14,13 +17,13 @@ test("outputStream: a stream without isTTY is a pipe of 80 columns, and bytes ar
 
 test("outputStream: a terminal has its own columns", () => {
   const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 132, rows: 50 });
-  const output = outputStream(terminal as unknown as NodeJS.WriteStream, "standard output");
+  const output = outputOf(terminal);
   expect([output.isTerminal, output.columns(), output.rows()]).toEqual([true, 132, 50]);
 });
 
 test("outputStream: a terminal that knows no size, such as a serial console, is one of 80 columns and 24 rows", () => {
   const terminal = Object.assign(new PassThrough(), { isTTY: true, columns: 0, rows: 0 });
-  const output = outputStream(terminal as unknown as NodeJS.WriteStream, "standard output");
+  const output = outputOf(terminal);
   expect([output.columns(), output.rows()]).toEqual([80, 24]);
 });
 
@@ -28,7 +31,7 @@ test("outputStream: a write to a stream that failed is an error", async () => {
   const stream = new PassThrough();
   stream.on("error", () => undefined);
   stream.destroy();
-  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+  const output = outputOf(stream);
   await expect(output.write("x")).rejects.toThrow();
 });
 
@@ -36,7 +39,7 @@ test("outputStream: a full disk is told with the stream's name and its own code"
   const error = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
   const stream = new Writable({ write: (_chunk, _encoding, done) => done(error) });
   stream.on("error", () => undefined);
-  const output = outputStream(stream as unknown as NodeJS.WriteStream, "standard output");
+  const output = outputOf(stream);
   await expect(output.write("x")).rejects.toMatchObject({
     code: "no-space",
     message: expect.stringMatching(/^Cannot write "standard output": .*\(ENOSPC\)$/),

@@ -1,6 +1,6 @@
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
-import { type ImageOptions, repoOption } from "../../options.ts";
+import { type ImageOptions, imageWords, repoOption } from "../../options.ts";
 import { inspectText } from "../../output/image-text.ts";
 
 /** `osdeploy image inspect` */
@@ -10,10 +10,7 @@ export const define: DefineCommand = (command, frame) => {
       "Shows what is known of an image: its digests, root images and layers. With --json also its manifest and config, as " +
         "the registry has them.",
     )
-    .argument(
-      "<image>",
-      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
-    )
+    .argument("<image>", imageWords)
     .addOption(repoOption())
     .action((image: string, options: ImageOptions) =>
       frame.read(

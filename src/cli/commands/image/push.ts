@@ -9,7 +9,7 @@ import {
 } from "../../destination-options.ts";
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
-import { repoOption } from "../../options.ts";
+import { imageWords, repoOption } from "../../options.ts";
 import { sentImageText } from "../../output/sent-image-text.ts";
 
 interface PushOptions extends PackingWords, LoginWords {
@@ -25,10 +25,7 @@ export const define: DefineCommand = (command, frame) => {
         "pulled in parts. Equal images and options give equal bytes. What the destination has is not sent again, and the name is " +
         "set last. The manifest is a new one: sign it there, for signatures of the old one do not hold.",
     )
-    .argument(
-      "<image>",
-      "an image in the repo: its tag, the reference it was pulled by, or its manifest's digest, of which the beginning is enough",
-    )
+    .argument("<image>", imageWords)
     .argument("<destination>", destinationHelp)
     .addOption(repoOption());
   addLoginOptions(addPackingOptions(command, "zstd"), "").action(

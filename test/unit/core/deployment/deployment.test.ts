@@ -6,6 +6,7 @@ import {
   defaultDeployment,
   deploymentRoles,
   isRollbackQueued,
+  lostStaged,
   makeSysrootState,
   nextEntry,
   type StagedDeployment,
@@ -27,24 +28,24 @@ const menu = [entryOf(5, "b"), entryOf(4, "a"), entryOf(3, "b"), entryOf(2, "c")
 const state = stateWith("abc9d", menu);
 const givenUp = { left: 0, done: 3 };
 
-describe("makeSysrootState", () => {
-  test("what was staged is lost where no record is there and no entry was added since", () => {
-    const stagedNote = {
-      imageReference: "docker://quay.io/os:latest",
-      manifestDigest: manifestOf("b"),
-      sequence: 2,
-      finalizationLocked: false,
-    };
-    const lostOf = (entries: readonly BootEntry[], staged?: StagedDeployment) =>
-      stateWith("ab", entries, { stagedNote, staged }).lostStaged;
-    expect(lostOf([entryOf(1, "a")])).toEqual(stagedNote);
-    expect(lostOf([entryOf(1, "a")], stagedOf("b"))).toBeUndefined();
-    expect(lostOf([entryOf(2, "b"), entryOf(1, "a")])).toBeUndefined();
-    expect(lostOf([entryOf(2, "a"), entryOf(1, "a")])).toBeUndefined();
-    expect(lostOf([])).toBeUndefined();
-    expect(stateWith("a", [entryOf(1, "a")]).lostStaged).toBeUndefined();
-  });
+test("lostStaged: what was staged is lost where no record is there and no entry was added since", () => {
+  const stagedNote = {
+    imageReference: "docker://quay.io/os:latest",
+    manifestDigest: manifestOf("b"),
+    sequence: 2,
+    finalizationLocked: false,
+  };
+  const lostOf = (entries: readonly BootEntry[], staged?: StagedDeployment) =>
+    lostStaged(stateWith("ab", entries, { stagedNote, staged }));
+  expect(lostOf([entryOf(1, "a")])).toEqual(stagedNote);
+  expect(lostOf([entryOf(1, "a")], stagedOf("b"))).toBeUndefined();
+  expect(lostOf([entryOf(2, "b"), entryOf(1, "a")])).toBeUndefined();
+  expect(lostOf([entryOf(2, "a"), entryOf(1, "a")])).toBeUndefined();
+  expect(lostOf([])).toBeUndefined();
+  expect(lostStaged(stateWith("a", [entryOf(1, "a")]))).toBeUndefined();
+});
 
+describe("makeSysrootState", () => {
   test("orders deployments by their newest entry, those without entry last", () => {
     expect(state.deployments.map((deployment) => deployment.rootImage[0])).toEqual(["b", "a", "c", "9", "d"]);
     expect(state.deployments[0]?.entries.map(({ sequence }) => sequence)).toEqual([5, 3]);
