@@ -46,17 +46,14 @@ export class RangeFetcher {
    * Parts of a blob, each in a file of its own, which goes on where an earlier run ended. Nothing is fetched that is `kept`
    * from earlier runs. Ends early, without error, when `counters` were told to stop.
    */
-  async fetchFiles(
-    layer: ResolvedLayer,
-    ranges: readonly FetchRange[],
-    target: { readonly directory: Path; readonly counters: PartialCounters; readonly kept?: KeptRanges | undefined },
-  ): Promise<void> {
+  async fetchFiles(layer: ResolvedLayer, ranges: readonly FetchRange[], target: FilesTarget): Promise<void> {
     const { counters } = target;
     const fetches = ranges.map((range, number) =>
       this.#inTurn(async () => {
         if (counters.stopped) return;
         const onBytes = (bytes: number) => {
           counters.setAvailable(number, bytes);
+          if (bytes > 0) target.onAnswer?.();
           return !counters.stopped;
         };
         try {
@@ -138,6 +135,15 @@ export async function* measured(
   } finally {
     if (hasBegun) meter.end(clock.now(), hasAdded);
   }
+}
+
+/** Where the bytes of several ranges go. */
+interface FilesTarget {
+  readonly directory: Path;
+  readonly counters: PartialCounters;
+  readonly kept?: KeptRanges | undefined;
+  /** Called when there are bytes of any of them, and then again and again. */
+  readonly onAnswer?: () => void;
 }
 
 /** Where the bytes of a range go. */

@@ -1,12 +1,11 @@
 import type { Worker } from "node:worker_threads";
 import { assert } from "../core/errors.ts";
-import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
 import type { KnownFileMemory } from "../repo/known-files.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
 import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
-import { type BroughtLayer, type LayerJob, LayerStage } from "./layer-stage.ts";
-import type { MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
+import { type BroughtLayer, type LayerJob, LayerStage, type PlannedRanges, type PlanOptions } from "./layer-stage.ts";
+import type { AssemblyJob, MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
 import { startThread, threadError } from "./start-thread.ts";
 import { failureOf } from "./thread-failure.ts";
 
@@ -19,11 +18,10 @@ export interface Lane {
   expect(known: KnownFileMemory): void;
   /** `fetched` settles when the whole blob is there; a lane without a thread has to wait for it. */
   importLayer(job: LayerJob, fetched: Promise<void>): Promise<BroughtLayer>;
-  /** Imports a layer of which only parts come; `fetch` is called once it is known which. */
-  importPartial(
-    job: PartialJob,
-    fetch: (ranges: readonly FetchRange[]) => Promise<void>,
-  ): Promise<BroughtLayer | WholeInstead>;
+  /** Plans which parts of a layer have to come; see {@link LayerStage.planPartial}. */
+  planPartial(job: PartialJob, options: PlanOptions): Promise<PlannedRanges | WholeInstead>;
+  /** Imports a layer of which parts come; `fetched` settles when all of them are there, as for {@link importLayer}. */
+  assemblePartial(job: AssemblyJob, fetched: Promise<void>): Promise<BroughtLayer | WholeInstead>;
   /** Measures the contents of a layer that the repo has. */
   measure(job: MeasureJob): Promise<void>;
   close(): Promise<void>;
@@ -38,18 +36,17 @@ export function openInlineLane(files: LinuxFiles, staging: StagingOptions): Lane
       await fetched;
       return stage.importLayer(job);
     },
-    async importPartial(job, fetch) {
-      const planned = stage.planPartial(job);
-      if (planned.kind === "whole") return planned;
-      await fetch(planned.plan.ranges);
-      return stage.assemblePartial(planned);
+    planPartial: async (job, options) => stage.planPartial(job, options),
+    async assemblePartial(job, fetched) {
+      await fetched;
+      return stage.assemblePartial(job);
     },
     measure: async (job) => stage.measure(job),
     async close() {},
   };
 }
 
-type Answer = Extract<WorkerReply, { readonly kind: "done" | "whole" | "measured" }>;
+type Answer = Extract<WorkerReply, { readonly kind: "done" | "whole" | "planned" | "measured" }>;
 
 /** A lane in a thread of its own. */
 export function openWorkerLane(staging: StagingOptions): Lane {
@@ -66,7 +63,7 @@ export function openWorkerLane(staging: StagingOptions): Lane {
     .on("exit", (status) => {
       ended.error ??= endedWith(status);
     });
-  const ask = (request: WorkerRequest, onRanges?: OnRanges) => askWorker(worker, ended, { request, onRanges });
+  const ask = (request: WorkerRequest) => askWorker(worker, ended, request);
   return {
     expect: (known) => send(worker, { kind: "expect", known }),
     importLayer: async (job) => {
@@ -74,9 +71,14 @@ export function openWorkerLane(staging: StagingOptions): Lane {
       assert(answer.kind === "done", "a layer that came whole is imported whole");
       return answer.result;
     },
-    importPartial: async (job, fetch) => {
-      const answer = await ask({ kind: "partial", job }, fetch);
-      assert(answer.kind !== "measured", "a layer is imported or has to come whole");
+    planPartial: async (job, options) => {
+      const answer = await ask({ kind: "plan", job, options });
+      assert(answer.kind === "planned" || answer.kind === "whole", "a layer is planned or has to come whole");
+      return answer.kind === "planned" ? answer.planned : answer.whole;
+    },
+    assemblePartial: async (job) => {
+      const answer = await ask({ kind: "assemble", job });
+      assert(answer.kind === "done" || answer.kind === "whole", "a layer is imported or has to come whole");
       return answer.kind === "done" ? answer.result : answer.whole;
     },
     measure: async (job) => {
@@ -96,13 +98,7 @@ function send(worker: Worker, request: WorkerRequest): void {
   worker.postMessage(request);
 }
 
-type OnRanges = (ranges: readonly FetchRange[]) => void;
-
-function askWorker(
-  worker: Worker,
-  ended: { readonly error?: unknown },
-  { request, onRanges = () => {} }: { readonly request: WorkerRequest; readonly onRanges?: OnRanges | undefined },
-): Promise<Answer> {
+function askWorker(worker: Worker, ended: { readonly error?: unknown }, request: WorkerRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     if (ended.error !== undefined) {
       reject(ended.error);
@@ -113,8 +109,7 @@ function askWorker(
       act();
     };
     const onMessage = (reply: WorkerReply) => {
-      if (reply.kind === "ranges") onRanges(reply.ranges);
-      else if (reply.kind === "failed" || reply.kind === "broken") settle(() => reject(failureOf(reply)));
+      if (reply.kind === "failed" || reply.kind === "broken") settle(() => reject(failureOf(reply)));
       else settle(() => resolve(reply));
     };
     const onError = (error: unknown) => settle(() => reject(threadError(error)));

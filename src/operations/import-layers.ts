@@ -80,7 +80,7 @@ export async function importLayers(
     clearImmediate(idle);
     clearInterval(ticker);
     system.signal.removeEventListener("abort", stop);
-    await Promise.all(queue.map((pending) => pending.ended()));
+    await Promise.all([...queue.map((pending) => pending.ended()), request.partial?.close()]);
     await Promise.all(lanes.map((lane) => lane.close()));
   }
 }
@@ -136,23 +136,33 @@ async function serveLane(system: System, work: LaneWork): Promise<void> {
     if (pending === undefined) return;
     pending.taken = true;
     system.progress({ kind: "layer-started", digest: pending.layer.digest });
-    const imported = (await bringParts(work, pending)) ?? (await bringLayer(system, work, pending));
+    const imported = (await bringParts(system, work, pending)) ?? (await bringLayer(system, work, pending));
     system.linux.releaseMemory();
     system.progress({ kind: "layer-finished", digest: pending.layer.digest });
     work.onImported(imported);
   }
 }
 
-async function bringParts(work: LaneWork, pending: PendingLayer): Promise<BroughtLayer | undefined> {
+async function bringParts(
+  system: System,
+  work: LaneWork,
+  { layer, counters }: PendingLayer,
+): Promise<BroughtLayer | undefined> {
   const { halted, lane, partial } = work;
-  return partial?.importLayer(pending.layer, lane, { halted, progress: pending.counters });
+  const onWhole = () => fetchNext(system, work);
+  return partial?.importLayer(layer, lane, { halted, progress: counters, onWhole });
+}
+
+/** Begins to fetch the layers that come whole next, so that no thread waits for them. */
+function fetchNext(system: System, work: LaneWork): void {
+  const isNext = ({ taken, layer }: PendingLayer) => !taken && work.partial?.mayServe(layer) !== true;
+  for (const next of work.queue.filter(isNext).slice(0, fetchAhead)) next.fetch(system.linux.files, work);
 }
 
 async function bringLayer(system: System, work: LaneWork, pending: PendingLayer): Promise<BroughtLayer> {
   const { files } = system.linux;
   const fetch = pending.fetch(files, work);
-  const isNext = ({ taken, layer }: PendingLayer) => !taken && work.partial?.mayServe(layer) !== true;
-  for (const next of work.queue.filter(isNext).slice(0, fetchAhead)) next.fetch(files, work);
+  fetchNext(system, work);
   try {
     return await importFetched(work, pending, fetch);
   } catch (error) {

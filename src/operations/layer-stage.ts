@@ -1,3 +1,4 @@
+import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { type KnownFileMemory, type KnownFiles, RootImageFiles } from "../repo/known-files.ts";
@@ -7,9 +8,11 @@ import { ObjectStaging, type StagingOptions } from "../repo/object-staging.ts";
 import { packStaged, type StagedObjects } from "../repo/staged-objects.ts";
 import { LayerCounters, readFeed } from "./layer-feed.ts";
 import {
+  type AssemblyJob,
   assemblePartial,
   type ClaimJob,
   claimLayer,
+  isPlanOf,
   type MeasureJob,
   measureLayer,
   type PartialJob,
@@ -35,6 +38,18 @@ export interface BroughtLayer extends Omit<ImportedLayer, "objects"> {
   readonly objects: StagedObjects;
 }
 
+/** What is to be fetched of a layer that comes in parts. */
+export interface PlannedRanges {
+  readonly kind: "ranges";
+  readonly ranges: readonly FetchRange[];
+}
+
+/** What a layer is planned for. */
+export interface PlanOptions {
+  /** Others are put together before it, perhaps elsewhere: only its ranges are wanted, and a plan takes memory. */
+  readonly isAhead: boolean;
+}
+
 /** Makes an imported layer ready to be handed to another thread. */
 export function packLayer({ objects, ...layer }: ImportedLayer): BroughtLayer {
   return { ...layer, objects: packStaged(objects) };
@@ -45,6 +60,8 @@ export class LayerStage {
   readonly #files: LinuxFiles;
   readonly #staging: ObjectStaging;
   #known: KnownFiles | undefined;
+  /** The plan of the layer that is to be put together next. */
+  #planned: PlannedPartial | undefined;
 
   /** `staging` is plain data, so that it can be sent to a worker. */
   constructor(files: LinuxFiles, staging: StagingOptions) {
@@ -79,14 +96,23 @@ export class LayerStage {
     }
   }
 
-  /** Plans a layer that is to come in parts. */
-  planPartial(job: PartialJob): PlannedPartial | WholeInstead {
-    return planPartial(this.#staging, job);
+  /** Plans a layer that is to come in parts. Unless it is planned ahead, its plan is kept until it is put together. */
+  planPartial(job: PartialJob, { isAhead }: PlanOptions): PlannedRanges | WholeInstead {
+    const planned = planPartial(this.#staging, job);
+    if (planned.kind === "whole") return planned;
+    if (!isAhead) this.#planned = planned;
+    return { kind: "ranges", ranges: planned.plan.ranges };
   }
 
-  /** Imports a planned layer. When it fails, nothing of it stays staged. */
-  assemblePartial(planned: PlannedPartial): BroughtLayer | WholeInstead {
-    const result = assemblePartial(this.#files, this.#staging, planned);
+  /** Puts a layer together that was planned, here or on another thread. When it fails, nothing of it stays staged. */
+  assemblePartial(job: AssemblyJob): BroughtLayer | WholeInstead {
+    const kept = this.#planned;
+    this.#planned = undefined;
+    const isKept = kept !== undefined && kept.job.layer.digest === job.partial.layer.digest;
+    const planned = isKept ? kept : planPartial(this.#staging, job.partial);
+    if (planned.kind === "whole") return planned;
+    if (!isPlanOf(planned, job.ranges)) return { kind: "whole", problem: undefined, distrusted: [] };
+    const result = assemblePartial(this.#files, this.#staging, planned, job);
     return "kind" in result ? result : packLayer(result);
   }
 

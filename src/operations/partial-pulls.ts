@@ -2,26 +2,25 @@ import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { type OsdeployError, unlessFailing } from "../core/errors.ts";
 import { bundledRangeLimit } from "../core/oci/bundle-document.ts";
 import { LinkMeter } from "../core/oci/link-meter.ts";
-import { type FetchRange, type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
+import { type RangeCosts, weighGaps } from "../core/oci/plan-partial-pull.ts";
 import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import type { Path } from "../linux/linux.ts";
 import { tablesRange } from "../repo/chunked-tables.ts";
 import { ContentIndex, putContentIndex } from "../repo/content-index.ts";
 import type { ContentTable } from "../repo/content-table.ts";
-import type { KeptRanges } from "../repo/kept-ranges.ts";
 import { unlinkIfExists } from "../repo/name-link.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
 import type { StagingRun } from "../repo/staging-run.ts";
 import { findStream, layerStreamName } from "../repo/streams.ts";
+import { BegunLayer } from "./begun-layer.ts";
 import { isRefusal } from "./blob-part.ts";
 import { measured, RangeFetcher, requestsInFlight } from "./fetch-ranges.ts";
 import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
 import type { LayerCounters } from "./layer-feed.ts";
-import type { BroughtLayer } from "./layer-stage.ts";
-import { PartialCounters } from "./partial-counters.ts";
+import type { BroughtLayer, PlanOptions } from "./layer-stage.ts";
 import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
 import type { System } from "./system.ts";
 
@@ -31,6 +30,10 @@ const requestLimit = 280;
 export const layerRequests = { most: 96, least: 8 } as const;
 /** What the tables of all layers of a pull may have together, as they come; a layer whose do not fit in comes whole. */
 const tableBudgetBytes = 256 * 1024 * 1024;
+/** Where answers take at least so long, layers are begun before a lane takes them. */
+const leastAheadSeconds = 0.03;
+/** No more are begun when so much is asked for of those that no lane has taken. */
+const aheadLimitBytes = 32 * 1024 * 1024;
 /** A layer this small is fetched whole: that is one request as well. */
 export const smallLayerBytes = 8 * 1024;
 
@@ -50,15 +53,35 @@ interface ChunkedLayer {
   readonly tables: ChunkedTables;
   /** Where its index is written; undefined as long as it has none. */
   directory: Path | undefined;
+  /** Settles with the fetching of its tables; undefined when that is over. */
+  tablesFetch: Promise<void> | undefined;
+  /** Both tables, once they are here. */
+  tableBytes: Uint8Array | undefined;
+  /** Set when a lane has begun to import it. */
+  isTaken: boolean;
+  /** Set when it was begun before a lane took it. */
+  ahead: Promise<BegunLayer | WholeInstead> | undefined;
+  /** What is asked for then. */
+  aheadBytes: number;
 }
 
-/** What it takes to import a layer in parts. */
-interface PartsWork {
+/** What it takes to plan a layer that comes in parts. */
+interface PlanWork {
   readonly lane: Lane;
-  readonly halted: AbortSignal;
-  readonly progress: LayerCounters;
   readonly table: ContentTable;
   readonly tableBytes: Uint8Array;
+}
+
+/** What it takes to import it. */
+interface PartsWork extends PlanWork, PartsControl {}
+
+/** How the import of a layer in parts and the rest of the pull tell each other of what happens. */
+export interface PartsControl {
+  /** Aborted when the import is to end. */
+  readonly halted: AbortSignal;
+  readonly progress: LayerCounters;
+  /** Called when a layer that no lane has taken will come whole: it can be fetched from now on. */
+  readonly onWhole: () => void;
 }
 
 /**
@@ -85,9 +108,13 @@ export class PartialPulls {
     this.#request = request;
     const meter = new LinkMeter(request.source.registry()?.latencyMs);
     this.#fetcher = new RangeFetcher(system.linux, request.source, meter);
-    const chunked = request.layers.flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
+    // The largest first, as they are taken.
+    const layers = [...request.layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
+    const chunked = layers.flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
       const tables = findChunkedTables(layer);
-      return tables === undefined ? [] : [[layer.digest, { layer, tables, directory: undefined }]];
+      if (tables === undefined) return [];
+      const unknown = { directory: undefined, tablesFetch: undefined, tableBytes: undefined, ahead: undefined };
+      return [[layer.digest, { layer, tables, isTaken: false, aheadBytes: 0, ...unknown }]];
     });
     this.#chunked = new Map(chunked);
   }
@@ -132,15 +159,12 @@ export class PartialPulls {
   }
 
   /** Imports a layer in parts; undefined when it has to come whole. */
-  async importLayer(
-    layer: ResolvedLayer,
-    lane: Lane,
-    control: { readonly halted: AbortSignal; readonly progress: LayerCounters },
-  ): Promise<BroughtLayer | undefined> {
+  async importLayer(layer: ResolvedLayer, lane: Lane, control: PartsControl): Promise<BroughtLayer | undefined> {
     const chunked = this.#chunked.get(layer.digest);
     const table = this.#index?.table;
     const tables = this.#tables.get(layer.digest);
     if (this.#isRefused || chunked === undefined || table === undefined || tables === undefined) return undefined;
+    chunked.isTaken = true;
     try {
       const tableBytes = await tables;
       const result = await this.#importAtAll(chunked, { ...control, lane, table, tableBytes });
@@ -150,11 +174,26 @@ export class PartialPulls {
       if (control.halted.aborted || !isAttemptOver(error)) throw error;
       if (error.code === "system" && this.#isBundled(layer)) throw error;
       this.#isRefused = true;
+      // Their parts are as little to be had.
+      void this.close();
       this.#warn(layer, error.message);
     } finally {
       this.#tables.delete(layer.digest);
+      Object.assign(chunked, { tableBytes: undefined, ahead: undefined });
     }
     return undefined;
+  }
+
+  /** Ends what was begun for layers that nobody took. Settles when nothing is fetched any more, and never fails. */
+  async close(): Promise<void> {
+    const ends = [...this.#chunked.values()].map(async ({ isTaken, ahead }) => {
+      if (isTaken) return;
+      const begun = await ahead;
+      if (!(begun instanceof BegunLayer)) return;
+      begun.stop();
+      await begun.fetched;
+    });
+    await Promise.allSettled(ends);
   }
 
   /** Takes over what was written down of the layers, now that they are published. */
@@ -195,70 +234,98 @@ export class PartialPulls {
 
   #fetchTables(): void {
     let budget = tableBudgetBytes;
-    for (const { layer, tables } of this.#chunked.values()) {
+    for (const chunked of this.#chunked.values()) {
+      const { layer, tables } = chunked;
       const range = tablesRange(tables);
       if (layer.sizeBytes <= smallLayerBytes || range.lengthBytes > budget) continue;
       budget -= range.lengthBytes;
       const bytes = this.#fetcher.fetchBytes(layer, range, this.#request.run.openKeptRanges(layer.digest));
       // Whoever waits for them sees the failure; until then it must not count as unhandled.
-      bytes.catch(() => {});
+      chunked.tablesFetch = bytes
+        .catch(() => undefined)
+        .then((tableBytes) => {
+          chunked.tableBytes = tableBytes;
+          chunked.tablesFetch = undefined;
+        });
       this.#tables.set(layer.digest, bytes);
     }
   }
 
   /** Imports a layer in parts; a second time without what earlier runs left of it, where that could be to blame. */
   async #importAtAll(chunked: ChunkedLayer, work: PartsWork): Promise<BroughtLayer | WholeInstead> {
-    const kept = this.#request.run.openKeptRanges(chunked.layer.digest);
+    const { layer, tables } = chunked;
+    const kept = this.#request.run.openKeptRanges(layer.digest);
     const hadBytes = (kept?.found ?? []).length > 0;
-    const result = await this.#importParts(chunked, work, kept);
+    const begun = await (chunked.ahead ?? this.#begin(chunked, work, { isAhead: false }));
+    if (begun instanceof BegunLayer) await this.#lookAhead(work, begun.answered);
+    const result = await assembled(begun, work);
     if (!("kind" in result) || result.problem === undefined) return result;
     kept?.clear();
     if (!hadBytes || work.halted.aborted) return result;
-    const tableBytes = await this.#fetcher.fetchBytes(chunked.layer, tablesRange(chunked.tables), kept);
-    const again = await this.#importParts(chunked, { ...work, tableBytes }, kept);
+    const tableBytes = await this.#fetcher.fetchBytes(layer, tablesRange(tables), kept);
+    const afresh = await this.#begin(chunked, { ...work, tableBytes }, { isAhead: false });
+    const again = await assembled(afresh, work);
     if ("kind" in again && again.problem !== undefined) kept?.clear();
     return again;
   }
 
-  async #importParts(
-    chunked: ChunkedLayer,
-    work: PartsWork,
-    kept: KeptRanges | undefined,
-  ): Promise<BroughtLayer | WholeInstead> {
+  /** Plans a layer, and begins to fetch what it needs. */
+  async #begin(chunked: ChunkedLayer, work: PlanWork, options: PlanOptions): Promise<BegunLayer | WholeInstead> {
     const { layer, tables } = chunked;
-    const directory = kept?.directory ?? this.#directoryOf(chunked);
-    const costs = this.#reserveRequests(layer);
-    const counters = PartialCounters.for(costs.requests);
-    const stop = () => counters.stop();
-    work.halted.addEventListener("abort", stop);
-    if (work.halted.aborted) stop();
-    let fetching: Promise<void> = Promise.resolve();
-    let unused = costs.requests;
-    const fetch = (planned: readonly FetchRange[]) => {
-      this.#requestsLeft += unused - planned.length;
-      unused = 0;
-      fetching = this.#fetcher.fetchFiles(layer, planned, { directory, counters, kept });
-      fetching.catch(() => {});
-      return fetching;
-    };
     const { digest, diffId, sizeBytes } = layer;
-    const job = {
-      ...{ layer: { digest, diffId, sizeBytes }, tables, tableBytes: work.tableBytes, costs, kept: kept?.found ?? [] },
-      ...{ rangeDirectory: directory, index: writtenIndexPath(this.#directoryOf(chunked)) },
-      ...{ contents: work.table.memory, counters: counters.memory, progress: work.progress.memory },
-    };
+    const kept = this.#request.run.openKeptRanges(digest);
+    const costs = this.#reserveRequests(layer);
+    let unused = costs.requests;
     try {
-      const [imported] = await Promise.allSettled([work.lane.importPartial(job, fetch)]);
-      // What is still being fetched then, nobody waits for.
-      stop();
-      await fetching;
-      if (imported.status === "rejected") throw imported.reason;
-      return imported.value;
+      const partial = {
+        ...{ layer: { digest, diffId, sizeBytes }, tables, tableBytes: work.tableBytes, costs },
+        ...{ kept: kept?.found ?? [], contents: work.table.memory },
+      };
+      const planned = await work.lane.planPartial(partial, options);
+      if (planned.kind === "whole") return planned;
+      const { ranges } = planned;
+      unused -= ranges.length;
+      const rangeDirectory = kept?.directory ?? this.#directoryOf(chunked);
+      const index = writtenIndexPath(this.#directoryOf(chunked));
+      return new BegunLayer(this.#fetcher, { layer, partial, ranges, rangeDirectory, kept, index });
     } finally {
       // A layer that comes whole after all has asked for nothing.
       this.#requestsLeft += unused;
-      work.halted.removeEventListener("abort", stop);
     }
+  }
+
+  /**
+   * Begins with layers that follow, over a link on which answers take long: until `answered` says that there are bytes for the lane's
+   * own, it has nothing else to do. Whoever takes them plans them again, which costs less than a wait.
+   */
+  async #lookAhead({ lane, table, halted, onWhole }: PartsWork, answered: Promise<void>): Promise<void> {
+    if (this.#fetcher.meter.speed.latencySeconds < leastAheadSeconds) return;
+    const isAnswered = answered.then(() => true);
+    while (!halted.aborted) {
+      const waiting = this.#waitingLayers();
+      const next = waiting.find(({ tableBytes }) => tableBytes !== undefined);
+      if (next?.tableBytes === undefined) {
+        const tables = waiting.flatMap(({ tablesFetch = [] }) => tablesFetch);
+        if (tables.length === 0 || (await Promise.race([isAnswered, ...tables])) === true) return;
+        continue;
+      }
+      next.ahead = this.#begin(next, { lane, table, tableBytes: next.tableBytes }, { isAhead: true });
+      // Whoever takes the layer sees the failure.
+      const begun = await next.ahead.catch(() => undefined);
+      if (begun === undefined) return;
+      if (begun instanceof BegunLayer) next.aheadBytes = begun.bytes;
+      else if (begun.problem === undefined) {
+        this.#tables.delete(next.layer.digest);
+        onWhole();
+      }
+    }
+  }
+
+  /** Layers that may be begun; none when enough is asked for. */
+  #waitingLayers(): readonly ChunkedLayer[] {
+    const left = [...this.#chunked.values()].filter(({ isTaken }) => !isTaken);
+    const asked = left.reduce((sum, each) => sum + each.aheadBytes, 0);
+    return asked < aheadLimitBytes ? left.filter(({ ahead }) => ahead === undefined) : [];
   }
 
   /** Takes from what the pull may ask of the source; what a layer does not need is given back. */
@@ -295,6 +362,10 @@ export class PartialPulls {
     chunked.directory ??= this.#request.run.newStagingOptions().directory;
     return chunked.directory;
   }
+}
+
+async function assembled(begun: BegunLayer | WholeInstead, work: PartsWork): Promise<BroughtLayer | WholeInstead> {
+  return begun instanceof BegunLayer ? begun.assemble(work.lane, work) : begun;
 }
 
 /** What one layer may ask for where so many requests are left. */

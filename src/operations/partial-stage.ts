@@ -33,7 +33,7 @@ import { objectPath } from "../repo/repo-paths.ts";
 import { LayerCounters } from "./layer-feed.ts";
 import { PartialCounters } from "./partial-counters.ts";
 
-/** A layer that is to come in parts, as plain data that can be sent to a worker. */
+/** A layer that is to come in parts, and is to be planned, as plain data that can be sent to a worker. */
 export interface PartialJob {
   readonly layer: { readonly digest: LayerDigest; readonly diffId: DiffId; readonly sizeBytes: number };
   readonly tables: ChunkedTables;
@@ -44,7 +44,14 @@ export interface PartialJob {
   readonly costs: RangeCosts;
   /** Bytes of the blob that earlier runs have fetched. */
   readonly kept: readonly FetchRange[];
-  /** Where the fetched ranges lie. */
+}
+
+/** A layer of which parts are being fetched, as plain data that can be sent to a worker. */
+export interface AssemblyJob {
+  readonly partial: PartialJob;
+  /** What is being fetched, by a plan of the same job. */
+  readonly ranges: readonly FetchRange[];
+  /** Where it lies. */
   readonly rangeDirectory: Path;
   /** Where the layer's index is to be written. */
   readonly index: Path;
@@ -79,7 +86,7 @@ export interface WholeInstead {
   readonly distrusted: readonly number[];
 }
 
-/** A layer that is planned; `ranges` are to be fetched now. */
+/** A layer that is planned; its plan's ranges are to be fetched now. */
 export interface PlannedPartial {
   readonly kind: "planned";
   readonly job: PartialJob;
@@ -116,20 +123,36 @@ function isWorthwhile({ costs, kept, tables }: PartialJob, { ranges }: PartialPu
   return isWorthParts({ requests, fetchBytes }, { fetchBytes: tables.toc.offsetBytes - begun }, costs.link);
 }
 
+/**
+ * Whether a plan is the one by which `ranges` are being fetched. What was known when they were chosen can have turned out wrong
+ * since, and is no longer known.
+ */
+export function isPlanOf({ plan }: PlannedPartial, ranges: readonly FetchRange[]): boolean {
+  const isSame = (range: FetchRange, other: FetchRange | undefined) =>
+    range.offsetBytes === other?.offsetBytes && range.lengthBytes === other.lengthBytes;
+  return plan.ranges.length === ranges.length && plan.ranges.every((range, i) => isSame(range, ranges[i]));
+}
+
 /** Puts a planned layer together while its ranges are being fetched. When it fails, nothing of it stays staged. */
 export function assemblePartial(
   files: LinuxFiles,
   staging: ObjectStaging,
   planned: PlannedPartial,
+  job: AssemblyJob,
 ): ImportedLayer | WholeInstead {
-  const result = orWhole(planned.job, () => assemble(files, staging, planned));
+  const result = orWhole(planned.job, () => assemble(files, staging, planned, job));
   if (!("kind" in result) || result.problem === undefined) return result;
   return { ...result, distrusted: findWrongClaims(files, planned) };
 }
 
-function assemble(files: LinuxFiles, staging: ObjectStaging, planned: PlannedPartial): ImportedLayer {
-  const { job, known, toc, plan } = planned;
-  const { layer, rangeDirectory } = job;
+function assemble(
+  files: LinuxFiles,
+  staging: ObjectStaging,
+  { known, toc, plan }: PlannedPartial,
+  job: AssemblyJob,
+): ImportedLayer {
+  const { partial, rangeDirectory } = job;
+  const { layer, tables, tableBytes } = partial;
   const counters = new PartialCounters(job.counters);
   const progress = new LayerCounters(job.progress);
   const estimate = estimateTarBytes(toc);
@@ -143,8 +166,8 @@ function assemble(files: LinuxFiles, staging: ObjectStaging, planned: PlannedPar
     staging,
     {
       ...{ diffId: layer.diffId, entries: toc.entries, contents: plan.contents, known },
-      tarSplit: unpackTarSplit(job.tables, toc, job.tableBytes),
-      tarBytesLimit: allowedTarBytes(plan, job.tableBytes),
+      tarSplit: unpackTarSplit(tables, toc, tableBytes),
+      tarBytesLimit: allowedTarBytes(plan, tableBytes),
       onProgress: (done) => {
         counters.throwIfStopped();
         progress.imported = Math.floor(Math.min(done / estimate, 1) * layer.sizeBytes);

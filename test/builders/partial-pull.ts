@@ -70,16 +70,21 @@ export interface SeenPull extends PullResult {
   readonly requests: number;
 }
 
-/** Pulls; `host` is where the registry is reached, if that is another place. */
+/** Pulls; `host` is where the registry is reached, if that is another place; `onFinished` is called for each layer. */
 export async function pullFrom(
   linux: FakeLinux,
   registry: FakeRegistry,
   tag: string,
-  { host = registry.host, repair = false }: { readonly host?: string; readonly repair?: boolean } = {},
+  {
+    host = registry.host,
+    repair = false,
+    onFinished = () => {},
+  }: { readonly host?: string; readonly repair?: boolean; readonly onFinished?: () => void } = {},
 ): Promise<SeenPull> {
   const warnings: string[] = [];
   const progress = (event: ProgressEvent) => {
     if (event.kind === "warning") warnings.push(event.message);
+    if (event.kind === "layer-finished") onFinished();
   };
   registry.requests.length = 0;
   const pulled = await pull(systemOn(linux, { progress }), {

@@ -7,7 +7,7 @@ import { buildChunkedImage, buildChunkedLayer, noise } from "../builders/chunked
 import type { BuiltImage } from "../builders/oci-image.ts";
 import { writeLayout } from "../builders/oci-layout.ts";
 import { machineWithRepo } from "../builders/operation-machine.ts";
-import { expectHealthy, pullFrom, registryWith, stopRegistries } from "../builders/partial-pull.ts";
+import { expectHealthy, layerStreams, pullFrom, registryWith, stopRegistries } from "../builders/partial-pull.ts";
 import { SlowLink } from "../fakes/slow-link.ts";
 import { hasDockerRegistry, pushLayout, startDockerRegistry } from "../tools/docker-registry.ts";
 import { osdeploy, osdeployCommand } from "../tools/run-cli.ts";
@@ -63,6 +63,50 @@ describe("partial pull: by what the link is like", () => {
     expect(isWhole).toBe(false);
     expect(ranges.length).toBeGreaterThan(20);
     expect(pulled.layerBytes).toBeLessThan(30 * 5_000 + 250_000);
+  }, 60_000);
+});
+
+/** Four layers, half of whose contents are new in the second version. */
+async function layered(version: number): Promise<BuiltImage> {
+  const layers = [0, 1, 2, 3].map((layer) => {
+    const files = Array.from({ length: 20 }, (_, i) => ({
+      path: `usr/${layer}-${i}`,
+      content: noise(20_000, 100 * layer + i + (i % 2 === 0 ? 0 : 10_000 * version)),
+    }));
+    return buildChunkedLayer([{ path: "usr/", mtime: version }, ...files]);
+  });
+  return buildChunkedImage(await Promise.all(layers));
+}
+
+describe("partial pull: several layers over a link with a delay", () => {
+  test("parts of the next are asked for before the first is there, and all give the same image as whole ones", async () => {
+    const images = { v1: await layered(1), v2: await layered(2) };
+    const registry = await registryWith(images);
+    const linux = await machineWithRepo({});
+    Object.assign(linux.clock, { now: () => performance.now() });
+    await pullFrom(linux, registry, "v1");
+    const link = await linkTo(registry.host);
+    link.options = { delayMs: 60, bytesPerSecond: 2_000_000 };
+    const digests = images.v2.layers.map(({ digest }) => digest);
+    const layerOf = (path: string) => digests.findIndex((digest) => path.endsWith(digest));
+    const blobs = () => link.asked.filter(({ path }) => layerOf(path) >= 0);
+    let askedAtFirst: ReadonlySet<number> | undefined;
+    const onFinished = () => {
+      // The tables of each layer come first.
+      askedAtFirst ??= new Set(
+        blobs()
+          .slice(digests.length)
+          .map(({ path }) => layerOf(path)),
+      );
+    };
+    const pulled = await pullFrom(linux, registry, "v2", { host: link.host, onFinished });
+    expect(askedAtFirst?.size).toBeGreaterThan(1);
+    expect(blobs().filter(({ range }) => range === undefined)).toEqual([]);
+    expect(pulled.warnings).toEqual([]);
+    const other = await machineWithRepo({});
+    expect(pulled.rawImage).toBe((await pullFrom(other, registry, "v2")).rawImage);
+    expect(layerStreams(linux)).toEqual(expect.arrayContaining([...layerStreams(other)]));
+    await expectHealthy(linux);
   }, 60_000);
 });
 

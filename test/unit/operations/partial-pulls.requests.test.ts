@@ -68,12 +68,12 @@ test("layers that come whole after all, and asked for nothing, give back what th
   const lane = openInlineLane(linux.files, run.newStagingOptions());
   await partial.prepare([lane]);
   const allowed: number[] = [];
-  const importPartial: Lane["importPartial"] = async ({ costs }) => {
+  const planPartial: Lane["planPartial"] = async ({ costs }) => {
     allowed.push(costs.requests);
     return { kind: "whole", problem: undefined, distrusted: [] };
   };
-  const control = { halted: new AbortController().signal, progress: new LayerCounters() };
-  for (const layer of layers) await partial.importLayer(layer, { ...lane, importPartial }, control);
+  const control = { halted: new AbortController().signal, progress: new LayerCounters(), onWhole: () => {} };
+  for (const layer of layers) await partial.importLayer(layer, { ...lane, planPartial }, control);
   expect(allowed).toEqual([96, 96, 96, 96]);
   run.close();
   repo.close();

@@ -1,6 +1,11 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { type ErrorCode, OsdeployError } from "../../../src/core/errors.ts";
-import { allowedTarBytes, isPartialProblem } from "../../../src/operations/partial-stage.ts";
+import {
+  allowedTarBytes,
+  isPartialProblem,
+  isPlanOf,
+  type PlannedPartial,
+} from "../../../src/operations/partial-stage.ts";
 import { machineWithRepo } from "../../builders/operation-machine.ts";
 import {
   expectHealthy,
@@ -60,4 +65,14 @@ test("what a tar may have goes by the bytes that are here, whatever the manifest
   const tableBytes = new Uint8Array(1000);
   const allowed = allowedTarBytes({ knownBytes: 5_000_000, fetchBytes: 2000 }, tableBytes);
   expect(allowed).toBe(1024 ** 3 + 5_000_000 + 200 * 3000);
+});
+
+test("isPlanOf: only a plan with the same ranges, one by one", () => {
+  const range = (offsetBytes: number, lengthBytes: number) => ({ offsetBytes, lengthBytes });
+  const planned = { plan: { ranges: [range(1, 2), range(5, 6)] } } as unknown as PlannedPartial;
+  expect(isPlanOf(planned, [range(1, 2), range(5, 6)])).toBe(true);
+  expect(isPlanOf(planned, [range(1, 2)])).toBe(false);
+  expect(isPlanOf(planned, [range(1, 2), range(5, 6), range(20, 1)])).toBe(false);
+  expect(isPlanOf(planned, [range(1, 2), range(5, 7)])).toBe(false);
+  expect(isPlanOf(planned, [range(1, 2), range(4, 6)])).toBe(false);
 });
