@@ -8,11 +8,14 @@ import { monitorCommand } from "../../src/lab/monitor.ts";
 import { qemuWords } from "../../src/lab/qemu-command.ts";
 import type { PowerOn, VirtualDisk } from "../../src/lab/virtual-machine.ts";
 import { commandLine, findAnswer, readyPattern, type Step, shellCredentials } from "./guest-shell.ts";
+import { endsAtReset, wasReset } from "./qemu-reset.ts";
 import { type Trixie, translatedProcessor } from "./trixie.ts";
 
 /** How long the slowest thing may take on a machine that has much else to do. */
 const limitMs = 600_000;
 const stepMs = 50;
+const sockets = ["console.socket", "shell.socket", "qmp.socket", "events.socket"] as const;
+
 /** What a state has besides memory and disks. */
 const keptFiles = ["variables.fd", "console.log"];
 
@@ -54,10 +57,10 @@ export class Guest {
 
   /** Switches it on. A boot is complete at {@link ready}. */
   switchOn(moreWords: readonly string[] = []): void {
-    const { trixie, place } = this.#make;
-    for (const name of ["console.socket", "shell.socket", "qmp.socket"]) rmSync(join(place, name), { force: true });
+    const { trixie } = this.#make;
+    for (const name of sockets) rmSync(this.#at(name), { force: true });
     if (!existsSync(this.#at("variables.fd"))) copyFileSync(trixie.firmwareVariables, this.#at("variables.fd"));
-    const [program, ...words] = trixie.qemu(...this.#words(), ...moreWords);
+    const [program, ...words] = trixie.qemu(...this.#words(), ...endsAtReset(this.#at("events.socket")), ...moreWords);
     this.#stopped = "";
     this.#said = "";
     const qemu = spawn(program, words, { env: trixie.environment, stdio: ["ignore", "pipe", "pipe"] });
@@ -66,11 +69,23 @@ export class Guest {
     // A test that failed must not leave it behind.
     const kill = () => void qemu.kill("SIGKILL");
     process.once("exit", kill);
-    qemu.on("close", (status, signal) => {
-      process.off("exit", kill);
-      if (this.#qemu === qemu) this.#stopped = `QEMU ended with ${signal ?? `status ${status}`}: ${told}`;
-    });
     this.#qemu = qemu;
+    const reset = wasReset(qemu, this.#at("events.socket"));
+    qemu.on("close", async (status, signal) => {
+      process.off("exit", kill);
+      const goesOn = await reset;
+      if (this.#qemu !== qemu) return;
+      if (goesOn) this.#startAgain();
+      else this.#stopped = `QEMU ended with ${signal ?? `status ${status}`}: ${told}`;
+    });
+  }
+
+  /** What a reset is to the guest: only its memory is lost. */
+  #startAgain(): void {
+    this.#shell?.destroy();
+    this.#shell = undefined;
+    this.switchOn();
+    this.#connect().catch(() => undefined);
   }
 
   #words(): readonly string[] {
@@ -112,7 +127,7 @@ export class Guest {
     return this.#qemu !== undefined && this.#qemu.exitCode === null && this.#qemu.signalCode === null;
   }
 
-  /** What QEMU has used of the processors since it was switched on. */
+  /** What QEMU has used of the processors since the machine was switched on or reset. */
   get cpuSeconds(): number {
     const stat = readFileSync(`/proc/${this.#qemu?.pid}/stat`, "latin1");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
