@@ -49,6 +49,9 @@ describe.skipIf(trixie === undefined || ssh === undefined)(`osdeploy lab ${needs
   test("upgrade: v2 comes over a registry, and boots", async () => {
     const upgraded = json(lab("upgrade", "--apply", "os", `oci:${osLayout}:v2`));
     expect(upgraded).toMatchObject({ name: "os", guestImage: expect.stringMatching(/^10\.0\.2\.2:\d+\/os:latest$/) });
+    // Who asks the old system for its version keeps it from going down.
+    const starts = () => lab("console", "--log", "os").stdout.match(/BdsDxe: starting/g)?.length ?? 0;
+    for (let tries = 0; tries < 300 && starts() < 2; tries++) await pause(2000);
     for (let tries = 0; tries < 300; tries++) {
       await pause(2000);
       const version = lab("ssh", "os", "--", "sed", "-n", "s/^IMAGE_VERSION=//p", "/usr/lib/os-release").stdout;
