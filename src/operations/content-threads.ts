@@ -8,9 +8,10 @@ import {
   type ContentRequest,
   ContentStage,
   type ContentStageOptions,
+  type ContentWorkerData,
   type FileToStore,
 } from "./content-worker.ts";
-import { asManyAs, startThread, threadError } from "./start-thread.ts";
+import { asManyAs, endThread, startThread, threadError } from "./start-thread.ts";
 
 /** Less than this is stored sooner than threads have started. */
 const leastFiles = 2000;
@@ -143,11 +144,13 @@ class Lane {
   readonly pending: PendingContent[] = [];
   cost = 0;
   readonly #worker: Worker;
+  readonly #stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   readonly #reply: Promise<ContentReply>;
 
   constructor(options: ContentStageOptions) {
+    const data: ContentWorkerData = { options, stopped: this.#stopped };
     this.#worker = startThread(new URL("./content-worker.js", import.meta.url), {
-      workerData: options,
+      workerData: data,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMegabytes },
     });
     this.#reply = new Promise((resolve, reject) => {
@@ -170,7 +173,8 @@ class Lane {
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    Atomics.store(this.#stopped, 0, 1);
+    await endThread(this.#worker);
   }
 
   #post(request: ContentRequest): void {

@@ -5,6 +5,7 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { openLinux } from "../linux/live-linux.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { DigestStore, type StoredContent } from "../repo/digest-store.ts";
+import { serveRequests } from "./start-thread.ts";
 
 /** A file whose content is to be stored; plain data. */
 export interface FileToStore {
@@ -18,6 +19,13 @@ export interface ContentStageOptions {
   readonly store: Path | undefined;
   /** Of names that are not final: other than that of any thread which fills the same store. */
   readonly temporarySuffix: string;
+}
+
+/** What a worker begins with. */
+export interface ContentWorkerData {
+  readonly options: ContentStageOptions;
+  /** In shared memory; not 0 once the thread is to end. */
+  readonly stopped: Int32Array<SharedArrayBuffer>;
 }
 
 /** What the main thread sends: files, any number of times, and then that there are no more. */
@@ -83,8 +91,11 @@ function describe(error: unknown, index: number): ContentReply {
 function serve(): void {
   const port = parentPort;
   assert(port !== null, "a worker has a parent");
-  const stage = new ContentStage(openLinux().files, workerData as ContentStageOptions);
-  port.on("message", (request: ContentRequest) => {
+  const { options, stopped } = workerData as ContentWorkerData;
+  const stage = new ContentStage(openLinux().files, options);
+  serveRequests(port, (request: ContentRequest) => {
+    // What it was sent and has not begun with, nobody wants any more.
+    if (Atomics.load(stopped, 0) !== 0) return;
     if (request !== "end") stage.add(request);
     else port.postMessage(stage.finish());
   });

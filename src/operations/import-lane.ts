@@ -6,7 +6,7 @@ import type { StagingOptions } from "../repo/object-staging.ts";
 import type { WorkerReply, WorkerRequest } from "./import-worker.ts";
 import { type BroughtLayer, type LayerJob, LayerStage, type PlannedRanges, type PlanOptions } from "./layer-stage.ts";
 import type { AssemblyJob, MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
-import { startThread, threadError } from "./start-thread.ts";
+import { endThread, startThread, threadError } from "./start-thread.ts";
 import { failureOf } from "./thread-failure.ts";
 
 /** An import makes little garbage; V8 would let each thread gather 48 MB of it before it looks. */
@@ -85,7 +85,7 @@ export function openWorkerLane(staging: StagingOptions): Lane {
       await ask({ kind: "measure", job });
     },
     close: async () => {
-      await worker.terminate();
+      await endThread(worker);
     },
   };
 }

@@ -5,6 +5,7 @@ import type { KnownFileMemory } from "../repo/known-files.ts";
 import type { StagingOptions } from "../repo/object-staging.ts";
 import { type BroughtLayer, type LayerJob, LayerStage, type PlannedRanges, type PlanOptions } from "./layer-stage.ts";
 import type { AssemblyJob, MeasureJob, PartialJob, WholeInstead } from "./partial-stage.ts";
+import { serveRequests } from "./start-thread.ts";
 import { type ThreadFailure, threadFailure } from "./thread-failure.ts";
 
 /** What the main thread sends: at most one hint, and one layer after the other. */
@@ -29,7 +30,7 @@ function serve(): void {
   const port = parentPort;
   assert(port !== null, "a worker has a parent");
   const stage = new LayerStage(openLinux().files, workerData as StagingOptions);
-  port.on("message", (request: WorkerRequest) => {
+  serveRequests(port, (request: WorkerRequest) => {
     if (request.kind === "expect") stage.expect(request.known);
     else port.postMessage(reply(stage, request));
   });

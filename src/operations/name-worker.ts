@@ -4,6 +4,7 @@ import { openLinux } from "../linux/live-linux.ts";
 import { type NamingReport, nameObjects } from "../repo/name-objects.ts";
 import type { ObjectStore } from "../repo/object-check.ts";
 import { type StagedObjects, unpackStaged } from "../repo/staged-objects.ts";
+import { serveRequests } from "./start-thread.ts";
 import { type ThreadFailure, threadFailure } from "./thread-failure.ts";
 
 /** What the thread is to name when it is told to begin, by a message of any kind. */
@@ -15,7 +16,7 @@ export interface NamingJob {
 /** What it says when it is done. */
 export type NamingReply = { readonly kind: "named"; readonly report: NamingReport } | ThreadFailure;
 
-/** Runs in a worker thread: makes all ready, waits for its message, names the objects with the live Linux, and ends. */
+/** Runs in a worker thread: makes all ready, waits for its message, and names the objects with the live Linux. */
 function serve({ store, objects }: NamingJob): void {
   const port = parentPort;
   assert(port !== null, "a worker has a parent");
@@ -28,7 +29,7 @@ function serve({ store, objects }: NamingJob): void {
       return threadFailure(error);
     }
   };
-  port.once("message", () => port.postMessage(reply()));
+  serveRequests(port, () => port.postMessage(reply()));
 }
 
 if (!isMainThread) serve(workerData as NamingJob);

@@ -5,7 +5,7 @@ import { storeOf } from "../repo/publish.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { countStaged, type StagedObjects, unpackStaged } from "../repo/staged-objects.ts";
 import type { NamingJob, NamingReply } from "./name-worker.ts";
-import { startThread, threadError } from "./start-thread.ts";
+import { endThread, startThread, threadError } from "./start-thread.ts";
 import type { System } from "./system.ts";
 import { failureOf } from "./thread-failure.ts";
 
@@ -58,9 +58,9 @@ export class ObjectNaming {
     return this.#report;
   }
 
-  /** Ends the thread, whatever it does. */
+  /** Ends the thread, when it has named what it was told to. */
   async close(): Promise<void> {
-    await this.#worker?.terminate();
+    if (this.#worker !== undefined) await endThread(this.#worker);
   }
 }
 

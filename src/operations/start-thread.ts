@@ -1,4 +1,4 @@
-import { Worker, type WorkerOptions } from "node:worker_threads";
+import { type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
 import { OsdeployError } from "../core/errors.ts";
 
 /** A thread of the program. @throws OsdeployError `system` when the kernel gives none. */
@@ -8,6 +8,29 @@ export function startThread(file: URL, options: WorkerOptions): Worker {
   } catch (error) {
     throw threadError(error);
   }
+}
+
+/** The message that a thread is told to end by. */
+const endOfThread = "end of thread";
+
+/** In the thread itself: answers what it is sent, one by one, until it is told to end. */
+export function serveRequests<Request>(port: MessagePort, answer: (request: Request) => void): void {
+  port.on("message", (request: Request | typeof endOfThread) => {
+    if (request === endOfThread) port.close();
+    else answer(request);
+  });
+}
+
+/**
+ * Tells a thread to end, and waits until it has, which it does when it is done with all that it was sent. From outside none is
+ * ended: while it loads a native module, or is in a call of one, that would be the end of the whole program.
+ */
+export async function endThread(worker: Worker): Promise<void> {
+  const hasEnded = worker.threadId === -1;
+  if (hasEnded) return;
+  const ended = new Promise((done) => worker.once("exit", done));
+  worker.postMessage(endOfThread);
+  await ended;
 }
 
 /**

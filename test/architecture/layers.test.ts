@@ -28,6 +28,10 @@ describe("the source", () => {
     expect(homes("undici")).toEqual(["image-source"]);
     expect(homes("commander").every((folder) => folder.startsWith("cli"))).toBe(true);
   });
+
+  test("layers: no thread is ended from outside, which can end the program while a native module is at work", () => {
+    expect(sources.filter(({ text }) => text.includes(".terminate(")).map(({ path }) => path)).toEqual([]);
+  });
 });
 
 describe("the check itself", () => {

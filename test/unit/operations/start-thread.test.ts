@@ -1,6 +1,7 @@
+import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { OsdeployError } from "../../../src/core/errors.ts";
-import { asManyAs, startThread, threadError } from "../../../src/operations/start-thread.ts";
+import { asManyAs, endThread, serveRequests, startThread, threadError } from "../../../src/operations/start-thread.ts";
 
 test.each([
   [
@@ -37,4 +38,40 @@ test("asManyAs: all, or those that came before one failed; with none it is told"
   expect(asManyAs(3, until(9))).toEqual([0, 1, 2]);
   expect(asManyAs(3, until(2))).toEqual([0, 1]);
   expect(() => asManyAs(3, until(0))).toThrow("no 0");
+});
+
+test("serveRequests: answers one by one, until it is told to end", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const answered: string[] = [];
+  serveRequests<string>(port2, (request) => answered.push(request));
+  const closed = new Promise((done) => port1.on("close", done));
+  for (const message of ["one", "end", "end of thread"]) port1.postMessage(message);
+  await closed;
+  expect(answered).toEqual(["one", "end"]);
+});
+
+/** A thread of these words. */
+const threadOf = (text: string) => startThread(new URL(`data:text/javascript,${encodeURIComponent(text)}`), {});
+
+test("endThread: a thread answers what it was sent before, and has ended then; once more is nothing", async () => {
+  const thread = threadOf(`
+    import { parentPort } from "node:worker_threads";
+    parentPort.on("message", (m) => (m === "end of thread" ? parentPort.close() : parentPort.postMessage(m + "!")));
+  `);
+  const answers: string[] = [];
+  thread.on("message", (answer: string) => answers.push(answer));
+  thread.postMessage("one");
+  thread.postMessage("two");
+  await endThread(thread);
+  expect(answers).toEqual(["one!", "two!"]);
+  expect(thread.threadId).toBe(-1);
+  await endThread(thread);
+});
+
+test("endThread: a thread that broke has ended", async () => {
+  const thread = threadOf("throw new Error('broken')");
+  const errors: unknown[] = [];
+  thread.on("error", (error) => errors.push(error));
+  await endThread(thread);
+  expect(errors).toMatchObject([{ message: "broken" }]);
 });
