@@ -83,6 +83,7 @@ await naming.close();
 const next = new ObjectNaming(system, repo, objects);
 next.begin();
 const again = await next.done().catch(({ code }) => ({ code }));
+await next.close();
 const stopped = new ObjectNaming(system, repo, objects);
 await stopped.close();
 const failure = await stopped.done().catch(({ message }) => message);
