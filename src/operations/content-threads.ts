@@ -75,7 +75,7 @@ export class ContentThreads {
     for (const { pending, reply } of done) fillIn(pending, reply);
   }
 
-  /** Ends the threads, also those in the middle of their work. */
+  /** Ends the threads, each when it is done with the parcel in its hands; what they were sent besides is not stored. */
   async close(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.close()));
   }

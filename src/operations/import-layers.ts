@@ -8,6 +8,7 @@ import { type Lane, openInlineLane, openWorkerLane } from "./import-lane.ts";
 import { LayerCounters } from "./layer-feed.ts";
 import { type LayerFetch, startFetch } from "./layer-fetch.ts";
 import type { BroughtLayer } from "./layer-stage.ts";
+import { largestFirst } from "./missing-layers.ts";
 import type { PartialPulls } from "./partial-pulls.ts";
 import { asManyAs } from "./start-thread.ts";
 import type { System } from "./system.ts";
@@ -41,7 +42,7 @@ export async function importLayers(
   request: LayersToImport,
   onImported: (imported: BroughtLayer) => void,
 ): Promise<void> {
-  const queue = [...request.layers].sort((a, b) => b.sizeBytes - a.sizeBytes).map((layer) => new PendingLayer(layer));
+  const queue = largestFirst(request.layers).map((layer) => new PendingLayer(layer));
   const lanes = openLanes(system, request, queue.length);
   const halt = new AbortController();
   const stop = () => {

@@ -44,3 +44,8 @@ function soundStream(repo: Repo, diffId: DiffId): ObjectId | undefined {
   const stream = findStream(repo, layerStreamName(diffId));
   return stream !== undefined && isSoundObject(repo, stream) ? stream : undefined;
 }
+
+/** In the order in which they are brought: so that no large one is left alone at the end. */
+export function largestFirst(layers: readonly ResolvedLayer[]): readonly ResolvedLayer[] {
+  return [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
+}

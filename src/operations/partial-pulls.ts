@@ -21,6 +21,7 @@ import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
 import type { LayerCounters } from "./layer-feed.ts";
 import type { BroughtLayer, PlanOptions } from "./layer-stage.ts";
+import { largestFirst } from "./missing-layers.ts";
 import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
 import type { System } from "./system.ts";
 
@@ -108,9 +109,8 @@ export class PartialPulls {
     this.#request = request;
     const meter = new LinkMeter(request.source.registry()?.latencyMs);
     this.#fetcher = new RangeFetcher(system.linux, request.source, meter);
-    // The largest first, as they are taken.
-    const layers = [...request.layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
-    const chunked = layers.flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
+    // As they are taken.
+    const chunked = largestFirst(request.layers).flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
       const tables = findChunkedTables(layer);
       if (tables === undefined) return [];
       const unknown = { directory: undefined, tablesFetch: undefined, tableBytes: undefined, ahead: undefined };

@@ -127,7 +127,10 @@ function isWorthwhile({ costs, kept, tables }: PartialJob, { ranges }: PartialPu
  * Whether a plan is the one by which `ranges` are being fetched. What was known when they were chosen can have turned out wrong
  * since, and is no longer known.
  */
-export function isPlanOf({ plan }: PlannedPartial, ranges: readonly FetchRange[]): boolean {
+export function isPlanOf(
+  { plan }: { readonly plan: Pick<PartialPullPlan<number>, "ranges"> },
+  ranges: readonly FetchRange[],
+): boolean {
   const isSame = (range: FetchRange, other: FetchRange | undefined) =>
     range.offsetBytes === other?.offsetBytes && range.lengthBytes === other.lengthBytes;
   return plan.ranges.length === ranges.length && plan.ranges.every((range, i) => isSame(range, ranges[i]));

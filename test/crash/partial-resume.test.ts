@@ -6,6 +6,7 @@ import { openImageSource } from "../../src/image-source/open-image-source.ts";
 import { checkRepo } from "../../src/operations/check-repo.ts";
 import { collectGarbage } from "../../src/operations/collect-garbage.ts";
 import { requestsInFlight } from "../../src/operations/fetch-ranges.ts";
+import type { ProgressEvent } from "../../src/operations/progress.ts";
 import { type PulledImage, pullImage } from "../../src/operations/pull-image.ts";
 import { openRepo } from "../../src/repo/repo.ts";
 import { buildChunkedImage, buildChunkedLayer, noise } from "../builders/chunked-layer.ts";
@@ -25,7 +26,18 @@ const pieceBytes = 400;
 /** How often each byte of each blob came. */
 class Deliveries {
   readonly #counts = new Map<string, Uint8Array>();
+  readonly #requests = new Map<string, number>();
   total = 0;
+
+  /** A request for bytes of a blob: the first one is for its tables. */
+  request(digest: string): void {
+    this.#requests.set(digest, (this.#requests.get(digest) ?? 0) + 1);
+  }
+
+  /** Of how many layers more than the tables were asked for. */
+  get begun(): number {
+    return [...this.#requests.values()].filter((requests) => requests > 1).length;
+  }
 
   add(digest: string, offsetBytes: number, lengthBytes: number): void {
     const counts = this.#counts.get(digest) ?? new Uint8Array(1_000_000);
@@ -51,6 +63,7 @@ interface Link {
 /** The layout as if it were far away: blobs and parts of them come late, in small pieces, which are counted. */
 function distant(layout: ImageSource, linux: FakeLinux, { latencyMs, deliveries }: Link): ImageSource {
   async function* counted(pieces: AsyncIterable<Uint8Array>, digest: string, start: number) {
+    deliveries.request(digest);
     linux.advance(latencyMs);
     let reached = start;
     for await (const bytes of pieces) {
@@ -74,14 +87,22 @@ function distant(layout: ImageSource, linux: FakeLinux, { latencyMs, deliveries 
   };
 }
 
-async function pullOn(linux: FakeLinux, tag: string, link: Link): Promise<PulledImage> {
+async function pullOn(
+  linux: FakeLinux,
+  tag: string,
+  link: Link,
+  onFinished: () => void = () => {},
+): Promise<PulledImage> {
   const reference = parseImageReference(layoutReference(tag));
   const layout = openImageSource(reference, linux, { environment: { variables: {}, userId: 0 } });
   const source = distant(layout, linux, link);
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
   try {
     const image = await source.resolve(linuxAmd64);
-    return await pullImage(systemOn(linux), repo, {
+    const progress = ({ kind }: ProgressEvent) => {
+      if (kind === "layer-finished") onFinished();
+    };
+    return await pullImage(systemOn(linux, { progress }), repo, {
       ...{ reference, image, layers: { kind: "source", source }, tag: "os", bootable: false },
     });
   } finally {
@@ -131,6 +152,20 @@ async function crashedAt(start: FakeLinux, failAt: number, link: Link): Promise<
 
 /** The second is one over which layers are begun before the one before them is put together. */
 const latencies = [0, 60];
+
+test.each([
+  [0, 1],
+  [60, 2],
+])(
+  "partial pull: with answers after %i ms parts of %i layers are asked for before the first is there",
+  async (latencyMs, layers) => {
+    const deliveries = new Deliveries();
+    const begun: number[] = [];
+    const start = await upgradable();
+    await pullOn(start, "v2", { latencyMs, deliveries }, () => begun.push(deliveries.begun));
+    expect(begun).toEqual([layers, 2]);
+  },
+);
 
 test.each(latencies)(
   "partial pull: killed at each mutating call and run again, it fetches no byte twice but of one piece a request (%i ms)",

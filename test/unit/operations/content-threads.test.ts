@@ -79,6 +79,23 @@ try {
 }
 `;
 
+/** Likewise; closes the threads before they can have begun with anything. */
+const closing = `
+const [dist, source, store] = process.argv.slice(2);
+const load = (path) => import(new URL(path, dist).href);
+const { fromText } = await load("core/bytes/byte-string.js");
+const { openLinux } = await load("linux/live-linux.js");
+const { ContentThreads } = await load("operations/content-threads.js");
+const { readdirSync, statSync } = await import("node:fs");
+const threads = new ContentThreads(openLinux().files, fromText(store), 2);
+for (const name of readdirSync(source)) {
+  const path = source + "/" + name;
+  threads.add({ path: fromText(path), sizeBytes: statSync(path).size });
+}
+await threads.close();
+console.log("closed");
+`;
+
 describe.skipIf(!isBuilt)(`ContentThreads in worker threads${without}`, () => {
   const directory = mkdtempSync(join(tmpdir(), "content-threads-"));
   const source = join(directory, "source");
@@ -103,6 +120,15 @@ describe.skipIf(!isBuilt)(`ContentThreads in worker threads${without}`, () => {
   test("the same image and the same store as on one thread", () => {
     expect(create(3, "by-threads")).toBe(create(0, "alone"));
     expect(stored("by-threads")).toEqual(stored("alone"));
+  });
+
+  test("what is closed at once stores nothing of what it was sent", () => {
+    const program = join(directory, "close.mjs");
+    writeFileSync(program, closing);
+    const dist = new URL("../../../dist/", import.meta.url).href;
+    const words = [program, dist, source, join(directory, "closed")];
+    expect(execFileSync(process.execPath, words, { encoding: "utf8", timeout: 100_000 })).toBe("closed\n");
+    expect(existsSync(join(directory, "closed"))).toBe(false);
   });
 
   test("a store that cannot be filled is told as on one thread", () => {
