@@ -135,7 +135,6 @@ class Budget {
   }
 }
 
-/** Undefined for what is no manifest with a config and layers. */
 /** The config and the layers of a manifest, whatever it is; undefined for what has no such members. */
 export function blobsOf(manifest: JsonPlace): readonly Descriptor[] | undefined {
   const [config, layers] = [optional(manifest, "config"), optional(manifest, "layers")];

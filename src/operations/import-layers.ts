@@ -24,6 +24,8 @@ export interface LayersToImport {
   readonly findKnown: () => RootImageFiles | undefined;
   /** What the main thread can do while the threads import. Called once, when they have begun. */
   readonly meanwhile: () => void;
+  /** What was asked of others when the import began. When it fails, nothing more is brought, and that is the error. */
+  readonly asked?: Promise<unknown>;
 }
 
 /** How often progress is looked at. */
@@ -53,12 +55,16 @@ export async function importLayers(
   // A signal that was aborted before fires no more.
   if (system.signal.aborted) stop();
   const broken: unknown[] = [];
+  const fail = (error: unknown) => {
+    broken.push(error);
+    stop();
+  };
+  const asked = request.asked?.catch(fail);
   const idle = setImmediate(() => {
     try {
       request.meanwhile();
     } catch (error) {
-      broken.push(error);
-      stop();
+      fail(error);
     }
   });
   const ticker = setInterval(() => tick(system, queue), progressIntervalMs);
@@ -76,6 +82,7 @@ export async function importLayers(
       }),
     );
     const failed = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
+    if (failed.length === 0) await asked;
     throwFirst([...broken, ...failed], system.signal);
   } finally {
     clearImmediate(idle);

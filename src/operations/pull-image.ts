@@ -79,16 +79,20 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   checkTag(tag);
   const missing = request.repair === true ? brokenLayers(system, repo, image) : missingLayers(repo, image);
   const layers = describeLayers(image, missing);
-  const promises = await readPromises(image, request.layers);
+  // Asked for while layers come: the answers are a wait of their own, and nobody needs them before there are root images.
+  const asked = readPromises(image, request.layers);
+  // Where something else fails first, nobody waits for it any more.
+  asked.catch(() => undefined);
   system.progress({ kind: "layers", layers });
   const isWhole = missing.length === 0 && !bringsObjects(request.layers);
   const stored = isWhole ? storedRootImages(repo, request) : undefined;
-  const check = (made: RootImages) => checkSeals(promises, { image, algorithm: repo.algorithm, made });
+  const check = (promises: readonly PromisedDigest[], made: RootImages) =>
+    checkSeals(promises, { image, algorithm: repo.algorithm, made });
   if (stored !== undefined) request.checkTree?.(openRootImage(repo, stored.raw));
   const { rootImages, sealedBy, report } =
     stored === undefined
-      ? await importImage(system, repo, { ...request, missing, check, isSealed: promises.length > 0 })
-      : { rootImages: stored, sealedBy: check(stored), report: nothingAdded };
+      ? await importImage(system, repo, { ...request, missing, asked, check })
+      : { rootImages: stored, sealedBy: check(await asked, stored), report: nothingAdded };
   tagImage(repo, tag, image.manifest.digest);
   return {
     manifestDigest: image.manifest.digest,
@@ -159,12 +163,12 @@ async function importImage(
   repo: WritableRepo,
   request: ImageToPull & {
     readonly missing: readonly ResolvedLayer[];
-    readonly check: (made: RootImages) => readonly string[];
-    /** Whether the check can refuse the image. */
-    readonly isSealed: boolean;
+    /** What is promised of the image, once the registry has told it. */
+    readonly asked: Promise<readonly PromisedDigest[]>;
+    readonly check: (promises: readonly PromisedDigest[], made: RootImages) => readonly string[];
   },
 ): Promise<Imported> {
-  const { image, layers, missing } = request;
+  const { image, layers, missing, asked } = request;
   const name = formatImageReference(request.reference);
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
   let naming: ObjectNaming | undefined;
@@ -173,9 +177,10 @@ async function importImage(
     const build = new ImageBuild(repo, run, image);
     const partial =
       layers.kind === "source"
-        ? await bringLayers(system, repo, { image, missing, run, build, source: layers.source })
+        ? await bringLayers(system, repo, { image, missing, run, build, source: layers.source, asked })
         : undefined;
     if (layers.kind === "staged") addStaged(system, build, layers.layer);
+    const promises = await asked;
     isFetched = true;
     checkInterrupted(system.signal);
     system.progress({ kind: "phase", phase: "merge" });
@@ -187,11 +192,12 @@ async function importImage(
     system.progress({ kind: "phase", phase: "root-image" });
     const boot = request.bootable ? build.bootTree(raw, name) : undefined;
     // An image that nothing can refuse any more: its objects get their names while the root images are made.
-    if (!request.isSealed) naming.begin();
+    const isSealed = promises.length > 0;
+    if (!isSealed) naming.begin();
     const rootImages = build.addRootImages(raw, boot);
-    const sealedBy = request.check(rootImages);
+    const sealedBy = request.check(promises, rootImages);
     system.progress({ kind: "phase", phase: "publish" });
-    if (request.isSealed) naming.begin();
+    if (isSealed) naming.begin();
     const report = sumReports([await naming.done(), publish(repo, build.publication(rootImages))]);
     run.dropPartialLayers();
     partial?.keepIndexes();
@@ -226,9 +232,11 @@ async function bringLayers(
     readonly missing: readonly ResolvedLayer[];
     readonly run: StagingRun;
     readonly build: ImageBuild;
+    /** What is asked of the registry besides; when it fails, so does the import. */
+    readonly asked?: Promise<unknown>;
   },
 ): Promise<PartialPulls> {
-  const { source, missing, run, build } = work;
+  const { source, missing, run, build, asked } = work;
   checkServed(source, missing);
   const partial = new PartialPulls(system, repo, { source, run, layers: missing, imageLayers: work.image.layers });
   if (missing.length === 0) return partial;
@@ -237,10 +245,14 @@ async function bringLayers(
   const findKnown = () => findKnownFiles(repo, work.image.layers);
   const meanwhile = () => build.readKnownLayers();
   try {
-    await importLayers(system, { source, layers: missing, run, partial, findKnown, meanwhile }, (layer) => {
-      build.addLayer(layer);
-      imported.add(layer.diffId);
-    });
+    await importLayers(
+      system,
+      { source, layers: missing, run, partial, findKnown, meanwhile, ...(asked && { asked }) },
+      (layer) => {
+        build.addLayer(layer);
+        imported.add(layer.diffId);
+      },
+    );
     return partial;
   } catch (error) {
     // Of two errors the one that began it is told.

@@ -17,7 +17,6 @@ import { type BuiltImage, buildImage, json } from "../../builders/oci-image.ts";
 import { sha256 } from "../../builders/oci-layer.ts";
 import { writeLayout } from "../../builders/oci-layout.ts";
 import {
-  failureOf,
   layoutReference,
   linuxAmd64,
   machineWithRepo,
@@ -193,13 +192,20 @@ describe("importLayers on the calling thread", () => {
   });
 });
 
-test("importLayers: a layer whose fetch failed before its turn is told as that failure, not passed over", async () => {
+/** Imports the layers of an image on this thread, each after 50 ms; checks that nothing stays open. */
+async function importSlowly(options: {
+  /** The position, by size, of a layer that fails at once in place of that. */
+  readonly failing?: number;
+  readonly meanwhile?: () => void;
+  readonly ask?: () => Promise<unknown>;
+}): Promise<{ readonly error: unknown; readonly imported: readonly number[] }> {
   const linux = await machineWithRepo({ os: await buildOsImage("v1") });
   const reference = parseImageReference(layoutReference("os"));
   const layout = openImageSource(reference, linux, { environment: { variables: {}, userId: 0 } });
   const { layers } = await layout.resolve(linuxAmd64);
-  const [largest, other] = [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes);
-  assert(largest !== undefined && other !== undefined, "the image has two layers");
+  const bySize = [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes).map(({ diffId }) => diffId);
+  assert(bySize.length === 2, "the image has two layers");
+  const failing = options.failing === undefined ? undefined : bySize[options.failing];
   const source: ImageSource = {
     ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
@@ -207,49 +213,65 @@ test("importLayers: a layer whose fetch failed before its turn is told as that f
     locateBlob: () => undefined,
     readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
     async *openBlob(blob) {
-      if (blob.digest === other.digest) throw new OsdeployError("network", "the link is gone");
-      // Until the other one has failed, which takes no time.
+      const { diffId } = layers.find(({ digest }) => digest === blob.digest) ?? {};
+      if (diffId !== undefined && diffId === failing) throw new OsdeployError("network", "the link is gone");
       await new Promise((resolve) => setTimeout(resolve, 50));
       yield* layout.openBlob(blob);
     },
   };
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
   const run = new StagingRun(repo);
-  const imported: string[] = [];
-  const request = { source, layers, run, findKnown: () => undefined, meanwhile: () => {} };
-  const importing = importLayers(systemOn(linux), request, ({ diffId }) => imported.push(diffId));
-  expect(await failureOf(importing)).toMatchObject({ code: "network", message: "the link is gone" });
-  expect(imported).toEqual([largest.diffId]);
+  const imported: number[] = [];
+  const { ask, meanwhile = () => {} } = options;
+  const request = { source, layers, run, findKnown: () => undefined, meanwhile, ...(ask && { asked: ask() }) };
+  const importing = importLayers(systemOn(linux), request, ({ diffId }) => imported.push(bySize.indexOf(diffId)));
+  const error = await importing.then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
   run.close();
   repo.close();
   expect(linux.openPaths).toEqual([]);
+  return { error, imported };
+}
+
+test("importLayers: a layer whose fetch failed before its turn is told as that failure, not passed over", async () => {
+  const { error, imported } = await importSlowly({ failing: 1 });
+  expect(error).toMatchObject({ code: "network", message: "the link is gone" });
+  expect(imported).toEqual([0]);
 });
 
 test("importLayers: what goes wrong meanwhile is the import's own error", async () => {
-  const linux = await machineWithRepo({ os: await buildOsImage("v1") });
-  const reference = parseImageReference(layoutReference("os"));
-  const layout = openImageSource(reference, linux, { environment: { variables: {}, userId: 0 } });
-  const { layers } = await layout.resolve(linuxAmd64);
-  const source: ImageSource = {
-    ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
-    ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
-    resolveIndex: async () => undefined,
-    locateBlob: () => undefined,
-    readBlobRange: (blob, range) => layout.readBlobRange(blob, range),
-    async *openBlob(blob) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      yield* layout.openBlob(blob);
-    },
-  };
-  const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
-  const run = new StagingRun(repo);
   const meanwhile = () => {
     throw new OsdeployError("damaged", "a layer that is here cannot be read");
   };
-  const request = { source, layers, run, findKnown: () => undefined, meanwhile };
-  const importing = importLayers(systemOn(linux), request, () => {});
-  expect(await failureOf(importing)).toMatchObject({ code: "damaged" });
-  run.close();
-  repo.close();
-  expect(linux.openPaths).toEqual([]);
+  expect((await importSlowly({ meanwhile })).error).toMatchObject({ code: "damaged" });
+});
+
+describe("importLayers: a question that was asked when the import began", () => {
+  const refused = new OsdeployError("limit-exceeded", "there are too many");
+
+  test("is waited for, also when all layers are there", async () => {
+    let isAnswered = false;
+    const ask = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      isAnswered = true;
+    };
+    expect(await importSlowly({ ask })).toEqual({ error: undefined, imported: [0, 1] });
+    expect(isAnswered).toBe(true);
+  });
+
+  test("ends the import by its failure, before another layer is begun", async () => {
+    expect(await importSlowly({ ask: () => Promise.reject(refused) })).toEqual({ error: refused, imported: [] });
+  });
+
+  test("fails what has brought all layers", async () => {
+    const ask = () => new Promise((_, reject) => setTimeout(() => reject(refused), 400));
+    expect(await importSlowly({ ask })).toEqual({ error: refused, imported: [0, 1] });
+  });
+
+  test("is not waited for when a layer failed", async () => {
+    const { error } = await importSlowly({ failing: 0, ask: () => new Promise(() => {}) });
+    expect(error).toMatchObject({ code: "network" });
+  });
 });

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { pull } from "../../../src/operations/pull.ts";
 import { bareEnvironment } from "../../builders/oci-source.ts";
@@ -54,6 +54,29 @@ test.each<[string, Omit<Fault, "path">, number]>([
     expect(await pullWith(fault)).toEqual([code, [first?.diffId], requests]);
   },
 );
+
+test("pull: layers come while the registry is asked what refers to the image", async () => {
+  const linux = await machineWithRepo({ v1 });
+  const registry = await FakeRegistry.start({
+    faults: [{ path: /\/referrers\//, stallAfterBytes: 0, content: Buffer.alloc(10) }],
+  });
+  registries.push(registry);
+  registry.add(v1, "v1");
+  const controller = new AbortController();
+  const pulled = failureOf(
+    pull(systemOn(linux, { signal: controller.signal }), {
+      ...{ image: parseImageReference(`docker://${registry.host}/os:v1`), repo: repoOfSysroot, platform: linuxAmd64 },
+      source: { environment: bareEnvironment },
+      bootable: true,
+    }),
+  );
+  await vi.waitFor(() => {
+    const asked = registry.requests.map(({ path }) => path.split("/").at(-1));
+    expect(asked).toEqual(expect.arrayContaining([v1.manifestDigest, first?.digest, second?.digest]));
+  });
+  controller.abort();
+  expect(await pulled).toMatchObject({ code: "interrupted" });
+});
 
 test("pull: of an image that is itself bad no layer is kept", async () => {
   const longer = Buffer.concat([second?.blob ?? Buffer.alloc(0), Buffer.alloc(5)]);
