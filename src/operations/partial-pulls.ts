@@ -21,6 +21,7 @@ import type { Lane } from "./import-lane.ts";
 import { findSimilarImage } from "./known-image.ts";
 import type { LayerCounters } from "./layer-feed.ts";
 import type { BroughtLayer, PlanOptions } from "./layer-stage.ts";
+import { LayerTables } from "./layer-tables.ts";
 import { largestFirst } from "./missing-layers.ts";
 import { type ClaimJob, isPartialProblem, type WholeInstead, writtenIndexPath } from "./partial-stage.ts";
 import type { System } from "./system.ts";
@@ -54,10 +55,8 @@ interface ChunkedLayer {
   readonly tables: ChunkedTables;
   /** Where its index is written; undefined as long as it has none. */
   directory: Path | undefined;
-  /** Settles with the fetching of its tables; undefined when that is over. */
-  tablesFetch: Promise<void> | undefined;
-  /** Both tables, once they are here. */
-  tableBytes: Uint8Array | undefined;
+  /** Its tables; undefined where they are not fetched, and when nobody needs them any more. */
+  fetched: LayerTables | undefined;
   /** Set when a lane has begun to import it. */
   isTaken: boolean;
   /** Set when it was begun before a lane took it. */
@@ -97,7 +96,6 @@ export class PartialPulls {
   readonly #request: PartialPullRequest;
   readonly #chunked: ReadonlyMap<LayerDigest, ChunkedLayer>;
   readonly #fetcher: RangeFetcher;
-  readonly #tables = new Map<LayerDigest, Promise<Uint8Array>>();
   #index: ContentIndex | undefined;
   #requestsLeft = requestLimit;
   /** Set when the source turned out not to give parts. */
@@ -113,7 +111,7 @@ export class PartialPulls {
     const chunked = largestFirst(request.layers).flatMap((layer): readonly [LayerDigest, ChunkedLayer][] => {
       const tables = findChunkedTables(layer);
       if (tables === undefined) return [];
-      const unknown = { directory: undefined, tablesFetch: undefined, tableBytes: undefined, ahead: undefined };
+      const unknown = { directory: undefined, fetched: undefined, ahead: undefined };
       return [[layer.digest, { layer, tables, isTaken: false, aheadBytes: 0, ...unknown }]];
     });
     this.#chunked = new Map(chunked);
@@ -146,7 +144,9 @@ export class PartialPulls {
 
   /** Whether a layer may come in parts, so that it is not to be fetched yet. */
   mayServe(layer: ResolvedLayer): boolean {
-    return !this.#isRefused && this.#tables.has(layer.digest) && this.#index?.table !== undefined;
+    return (
+      !this.#isRefused && this.#chunked.get(layer.digest)?.fetched !== undefined && this.#index?.table !== undefined
+    );
   }
 
   /** What the import of a layer that comes whole is to write down of it, for later pulls. */
@@ -162,11 +162,10 @@ export class PartialPulls {
   async importLayer(layer: ResolvedLayer, lane: Lane, control: PartsControl): Promise<BroughtLayer | undefined> {
     const chunked = this.#chunked.get(layer.digest);
     const table = this.#index?.table;
-    const tables = this.#tables.get(layer.digest);
-    if (this.#isRefused || chunked === undefined || table === undefined || tables === undefined) return undefined;
+    if (this.#isRefused || chunked?.fetched === undefined || table === undefined) return undefined;
     chunked.isTaken = true;
     try {
-      const tableBytes = await tables;
+      const tableBytes = await chunked.fetched.whole;
       const result = await this.#importAtAll(chunked, { ...control, lane, table, tableBytes });
       if (!("kind" in result)) return result;
       this.#noteWhole(layer, result);
@@ -178,8 +177,7 @@ export class PartialPulls {
       void this.close();
       this.#warn(layer, error.message);
     } finally {
-      this.#tables.delete(layer.digest);
-      Object.assign(chunked, { tableBytes: undefined, ahead: undefined });
+      Object.assign(chunked, { fetched: undefined, ahead: undefined });
     }
     return undefined;
   }
@@ -239,15 +237,8 @@ export class PartialPulls {
       const range = tablesRange(tables);
       if (layer.sizeBytes <= smallLayerBytes || range.lengthBytes > budget) continue;
       budget -= range.lengthBytes;
-      const bytes = this.#fetcher.fetchBytes(layer, range, this.#request.run.openKeptRanges(layer.digest));
-      // Whoever waits for them sees the failure; until then it must not count as unhandled.
-      chunked.tablesFetch = bytes
-        .catch(() => undefined)
-        .then((tableBytes) => {
-          chunked.tableBytes = tableBytes;
-          chunked.tablesFetch = undefined;
-        });
-      this.#tables.set(layer.digest, bytes);
+      const whole = this.#fetcher.fetchBytes(layer, range, this.#request.run.openKeptRanges(layer.digest));
+      chunked.fetched = new LayerTables(whole);
     }
   }
 
@@ -303,19 +294,20 @@ export class PartialPulls {
     const isAnswered = answered.then(() => true);
     while (!halted.aborted) {
       const waiting = this.#waitingLayers();
-      const next = waiting.find(({ tableBytes }) => tableBytes !== undefined);
-      if (next?.tableBytes === undefined) {
-        const tables = waiting.flatMap(({ tablesFetch = [] }) => tablesFetch);
+      const next = waiting.find(({ fetched }) => fetched?.bytes !== undefined);
+      const tableBytes = next?.fetched?.bytes;
+      if (next === undefined || tableBytes === undefined) {
+        const tables = waiting.flatMap(({ fetched }) => fetched?.ended ?? []);
         if (tables.length === 0 || (await Promise.race([isAnswered, ...tables])) === true) return;
         continue;
       }
-      next.ahead = this.#begin(next, { lane, table, tableBytes: next.tableBytes }, { isAhead: true });
+      next.ahead = this.#begin(next, { lane, table, tableBytes }, { isAhead: true });
       // Whoever takes the layer sees the failure.
       const begun = await next.ahead.catch(() => undefined);
       if (begun === undefined) return;
       if (begun instanceof BegunLayer) next.aheadBytes = begun.bytes;
       else if (begun.problem === undefined) {
-        this.#tables.delete(next.layer.digest);
+        next.fetched = undefined;
         onWhole();
       }
     }
