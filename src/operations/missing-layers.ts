@@ -13,8 +13,15 @@ export function missingLayers(repo: Repo, image: ResolvedImage): readonly Resolv
   return layersWithout(image, ({ diffId }) => soundStream(repo, diffId) !== undefined);
 }
 
-/** The same, and those of which any file is damaged, unsealed where it has to be sealed, or gone: reads all of them. */
-export function brokenLayers(system: System, repo: Repo, image: ResolvedImage): readonly ResolvedLayer[] {
+/** What a repo lacks of an image. */
+export interface LackingLayers {
+  readonly layers: readonly ResolvedLayer[];
+  /** Objects of theirs that are damaged, unsealed where they have to be sealed, or gone: nothing is to be taken from them. */
+  readonly damaged: ReadonlySet<ObjectId>;
+}
+
+/** As {@link missingLayers}, and those that any object is damaged of: reads all of them. */
+export function brokenLayers(system: System, repo: Repo, image: ResolvedImage): LackingLayers {
   system.progress({ kind: "phase", phase: "check-objects" });
   const store = { repoPath: repo.path, algorithm: repo.algorithm, secure: repo.secure };
   const graph = new ObjectGraph(repo);
@@ -27,12 +34,16 @@ export function brokenLayers(system: System, repo: Repo, image: ResolvedImage): 
     judged.set(id, sound);
     return sound;
   };
-  return layersWithout(image, ({ diffId }) => {
+  const layers = layersWithout(image, ({ diffId }) => {
     const stream = soundStream(repo, diffId);
     if (stream === undefined) return false;
     const references = graph.references({ role: "stream", id: stream });
-    return references.kind === "read" && references.objects.every(isSound);
+    if (references.kind !== "read") return false;
+    // All of them, not as far as the first that is damaged.
+    return references.objects.filter((id) => !isSound(id)).length === 0;
   });
+  const damaged = [...judged].flatMap(([id, sound]) => (sound ? [] : [id]));
+  return { layers, damaged: new Set(damaged) };
 }
 
 function layersWithout(image: ResolvedImage, isWhole: (layer: ResolvedLayer) => boolean): readonly ResolvedLayer[] {

@@ -1,3 +1,4 @@
+import type { ObjectId } from "../core/digest/object-id.ts";
 import type { DiffId, LayerDigest } from "../core/digest/oci-digest.ts";
 import { type OsdeployError, unlessFailing } from "../core/errors.ts";
 import { bundledRangeLimit } from "../core/oci/bundle-document.ts";
@@ -46,6 +47,8 @@ export interface PartialPullRequest {
   readonly layers: readonly ResolvedLayer[];
   /** All layers of the image. */
   readonly imageLayers: readonly ResolvedLayer[];
+  /** Objects that are known not to hold what they should. */
+  readonly damaged: ReadonlySet<ObjectId>;
   readonly run: StagingRun;
 }
 
@@ -123,7 +126,7 @@ export class PartialPulls {
    */
   async prepare(lanes: readonly Lane[]): Promise<void> {
     if (this.#chunked.size === 0) return;
-    this.#index = ContentIndex.load(this.#repo);
+    this.#index = this.#loadIndex();
     const unmeasured = this.#unmeasuredLayers(this.#index);
     if (this.#index.table === undefined && unmeasured.length === 0) return;
     this.#fetchTables();
@@ -134,7 +137,13 @@ export class PartialPulls {
         for (let layer = queue.shift(); layer !== undefined; layer = queue.shift()) await this.#measure(lane, layer);
       }),
     );
-    this.#index = ContentIndex.load(this.#repo);
+    this.#index = this.#loadIndex();
+  }
+
+  #loadIndex(): ContentIndex {
+    const index = ContentIndex.load(this.#repo);
+    index.table?.forgetObjects(this.#request.damaged);
+    return index;
   }
 
   /** The pieces of a layer that is fetched whole. What they tell of the link counts for those in parts. */

@@ -77,7 +77,10 @@ export interface PulledLayer {
 export async function pullImage(system: System, repo: WritableRepo, request: ImageToPull): Promise<PulledImage> {
   const { image, tag } = request;
   checkTag(tag);
-  const missing = request.repair === true ? brokenLayers(system, repo, image) : missingLayers(repo, image);
+  const { layers: missing, damaged } =
+    request.repair === true
+      ? brokenLayers(system, repo, image)
+      : { layers: missingLayers(repo, image), damaged: new Set<ObjectId>() };
   const layers = describeLayers(image, missing);
   // Asked for while layers come: the answers are a wait of their own, and nobody needs them before there are root images.
   const asked = readPromises(image, request.layers);
@@ -91,7 +94,7 @@ export async function pullImage(system: System, repo: WritableRepo, request: Ima
   if (stored !== undefined) request.checkTree?.(openRootImage(repo, stored.raw));
   const { rootImages, sealedBy, report } =
     stored === undefined
-      ? await importImage(system, repo, { ...request, missing, asked, check })
+      ? await importImage(system, repo, { ...request, missing, damaged, asked, check })
       : { rootImages: stored, sealedBy: check(await asked, stored), report: nothingAdded };
   tagImage(repo, tag, image.manifest.digest);
   return {
@@ -163,12 +166,13 @@ async function importImage(
   repo: WritableRepo,
   request: ImageToPull & {
     readonly missing: readonly ResolvedLayer[];
+    readonly damaged: ReadonlySet<ObjectId>;
     /** What is promised of the image, once the registry has told it. */
     readonly asked: Promise<readonly PromisedDigest[]>;
     readonly check: (promises: readonly PromisedDigest[], made: RootImages) => readonly string[];
   },
 ): Promise<Imported> {
-  const { image, layers, missing, asked } = request;
+  const { image, layers, missing, damaged, asked } = request;
   const name = formatImageReference(request.reference);
   const run = layers.kind === "staged" ? layers.run : new StagingRun(repo);
   let naming: ObjectNaming | undefined;
@@ -177,7 +181,7 @@ async function importImage(
     const build = new ImageBuild(repo, run, image);
     const partial =
       layers.kind === "source"
-        ? await bringLayers(system, repo, { image, missing, run, build, source: layers.source, asked })
+        ? await bringLayers(system, repo, { image, missing, damaged, run, build, source: layers.source, asked })
         : undefined;
     if (layers.kind === "staged") addStaged(system, build, layers.layer);
     const promises = await asked;
@@ -230,19 +234,22 @@ async function bringLayers(
     readonly source: ImageSource;
     readonly image: ResolvedImage;
     readonly missing: readonly ResolvedLayer[];
+    /** Objects that nothing is to be taken from. */
+    readonly damaged?: ReadonlySet<ObjectId>;
     readonly run: StagingRun;
     readonly build: ImageBuild;
     /** What is asked of the registry besides; when it fails, so does the import. */
     readonly asked?: Promise<unknown>;
   },
 ): Promise<PartialPulls> {
-  const { source, missing, run, build, asked } = work;
+  const { source, missing, damaged = new Set(), run, build, asked } = work;
   checkServed(source, missing);
-  const partial = new PartialPulls(system, repo, { source, run, layers: missing, imageLayers: work.image.layers });
+  const imageLayers = work.image.layers;
+  const partial = new PartialPulls(system, repo, { source, run, layers: missing, imageLayers, damaged });
   if (missing.length === 0) return partial;
   system.progress({ kind: "phase", phase: "layers" });
   const imported = new Set<DiffId>();
-  const findKnown = () => findKnownFiles(repo, work.image.layers);
+  const findKnown = () => findKnownFiles(repo, imageLayers);
   const meanwhile = () => build.readKnownLayers();
   try {
     await importLayers(

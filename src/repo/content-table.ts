@@ -116,6 +116,16 @@ export class ContentTable {
     });
   }
 
+  /** Forgets the contents that lie in these objects, in every thread. */
+  forgetObjects(ids: ReadonlySet<ObjectId>): void {
+    if (ids.size === 0) return;
+    this.#slots.forEach((slot, number) => {
+      if (slot === 0 || slot === deadSlot) return;
+      const place = this.placeOf(recordIn(slot));
+      if (place.kind === "object" && ids.has(place.id)) this.#slots[number] = deadSlot;
+    });
+  }
+
   #hasKey(record: number, digest: string): boolean {
     for (let word = 0; word < 4; word++) {
       if (this.#view.getUint32(record + 4 * word) !== wordAt(digest, word)) return false;

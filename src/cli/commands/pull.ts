@@ -25,8 +25,8 @@ export const define: DefineCommand = (command, frame) => {
     .option("--bootable", "make the root image that boots, too; it has the SELinux labels of the image's own policy")
     .option(
       "--repair",
-      "read all files of the image that are here, and bring the layers again of which one is damaged; without it nothing that is " +
-        "here is read",
+      "read all files of the image that are here, and bring again those that are damaged (with their whole layers, where these are " +
+        "not zstd:chunked); without it nothing that is here is read",
     )
     .action((image: string, options: PullOptions) =>
       frame.write(

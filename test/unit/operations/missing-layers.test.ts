@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectId } from "../../../src/core/digest/object-id.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { checkRepo } from "../../../src/operations/check-repo.ts";
@@ -9,7 +9,7 @@ import { objectPath } from "../../../src/repo/repo-paths.ts";
 import { noise } from "../../builders/chunked-layer.ts";
 import { machineWithRepo, objectsInRepo, pullTag, repoOfSysroot, systemOn } from "../../builders/operation-machine.ts";
 import { buildOsImage, content } from "../../builders/os-images.ts";
-import { pullFrom, registryWith, stopRegistries, v1Image } from "../../builders/partial-pull.ts";
+import { pullFrom, registryWith, type SeenPull, stopRegistries, v1, v1Image } from "../../builders/partial-pull.ts";
 import { idOf } from "../../builders/repos.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
@@ -72,14 +72,45 @@ test("an object without its seal is one to mend", async () => {
   expect(await problemsOf(linux)).toEqual([]);
 });
 
-test("a layer that could come in parts is mended, too", async () => {
-  const linux = await machineWithRepo({});
-  const registry = await registryWith({ v1: v1Image });
-  await pullFrom(linux, registry, "v1");
-  linux.damage(pathOf(idOf(noise(30_000, 2))), 5);
-  const pulled = await pullFrom(linux, registry, "v1", { repair: true });
-  expect(pulled.repaired).toEqual([idOf(noise(30_000, 2))]);
-  expect(await problemsOf(linux)).toEqual([]);
+describe.each([true, false])("of a layer that can come in parts (verity: %s)", (verity) => {
+  const medium = 30_000;
+  const noneSaved = 0.1 * v1.blob.length;
+
+  async function machineWithLayer(): Promise<{ readonly linux: FakeLinux; readonly repair: () => Promise<SeenPull> }> {
+    const linux = await machineWithRepo({}, { verity });
+    const registry = await registryWith({ v1: v1Image });
+    await pullFrom(linux, registry, "v1");
+    return { linux, repair: () => pullFrom(linux, registry, "v1", { repair: true }) };
+  }
+
+  test("only the parts of what is damaged or gone come again, whichever it is", async () => {
+    const { linux, repair } = await machineWithLayer();
+    const objects = objectsInRepo(linux);
+    const sizes = new Map(objects.map((id) => [id, linux.files.lstat(pathOf(id)).sizeBytes]));
+    expect(objects.length).toBeGreaterThan(5);
+    for (const id of objects) {
+      const few = noneSaved + (sizes.get(id) ?? 0);
+      linux.damage(pathOf(id), 5);
+      const mended = await repair();
+      expect(mended).toMatchObject({ repaired: [id], addedObjects: 0, warnings: [] });
+      expect(mended.layerBytes).toBeLessThan(few);
+      linux.files.unlink(pathOf(id));
+      const brought = await repair();
+      expect(brought).toMatchObject({ repaired: [], addedObjects: 1, warnings: [] });
+      expect(brought.layerBytes).toBeLessThan(few);
+    }
+    expect(await problemsOf(linux)).toEqual([]);
+  });
+
+  test("what is damaged in several places is mended at once", async () => {
+    const { linux, repair } = await machineWithLayer();
+    const hit = [idOf(noise(medium, 2)), idOf(noise(70_000, 5))];
+    for (const id of hit) linux.damage(pathOf(id), 5);
+    const { repaired, layerBytes } = await repair();
+    expect([...repaired].sort()).toEqual([...hit].sort());
+    expect(layerBytes).toBeLessThan(noneSaved + medium + 70_000);
+    expect(await problemsOf(linux)).toEqual([]);
+  });
 });
 
 test("a signal ends it while it reads", async () => {

@@ -72,7 +72,7 @@ async function partialOver(latencyMs: number): Promise<PartialPulls> {
     readBlobRange: ({ digest }: ResolvedLayer, { offsetBytes, lengthBytes }: BlobRange) =>
       offsetBytes === 0 ? slowly(numberOf(digest), answer) : readTables(lengthBytes),
   } as unknown as ImageSource;
-  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], run });
+  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], damaged: new Set(), run });
   await partial.prepare([openInlineLane(linux.files, run.newStagingOptions())]);
   while (tablesLeft > 0) await new Promise((done) => setImmediate(done));
   await new Promise((done) => setTimeout(done, 10));

@@ -41,7 +41,7 @@ test("the tables of all layers of a pull have a budget: a layer whose do not fit
   } as unknown as ImageSource;
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
   const run = new StagingRun(repo);
-  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], run });
+  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], damaged: new Set(), run });
   await partial.prepare([openInlineLane(linux.files, run.newStagingOptions())]);
   expect(layers.map((layer) => partial.mayServe(layer))).toEqual([true, true, false, false]);
   expect(asked).toEqual(layers.slice(0, 2).map(({ digest }) => digest));
@@ -64,7 +64,7 @@ test("layers that come whole after all, and asked for nothing, give back what th
   const source = { bundle: () => undefined, registry: () => undefined, readBlobRange } as unknown as ImageSource;
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
   const run = new StagingRun(repo);
-  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], run });
+  const partial = new PartialPulls(systemOn(linux), repo, { source, layers, imageLayers: [], damaged: new Set(), run });
   const lane = openInlineLane(linux.files, run.newStagingOptions());
   await partial.prepare([lane]);
   const allowed: number[] = [];
