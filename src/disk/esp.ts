@@ -9,8 +9,10 @@ export interface NewEsp {
   /** As blkid and udev show it; at most eleven capital letters. */
   readonly label: string;
   readonly file: Path;
-  /** A multiple of 1024. */
+  /** A multiple of its sectors. */
   readonly sizeBytes: number;
+  /** Those of the disk that it is for: the kernel mounts no FAT with smaller ones. */
+  readonly sectorBytes: number;
   /** Its first eight digits are the volume's number. */
   readonly uuid: Uuid;
   /** Seconds since 1970. */
@@ -19,8 +21,8 @@ export interface NewEsp {
   readonly content: Path;
 }
 
-/** The least number of clusters that makes a file system FAT32, times one sector, and some for its tables. */
-const leastFat32Bytes = 36 * 1024 * 1024;
+/** The least number of clusters that makes a file system FAT32, of one sector each, and some for its tables. */
+const leastFat32Sectors = 36 * 2048;
 
 /**
  * Makes a FAT file system with all that is in a directory, by mkfs.vfat and mtools: without a mount, without rights, and with
@@ -31,9 +33,10 @@ const leastFat32Bytes = 36 * 1024 * 1024;
 export function makeEsp({ files, programs }: Linux, made: NewEsp): void {
   const environment = { SOURCE_DATE_EPOCH: String(made.time), TZ: "UTC", MTOOLS_SKIP_CHECK: "1" };
   const file = toText(made.file);
-  const bits = made.sizeBytes >= leastFat32Bytes ? ["-F", "32"] : [];
   const number = made.uuid.slice(0, 8);
-  const options = ["--invariant", ...bits, "-n", made.label, "-i", number, "-C", file];
+  const bits = made.sizeBytes >= leastFat32Sectors * made.sectorBytes ? ["-F", "32"] : [];
+  const sectors = ["-S", String(made.sectorBytes)];
+  const options = ["--invariant", ...bits, ...sectors, "-n", made.label, "-i", number, "-C", file];
   runTool(programs, ["mkfs.vfat", ...options, String(made.sizeBytes / 1024)], { environment });
   for (const path of pathsBelow(files, made.content)) {
     const source = childPath(made.content, path);

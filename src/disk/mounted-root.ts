@@ -14,6 +14,8 @@ export interface NewMountedRoot {
   readonly type: "btrfs" | "xfs";
   readonly file: Path;
   readonly sizeBytes: number;
+  /** Those of the disk that it is for: the kernel mounts no xfs with smaller ones. */
+  readonly sectorBytes: number;
   readonly uuid: Uuid;
   readonly label: string;
   /** Files with `sealedBytes` hold just these: without a tail, which is ext4's. */
@@ -31,7 +33,10 @@ export function makeMountedRoot(linux: Linux, made: NewMountedRoot): void {
   makeSparseFile(linux.files, made.file, made.sizeBytes);
   const file = toText(made.file);
   if (made.type === "btrfs") runTool(linux.programs, ["mkfs.btrfs", "-q", "-U", made.uuid, "-L", made.label, file]);
-  else runTool(linux.programs, ["mkfs.xfs", "-q", "-m", `uuid=${made.uuid}`, "-L", made.label, file]);
+  else {
+    const sectors = ["-s", `size=${made.sectorBytes}`];
+    runTool(linux.programs, ["mkfs.xfs", "-q", "-m", `uuid=${made.uuid}`, ...sectors, "-L", made.label, file]);
+  }
   withLoopMount(linux, made.file, (top) => {
     for (const step of made.steps) makeStep(linux.files, childPath(top, step.path), step);
     if (made.seal !== undefined) sealFiles(linux.files, { top, steps: made.steps, algorithm: made.seal });

@@ -134,9 +134,13 @@ function checkSizes(target: DiskTarget, request: InstallToDiskRequest): void {
 }
 
 function sizesOf(target: DiskTarget, { diskBytes, bootBytes, rootBytes }: InstallToDiskRequest) {
-  return target.kind === "device"
-    ? { diskBytes: target.sizeBytes, sectorBytes: target.sectorBytes, bootBytes, rootBytes }
-    : { diskBytes, sectorBytes: 512, bootBytes, rootBytes };
+  const sizes = { sectorBytes: sectorBytesOf(target), bootBytes, rootBytes };
+  return { ...sizes, diskBytes: target.kind === "device" ? target.sizeBytes : diskBytes };
+}
+
+/** A file becomes a disk of the usual kind. */
+function sectorBytesOf(target: DiskTarget): number {
+  return target.kind === "device" ? target.sectorBytes : 512;
 }
 
 function espOf({ espBytes }: InstallToDiskRequest, neededBytes: number) {
@@ -293,7 +297,7 @@ function writeDisk(system: System, contents: DiskContents): void {
   disk.commit({
     diskUuid: contents.identity.disk,
     diskBytes: layout.diskBytes,
-    sectorBytes: target.kind === "device" ? target.sectorBytes : 512,
+    sectorBytes: sectorBytesOf(target),
     partitions: partitionsOf(contents),
   });
 }
@@ -301,11 +305,11 @@ function writeDisk(system: System, contents: DiskContents): void {
 /** The partitions that the firmware or the loader reads, each as a file of its own. */
 function fatImages(
   linux: Linux,
-  { layout, identity, time, staging, boot, esp }: DiskContents,
+  { layout, identity, time, staging, target, boot, esp }: DiskContents,
 ): readonly { readonly file: Path; readonly offsetBytes: number }[] {
   const make = (name: string, { sizeBytes, offsetBytes }: Extent, made: Pick<NewEsp, "label" | "uuid" | "content">) => {
     const file = pathBelow(staging, name);
-    makeEsp(linux, { file, sizeBytes, time, ...made });
+    makeEsp(linux, { file, sizeBytes, sectorBytes: sectorBytesOf(target), time, ...made });
     return { file, offsetBytes };
   };
   if (esp === undefined || layout.esp === undefined) {
@@ -318,7 +322,7 @@ function fatImages(
 }
 
 function writeRoot(linux: Linux, disk: OpenDisk, contents: DiskContents): void {
-  const { layout, identity, steps, scratch, time, staging, image, request } = contents;
+  const { layout, identity, steps, scratch, time, staging, image, request, target } = contents;
   const common = { uuid: identity.root, label: "root", steps };
   const { path, isSparse } = disk;
   const { fileSystem = "ext4" } = request;
@@ -328,7 +332,8 @@ function writeRoot(linux: Linux, disk: OpenDisk, contents: DiskContents): void {
   }
   const file = pathBelow(staging, "root.img");
   const seal = contents.isSealed ? image.repo.algorithm : undefined;
-  makeMountedRoot(linux, { ...common, type: fileSystem, file, sizeBytes: layout.root.sizeBytes, seal });
+  const sizes = { sizeBytes: layout.root.sizeBytes, sectorBytes: sectorBytesOf(target) };
+  makeMountedRoot(linux, { ...common, type: fileSystem, file, ...sizes, seal });
   copyToDisk(linux.files, file, { path, offsetBytes: layout.root.offsetBytes, isSparse });
 }
 

@@ -53,6 +53,7 @@ const steps = [
 const common = {
   file: fromText("/root.img"),
   sizeBytes: 4096,
+  sectorBytes: 512,
   uuid: uuidOfSeed("root"),
   label: "root",
   steps,
@@ -74,6 +75,25 @@ test.each(["btrfs", "xfs"] as const)("makeMountedRoot: makes all inodes with wha
   const sealed = verityDigest("sha512", new TextEncoder().encode("content"));
   expect(seen.digest).toBe(type === "btrfs" ? sealed : undefined);
   expect(linux.files.lstatIfExists(fromText("/root.img.mounted"))).toBeUndefined();
+});
+
+test.each(["btrfs", "xfs"] as const)("makeMountedRoot: hands mkfs.%s its words, and mounts what it made", (type) => {
+  const seen: string[] = [];
+  const linux: FakeLinux = new FakeLinux({
+    runProgram: toolsThatSay((words) => {
+      seen.push(words.join(" "));
+      return "";
+    }),
+  });
+  makeMountedRoot(linux, { ...common, type, sectorBytes: 4096, steps: [], seal: undefined });
+  const uuid = uuidOfSeed("root");
+  const made = {
+    btrfs: `mkfs.btrfs -q -U ${uuid} -L root /root.img`,
+    xfs: `mkfs.xfs -q -m uuid=${uuid} -s size=4096 -L root /root.img`,
+  };
+  const top = "/root.img.mounted";
+  expect(seen).toEqual([made[type], `mount -o loop /root.img ${top}`, `umount ${top}`]);
+  expect(linux.files.lstat(fromText("/root.img")).sizeBytes).toBe(4096);
 });
 
 test("makeMountedRoot: a file that cannot be sealed after all is an error, and nothing stays mounted", () => {
