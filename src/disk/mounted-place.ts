@@ -1,5 +1,6 @@
 import { decodeText } from "../core/bytes/utf8.ts";
-import { mountAt } from "../core/deployment/booted-root.ts";
+import { type MountLine, mountAt } from "../core/deployment/booted-root.ts";
+import { unless } from "../core/errors.ts";
 import type { Linux, LinuxFiles, Path } from "../linux/linux.ts";
 import { readMountinfo } from "../linux/mountinfo.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -11,35 +12,37 @@ export interface MountedPlace {
   readonly type: string;
   /** The device. */
   readonly source: string;
+  /** The directory of the file system that is mounted: `/` where that is all of it. */
+  readonly directory: string;
+  /** The subvolume of btrfs that this lies in; undefined for other file systems. */
+  readonly subvolume: string | undefined;
   /** As `UUID=` names it; undefined where it has none. */
   readonly uuid: string | undefined;
 }
 
 /**
- * What is mounted at exactly `path`, which leads through no symlinks; undefined when it is no mount point. What is only mounted
+ * What is mounted at exactly `path`, or where its symlinks lead; undefined when that is no mount point. What is only mounted
  * when somebody looks at it is mounted by this.
  */
 export function mountedPlace({ files, programs }: Linux, path: Path): MountedPlace | undefined {
-  files.lstatIfExists(pathBelow(path, "."));
-  const mount = mountAt(readMountinfo(files), absolute(files, path));
+  if (files.lstatIfExists(pathBelow(path, ".")) === undefined) return undefined;
+  const mount = mountAt(readMountinfo(files), files.realPath(path));
   if (mount === undefined) return undefined;
-  return { type: mount.type, source: mount.source, uuid: uuidOf(programs, mount.source) };
+  const { type, directory, subvolume } = mount;
+  const source = deviceOf(files, mount);
+  return { type, source, directory, subvolume, uuid: probedTag(programs, source, "UUID") };
 }
 
-/** The path from the top, in the form in which the kernel lists mounts. */
-function absolute(files: LinuxFiles, path: Path): string {
-  const whole = path.startsWith("/") ? path : `${files.readLink("/proc/self/cwd" as Path)}/${path}`;
-  const names: string[] = [];
-  for (const name of whole.split("/")) {
-    if (name === "..") names.pop();
-    else if (name !== "" && name !== ".") names.push(name);
-  }
-  return `/${names.join("/")}`;
+/** What a kernel mounted as its root by itself, without an initramfs, is /dev/root in its list: a name that leads nowhere. */
+function deviceOf(files: LinuxFiles, { source, device }: MountLine): string {
+  if (source !== "/dev/root") return source;
+  const told = unless("not-found", () => files.readFile(`/sys/dev/block/${device}/uevent` as Path, sysLimitBytes));
+  const name = /^DEVNAME=(.+)$/m.exec(decodeText(told))?.[1];
+  return name === undefined ? source : `/dev/${name}`;
 }
 
-function uuidOf(programs: Linux["programs"], source: string): string | undefined {
-  return probedTag(programs, source, "UUID");
-}
+/** Files in /sys are a page at most. */
+const sysLimitBytes = 4096;
 
 /** What the partition table says that a device is for, a GUID in small letters; undefined where it is no partition of a GPT. */
 export function partitionType({ programs }: Pick<Linux, "programs">, { source }: MountedPlace): string | undefined {

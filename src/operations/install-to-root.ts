@@ -4,7 +4,7 @@ import { detectBootloader } from "../bootloader/open-bootloader.ts";
 import { toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { diskArchitecture, extendedBootType } from "../core/disk/disk-architecture.ts";
-import { assert, OsdeployError } from "../core/errors.ts";
+import { assert, OsdeployError, unless } from "../core/errors.ts";
 import { type MountedPlace, mountedPlace, partitionType } from "../disk/mounted-place.ts";
 import { probeFileSystem } from "../disk/probe-file-system.ts";
 import { withOpen } from "../linux/file-content.ts";
@@ -53,8 +53,9 @@ export interface InstallToRootResult {
  * empty one, or that of a running system, whose files and boot entries all stay. Nothing is written before all is found
  * good but the image's own objects; the boot entry comes last.
  */
-export async function installToRoot(system: System, request: InstallToRootRequest): Promise<InstallToRootResult> {
+export async function installToRoot(system: System, asked: InstallToRootRequest): Promise<InstallToRootResult> {
   const { linux } = system;
+  const request = { ...asked, root: unless("not-found", () => linux.files.realPath(asked.root)) ?? asked.root };
   system.progress({ kind: "start", task: "install", subject: toText(request.root) });
   checkFollowed(system, request);
   const places = findPlaces(system, request);
@@ -108,8 +109,26 @@ function findPlaces({ linux }: System, { root, rootSpec, isExisting, esp }: Inst
       facts: { hint: "Say with --root-mount-spec how the kernel finds it" },
     });
   }
-  const boot = mountedPlace(linux, pathBelow(root, "boot"));
+  refusePart(root, found, subvolumeArgument(found) !== undefined);
+  const bootPath = pathBelow(root, "boot");
+  const boot = mountedPlace(linux, bootPath);
+  if (boot !== undefined) refusePart(bootPath, boot, false);
   return { root: found, boot, esp: esp && findEsp(linux, esp, boot) };
+}
+
+/** A machine that starts mounts file systems, and no directories of them. */
+function refusePart(path: Path, { directory, type }: MountedPlace, isSubvolume: boolean): void {
+  if (directory === "/" || isSubvolume) return;
+  const state = `what is mounted there is not all of a file system (${type}), only its directory ${toText(directory as Path)}`;
+  throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": ${state}`, {
+    facts: { hint: "Mount the file system itself there" },
+  });
+}
+
+/** How the initramfs finds the subvolume of btrfs that is the root; undefined where it is none, or has a name that no kernel argument takes. */
+function subvolumeArgument({ directory, subvolume }: MountedPlace): string | undefined {
+  if (directory === "/" || directory !== subvolume || !/^[!#-+\--~]+$/.test(directory)) return undefined;
+  return `rootflags=subvol=${directory}`;
 }
 
 /** @returns undefined where the partition is that at `boot`, under another name. */
@@ -120,6 +139,7 @@ function findEsp(linux: Linux, path: Path, boot: MountedPlace | undefined): Moun
       found === undefined ? "no file system is mounted there" : `it is ${found.type}, and no firmware reads that`;
     throw new OsdeployError("unsupported", `Cannot use "${toText(path)}" as EFI system partition: ${state}`);
   }
+  refusePart(path, found, false);
   return found.source === boot?.source ? undefined : found;
 }
 
@@ -150,7 +170,8 @@ function insecureRepo(root: Path): OsdeployError {
   });
 }
 
-function chooseLoader(files: LinuxFiles, request: InstallToRootRequest, { boot }: Places): BootloaderKind {
+function chooseLoader(files: LinuxFiles, request: InstallToRootRequest, places: Places): BootloaderKind {
+  const { boot } = places;
   const { root, isExisting } = request;
   const found = isExisting ? detectBootloader(files, sysrootPaths(root).boot) : "none";
   const chosen = request.bootloader ?? (isExisting ? found : "systemd-boot");
@@ -162,7 +183,10 @@ function chooseLoader(files: LinuxFiles, request: InstallToRootRequest, { boot }
     });
   }
   if (chosen === "none") return refuseNoLoader(root);
-  if (isExisting && chosen === "grub") return chosen;
+  if (isExisting && chosen === "grub") {
+    if (boot === undefined) refuseSubvolume(root, places.root);
+    return chosen;
+  }
   if (boot?.type === "vfat") return chosen;
   throw new OsdeployError(
     "unsupported",
@@ -181,6 +205,16 @@ function checkExtendedBoot(linux: Linux, { boot, esp }: Places): void {
   const state = `systemd-boot reads no entries from a partition of the type ${type}`;
   throw new OsdeployError("unsupported", `Cannot use ${boot.source} as boot partition: ${state}`, {
     facts: { hint: `Give it the type ${extendedBootType} (XBOOTLDR), with sfdisk --part-type for example` },
+  });
+}
+
+/** GRUB sees a file system from its top, whatever the system that runs from it sees. */
+function refuseSubvolume(root: Path, { directory }: MountedPlace): void {
+  if (directory === "/") return;
+  const subvolume = toText(directory as Path);
+  const state = `GRUB finds no kernel at boot below it, which is in the subvolume ${subvolume} of btrfs`;
+  throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": ${state}`, {
+    facts: { hint: "Mount a partition of its own there; or say --bootloader none, and boot the entry by yourself" },
   });
 }
 
@@ -267,7 +301,7 @@ function hasFallback({ request, writable, bootloader }: FirstDeployment): boolea
 
 /** How the initramfs finds root, and how the partitions of loader and kernels get to their places. */
 function ownArguments(
-  { rootSpec }: InstallToRootRequest,
+  { rootSpec, kernelArguments }: InstallToRootRequest,
   { root, boot, esp }: Places,
   espPlace: string | undefined,
 ): readonly string[] {
@@ -275,8 +309,10 @@ function ownArguments(
     { partition: boot, at: "/boot" },
     ...(espPlace === undefined ? [] : [{ partition: esp, at: espPlace }]),
   ];
+  const flags = kernelArguments.some((word) => word.startsWith("rootflags=")) ? undefined : subvolumeArgument(root);
   return [
     `root=${rootSpec ?? `UUID=${root.uuid}`}`,
+    ...(flags === undefined ? [] : [flags]),
     ...mounts.flatMap(({ partition, at }) => {
       if (partition?.uuid === undefined) return [];
       const options =

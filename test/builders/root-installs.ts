@@ -11,7 +11,7 @@ import type { FakeLinux, FakeLinuxOptions } from "../fakes/fake-linux.ts";
 import { buildImageWithKernel, buildInstallImage } from "./install-images.ts";
 import type { LayerFile } from "./oci-layer.ts";
 import { layoutReference, linuxAmd64, machineWith, sysrootPath, systemOn } from "./operation-machine.ts";
-import { putMounts, toolsThatSay } from "./tool-runs.ts";
+import { type FakeMount, putMounts, toolsThatSay } from "./tool-runs.ts";
 
 /** The lists of modules of an image's kernel: all of these are built in. */
 function moduleLists(builtin: readonly string[]): readonly LayerFile[] {
@@ -73,7 +73,7 @@ export const bootMount = { at: "/target/boot", type: "vfat", source: "/dev/sda1"
 
 /** How the machine differs from the usual one. */
 export interface MachineOptions extends FakeLinuxOptions {
-  readonly mounts?: Parameters<typeof putMounts>[1];
+  readonly mounts?: readonly FakeMount[];
   readonly rootUuid?: string;
   /** What the partition table says that the boot partition is for. */
   readonly bootType?: string;

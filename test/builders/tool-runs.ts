@@ -25,13 +25,23 @@ export function putFile(files: LinuxFiles, path: string, text: string): void {
   files.writeNewFile(fromText(path), toBytes(fromText(text)), 0o644);
 }
 
+/** Something that is mounted. */
+export interface FakeMount {
+  readonly number?: string;
+  /** The part of the file system; all of it when not given. */
+  readonly directory?: string;
+  readonly at: string;
+  readonly type: string;
+  readonly source: string;
+  /** Those of the file system. */
+  readonly options?: string;
+}
+
 /** Says what is mounted where, as the kernel does. */
-export function putMounts(
-  { files }: Pick<Linux, "files">,
-  mounts: readonly { readonly number?: string; readonly at: string; readonly type: string; readonly source: string }[],
-): void {
+export function putMounts({ files }: Pick<Linux, "files">, mounts: readonly FakeMount[]): void {
   const lines = mounts.map(
-    ({ number = "8:1", at, type, source }) => `20 1 ${number} / ${at} rw shared:1 - ${type} ${source} rw\n`,
+    ({ number = "8:1", directory = "/", at, type, source, options = "rw" }) =>
+      `20 1 ${number} ${directory} ${at} rw shared:1 - ${type} ${source} ${options}\n`,
   );
   putFile(files, "/proc/self/mountinfo", lines.join(""));
 }

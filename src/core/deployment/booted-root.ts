@@ -18,6 +18,10 @@ export interface BootedRoot {
 export interface MountLine {
   /** `MAJOR:MINOR` of the file system's device. */
   readonly device: string;
+  /** The directory of the file system that is mounted: `/` where that is all of it. */
+  readonly directory: string;
+  /** The subvolume of btrfs that this lies in; undefined for other file systems. */
+  readonly subvolume: string | undefined;
   readonly mountPoint: string;
   readonly type: string;
   readonly source: string;
@@ -49,11 +53,15 @@ export function parseMounts(mountinfo: string): readonly MountLine[] {
 
 /** Only blanks part fields: whatever else looks like one is a byte of a name. A source can be empty. */
 function parseLine(line: string): MountLine | undefined {
-  const match = /^\d+ \d+ (\d+:\d+) [^ ]+ ([^ ]+) ([^ ]+) (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) /.exec(line);
+  const match = /^\d+ \d+ (\d+:\d+) ([^ ]+) ([^ ]+) ([^ ]+) (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/.exec(line);
   if (match === null) return undefined;
-  const [, device = "", mountPoint = "", options = "", type = "", source = ""] = match;
+  const [, device = "", directory = "", mountPoint = "", options = "", type = "", source = "", superOptions = ""] =
+    match;
+  const subvolume = /(?:^|,)subvol=(.*)$/.exec(superOptions)?.[1];
   return {
     device,
+    directory: unescaped(directory),
+    subvolume: subvolume && unescaped(subvolume),
     mountPoint: unescaped(mountPoint),
     type,
     source: unescaped(source),

@@ -16,6 +16,8 @@ describe("mountAt", () => {
   test("finds the topmost mount, with names as they are", () => {
     expect(mountAt(mounts("composefs:x"), "/")).toEqual({
       device: "0:21",
+      directory: "/",
+      subvolume: undefined,
       mountPoint: "/",
       type: "overlay",
       source: "composefs:x",
@@ -31,6 +33,17 @@ describe("mountAt", () => {
     const mountinfo = `30 23 0:30 / ${name} rw shared:1 - tmpfs ${name} rw\n31 23 0:31 / /run rw - tmpfs  rw\n`;
     expect(mountAt(mountinfo, name)).toMatchObject({ type: "tmpfs", source: name });
     expect(mountAt(mountinfo, "/run")).toMatchObject({ type: "tmpfs", source: "" });
+  });
+
+  test("tells what of a file system is mounted, and which subvolume of btrfs", () => {
+    const lines = [
+      "30 23 0:30 /@ /a rw - btrfs /dev/x rw,ssd,subvolid=256,subvol=/@",
+      "31 23 0:30 /@/b\\040c /b rw shared:1 - btrfs /dev/x rw,subvolid=256,subvol=/@,x",
+      "32 23 8:1 /d /c rw - ext4 /dev/y rw,nosubvol=/x",
+    ].join("\n");
+    expect(mountAt(lines, "/a")).toMatchObject({ directory: "/@", subvolume: "/@" });
+    expect(mountAt(lines, "/b")).toMatchObject({ directory: "/@/b c", subvolume: "/@,x" });
+    expect(mountAt(lines, "/c")).toMatchObject({ directory: "/d", subvolume: undefined });
   });
 
   test("a directory that is no mount point has none", () => {
