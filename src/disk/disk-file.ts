@@ -1,4 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
+import type { Extent } from "../core/disk/disk-layout.ts";
 import { type PartitionTable, writePartitionTable } from "../core/disk/gpt.ts";
 import { unlessFailing } from "../core/errors.ts";
 import { readPieces, withOpen } from "../linux/file-content.ts";
@@ -39,20 +40,20 @@ export interface OpenDisk {
 /** How a disk is to be written. */
 export interface DiskOptions {
   readonly diskBytes: number;
+  /** Where the root file system is to be. */
+  readonly root: Extent;
   readonly format: "raw" | "qcow2";
   /** A directory of one's own, on the file system of a target that is a file: it is there until it is whole. */
   readonly staging: Path;
 }
 
-/** Opens the target for writing: a new file in `staging`, or the disk itself, whose partition tables are cleared first. */
+/** Opens the target for writing: a new file in `staging`, or the disk itself, where what tells what it was is cleared first. */
 export function openDisk(linux: Linux, target: DiskTarget, options: DiskOptions): OpenDisk {
-  return target.kind === "device"
-    ? openDevice(linux, target.path, options.diskBytes)
-    : openFile(linux, target.path, options);
+  return target.kind === "device" ? openDevice(linux, target.path, options) : openFile(linux, target.path, options);
 }
 
-function openDevice({ files, programs }: Linux, path: Path, sizeBytes: number): OpenDisk {
-  clearTable(files, path, sizeBytes);
+function openDevice({ files, programs }: Linux, path: Path, options: DiskOptions): OpenDisk {
+  clearSignatures(files, path, options);
   return {
     path,
     isSparse: false,
@@ -96,12 +97,18 @@ function writeTable(files: LinuxFiles, path: Path, table: PartitionTable): void 
   });
 }
 
-/** Takes away what others would take a disk for: both partition tables, and file systems on the whole disk. */
-function clearTable(files: LinuxFiles, path: Path, sizeBytes: number): void {
+/**
+ * Takes away what others would take the disk or its root partition for: partition tables, and file systems that were there before.
+ * mkfs.ext4 leaves some of them, such as the labels of ZFS at the end, and what may be two things is none to those who look for
+ * the UUID of one.
+ */
+function clearSignatures(files: LinuxFiles, path: Path, { diskBytes, root }: DiskOptions): void {
   const zeros = new Uint8Array(1024 * 1024);
   withOpen(files, path, "update", (fd) => {
-    files.writeAt(fd, zeros, 0);
-    files.writeAt(fd, zeros, sizeBytes - zeros.length);
+    for (const { offsetBytes, sizeBytes } of [{ offsetBytes: 0, sizeBytes: diskBytes }, root]) {
+      files.writeAt(fd, zeros, offsetBytes);
+      files.writeAt(fd, zeros, offsetBytes + sizeBytes - zeros.length);
+    }
     files.sync(fd);
   });
 }

@@ -1,7 +1,7 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
 import { findKernel } from "../core/boot/kernel.ts";
 import { kernelVerity } from "../core/boot/kernel-version.ts";
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import { type DiskArchitecture, diskArchitecture, espType, extendedBootType } from "../core/disk/disk-architecture.ts";
 import { type DiskLayout, type Extent, planDiskLayout } from "../core/disk/disk-layout.ts";
@@ -89,7 +89,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
   const target = probeTarget(linux, request.target, { wipe: request.wipe });
   checkSizes(target, request);
   readRootKeys(linux.files, request.rootKeys);
-  const directory = openStagingDirectory(linux, stagingParent(target));
+  const directory = openStagingDirectory(linux, stagingParent(linux.files, target));
   const staging = directory.path;
   warnOfLeftovers(system, directory.leftovers);
   try {
@@ -119,6 +119,7 @@ export async function installToDisk(system: System, request: InstallToDiskReques
  * @throws OsdeployError `usage` where the options say so alone; `no-space` for a disk that is there.
  */
 function checkSizes(target: DiskTarget, request: InstallToDiskRequest): void {
+  if (target.kind === "device") refuseFileOptions(target.path, request);
   try {
     planDiskLayout({
       ...sizesOf(target, request),
@@ -131,6 +132,15 @@ function checkSizes(target: DiskTarget, request: InstallToDiskRequest): void {
     const hint = "See --size, --boot-size, --esp-size and --root-size";
     throw new OsdeployError("usage", error.message, { facts: { ...error.facts, hint }, cause: error });
   }
+}
+
+/** @throws OsdeployError `usage` for what is asked of a file that becomes a disk, and of no disk. */
+function refuseFileOptions(path: Path, { diskBytes, format }: InstallToDiskRequest): void {
+  if (diskBytes === undefined && format === "raw") return;
+  const option = diskBytes === undefined ? `--format ${format}` : "--size";
+  throw new OsdeployError("usage", `Cannot install to "${toText(path)}" with ${option}: it is a disk, and no file`, {
+    facts: { hint: "--root-size says how much of a disk the root file system takes" },
+  });
 }
 
 function sizesOf(target: DiskTarget, { diskBytes, bootBytes, rootBytes }: InstallToDiskRequest) {
@@ -168,11 +178,21 @@ function decideSeals(
   });
 }
 
-/** Beside the file, where there is most likely room for all of it; for disks where large temporary files go. */
-function stagingParent(target: DiskTarget): Path {
+/**
+ * Beside the file, where there is most likely room for all of it; for disks where large temporary files go.
+ *
+ * @throws OsdeployError `unsupported` where the tools would read more in its path than a name: they take what follows a `?` or
+ * `@@` for options, and what precedes a `:` in a relative one for a protocol; and they are given text.
+ */
+function stagingParent(files: LinuxFiles, target: DiskTarget): Path {
   if (target.kind === "device") return "/var/tmp" as Path;
   const slash = target.path.lastIndexOf("/");
-  return (slash < 0 ? "." : target.path.slice(0, slash) || "/") as Path;
+  const parent = files.realPath((slash < 0 ? "." : target.path.slice(0, slash) || "/") as Path);
+  if (fromText(toText(parent)) === parent && !/\?|@@/.test(parent)) return parent;
+  const state = "the tools that make file systems cannot be told a path with ?, with @@, or that is not UTF-8";
+  throw new OsdeployError("unsupported", `Cannot make a disk in "${toText(parent)}": ${state}`, {
+    facts: { hint: "Make it in another directory, then move it" },
+  });
 }
 
 /** Nothing is sealed here, where perhaps nothing can be; on the disk all is. */
@@ -289,7 +309,9 @@ function writeDisk(system: System, contents: DiskContents): void {
   const { layout, staging, target, request } = contents;
   system.progress({ kind: "phase", phase: "write-disk" });
   const images = fatImages(linux, contents);
-  const disk: OpenDisk = openDisk(linux, target, { diskBytes: layout.diskBytes, format: request.format, staging });
+  // The image took its time: what somebody has put there meanwhile, or begun to use, is refused as what was there before.
+  probeTarget(linux, target.path, { wipe: request.wipe });
+  const disk: OpenDisk = openDisk(linux, target, { ...layout, format: request.format, staging });
   writeRoot(linux, disk, contents);
   for (const { file, offsetBytes } of images) {
     copyToDisk(linux.files, file, { path: disk.path, offsetBytes, isSparse: disk.isSparse });

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { assert, OsdeployError } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { type InstallToDiskRequest, installToDisk } from "../../../src/operations/install-to-disk.ts";
 import { buildInstallImage } from "../../builders/install-images.ts";
 import {
@@ -13,18 +14,27 @@ import {
   SeenProgress,
   systemOn,
 } from "../../builders/operation-machine.ts";
-import { toolsThatSay } from "../../builders/tool-runs.ts";
+import { type Answers, putFile, putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
 
 const mebibyte = 2 ** 20;
 
+const whole = await buildInstallImage();
 const linked = await buildInstallImage({ changes: [{ path: "etc/ssh/authorized_keys.d", symlink: "/elsewhere" }] });
 
 /** What an installation of an image that does not exist is refused for, and what was begun before. */
-async function refusal(changes: Partial<InstallToDiskRequest>) {
-  const linux = machineWith({ linked }, { runProgram: toolsThatSay(() => "") });
+async function refusal(changes: Partial<InstallToDiskRequest>, answers: Answers = () => "") {
+  const linux = machineWith({ linked, whole }, { runProgram: toolsThatSay(answers) });
   linux.files.writeNewFile(fromText("/keys"), new TextEncoder().encode("ssh-ed25519 AAAA me\n"), 0o600);
   linux.files.writeNewFile(fromText("/no-keys"), new TextEncoder().encode("# none\n"), 0o600);
+  putMounts(linux, []);
+  putFile(linux.files, "/sys/dev/block/8:0/size", "16777216\n");
+  putFile(linux.files, "/sys/dev/block/8:0/queue/logical_block_size", "512\n");
+  linux.files.makeNode(fromText("/sda"), "block-device", { permissions: 0o660, rdev: 0x800 });
+  for (const name of ["/var", "/var/tmp", "/a?b", "/a@@b", "/\u00ff"]) {
+    linux.files.makeDirectory(name as Path, 0o755);
+  }
   const before = linux.files.readDirectory(fromText("/"));
+  const begin = linux.trace.length;
   const progress = new SeenProgress();
   const image = parseImageReference("oci:/nowhere:os");
   const promise = installToDisk(systemOn(linux, { progress: progress.report }), {
@@ -38,6 +48,7 @@ async function refusal(changes: Partial<InstallToDiskRequest>) {
   assert(error instanceof OsdeployError, "the installation is refused");
   const { code, message } = error;
   expect(linux.files.readDirectory(fromText("/"))).toEqual(before);
+  expect(linux.trace.slice(begin).filter(({ path }) => path === "/sda")).toEqual([]);
   return { code, message, phases: progress.events.filter(({ kind }) => kind === "phase").length };
 }
 
@@ -64,6 +75,36 @@ describe("installToDisk", () => {
     ["/no-keys", "bad-format"],
   ])("refuses the keys in %s before the image is looked for", async (keys, code) => {
     expect(await refusal({ rootKeys: fromText(keys) })).toMatchObject({ code, phases: 0 });
+  });
+
+  test.each<[string, Partial<InstallToDiskRequest>]>([
+    ["--size", { diskBytes: 2 ** 31 }],
+    ["--format qcow2", { format: "qcow2" }],
+  ])("refuses %s for a disk, which has its own", async (option, changes) => {
+    expect(await refusal({ target: fromText("/sda"), ...changes })).toEqual({
+      code: "usage",
+      message: `Cannot install to "/sda" with ${option}: it is a disk, and no file`,
+      phases: 0,
+    });
+  });
+
+  test.each(["/a?b", "/a@@b", "/\u00ff"])("refuses a file in %s, which the tools would not find", async (directory) => {
+    const message = expect.stringContaining("the tools that make file systems cannot be told a path with ?, with @@");
+    const target = `${directory}/disk` as Path;
+    expect(await refusal({ target })).toEqual({ code: "unsupported", message, phases: 0 });
+  });
+
+  test("a disk that somebody has filled by the time that the image is there stays as it is", async () => {
+    let isPulled = false;
+    const answers = ([tool, ...words]: readonly string[]) => {
+      if (tool === "mkfs.vfat" && words.includes("-C")) isPulled = true;
+      return tool === "wipefs" && isPulled ? "ext4\n" : "";
+    };
+    const image = parseImageReference(layoutReference("whole"));
+    expect(await refusal({ image, target: fromText("/sda") }, answers)).toMatchObject({
+      code: "already-exists",
+      message: 'Cannot install to "/sda": it holds ext4',
+    });
   });
 
   test("puts keys nowhere where a link of the image's leads", async () => {
