@@ -16,13 +16,15 @@ export const keysLimitBytes: number = 1024 * 1024;
  * The files by which root can log in with the keys of a file: in root's home where the image keeps that in /var, else in
  * /etc/ssh, because a home in the image can only be read. None where no keys are given.
  *
- * @throws OsdeployError as {@link readRootKeys} does; `unsupported` when the image has no place for them.
+ * @throws OsdeployError as {@link readRootKeys} does; `unsupported` when the image has no place for them; `already-exists` when
+ * it has keys of its own there, which stay.
  */
 export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | undefined): readonly StateAddition[] {
   const bytes = readRootKeys(linux.files, keys);
   if (bytes === undefined) return [];
   const home = homeInVar(tree);
   if (home !== undefined) {
+    refuseOthers(tree, `var/${home}/.ssh/authorized_keys`);
     return [
       { below: "var", path: home, permissions: 0o700, bytes: "directory" },
       { below: "var", path: `${home}/.ssh`, permissions: 0o700, bytes: "directory" },
@@ -33,7 +35,17 @@ export function rootKeyFiles({ linux }: System, tree: FileTree, keys: Path | und
     const state = "root's home is in the image, where it cannot be written, and there is no /etc/ssh/sshd_config.d";
     throw new OsdeployError("unsupported", `Cannot install keys for root: ${state}`);
   }
+  refuseOthers(tree, `etc/${keysInEtc}`);
   return sshFiles(bytes);
+}
+
+const keysInEtc = "ssh/authorized_keys.d/root";
+
+function refuseOthers(tree: FileTree, path: string): void {
+  if (findInode(tree, fromText(path)) === undefined) return;
+  throw new OsdeployError("already-exists", `Cannot install keys for root: the image has a /${path} of its own`, {
+    facts: { hint: "Install without keys, or use an image without that file" },
+  });
 }
 
 /**
@@ -45,8 +57,12 @@ export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Ar
   if (keys === undefined) return undefined;
   const bytes = files.readFile(keys, keysLimitBytes);
   const lines = decodeText(bytes).split("\n");
-  if (lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;
-  throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": there is none in it`);
+  const isSecret = lines.some((line) => /^-----BEGIN .*PRIVATE KEY/.test(line.trim()));
+  if (!isSecret && lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;
+  const state = isSecret ? "it holds a private key, which would be on every machine" : "there is none in it";
+  throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": ${state}`, {
+    facts: { hint: "Name a file with public keys, such as ~/.ssh/id_ed25519.pub" },
+  });
 }
 
 /** The keys, and the setting by which the server looks there, below /etc. */
@@ -54,7 +70,7 @@ function sshFiles(bytes: Uint8Array): readonly StateAddition[] {
   const setting = "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u\n";
   return [
     { below: "etc", path: "ssh/authorized_keys.d", permissions: 0o755, bytes: "directory" },
-    { below: "etc", path: "ssh/authorized_keys.d/root", permissions: 0o600, bytes },
+    { below: "etc", path: keysInEtc, permissions: 0o600, bytes },
     {
       below: "etc",
       path: "ssh/sshd_config.d/10-osdeploy-keys.conf",
