@@ -104,7 +104,8 @@ export async function pullFrom(
     const whole = sizes.get(path.slice(path.lastIndexOf("/") + 1));
     if (whole === undefined) return [];
     const [, start, end] = /^bytes=([0-9]+)-([0-9]*)$/.exec(range ?? "") ?? [];
-    return [start === undefined ? whole : Number(end) - Number(start) + 1];
+    const last = end === "" ? whole - 1 : Number(end);
+    return [start === undefined ? whole : last - Number(start) + 1];
   });
   return { ...pulled, warnings, layerBytes: asked.reduce((sum, bytes) => sum + bytes, 0), requests: asked.length };
 }
