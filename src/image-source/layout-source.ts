@@ -185,6 +185,21 @@ export function checkServed(source: ImageSource, missing: readonly ResolvedLayer
   if (lacking.length > 0) throw notInBundle(source.describe(), lacking);
 }
 
+/**
+ * Refuses a bundle without these parts of a layer that it has in parts, as the first of them would be when it is asked for.
+ *
+ * @throws OsdeployError `unsupported`.
+ */
+export function checkServedParts(
+  source: Pick<ImageSource, "bundle" | "describe">,
+  { digest }: Pick<ResolvedLayer, "digest">,
+  ranges: readonly BlobRange[],
+): void {
+  const parts = source.bundle()?.parts.get(digest);
+  const isServed = (range: BlobRange) => parts === undefined || findBundled(parts.ranges, range) !== undefined;
+  if (!ranges.every(isServed)) throw notInBundle(source.describe(), [digest]);
+}
+
 /** Layers that are listed in the message. */
 const listLimit = 4;
 

@@ -1,7 +1,7 @@
-import type { ChunkedDownload, LayerOffer } from "../core/deployment/plan-transfer.ts";
+import type { LayerOffer } from "../core/deployment/plan-transfer.ts";
 import { parseObjectId, type VerityAlgorithm } from "../core/digest/object-id.ts";
 import type { DiffId } from "../core/digest/oci-digest.ts";
-import { planPartialPull, worthwhilePart } from "../core/oci/plan-partial-pull.ts";
+import type { FetchRange } from "../core/oci/plan-partial-pull.ts";
 import { type ChunkedTables, findChunkedTables } from "../core/oci/zstd-chunked-tables.ts";
 import type { ChunkedToc, TocEntry } from "../core/oci/zstd-chunked-toc.ts";
 import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
@@ -9,13 +9,14 @@ import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import { type NamedContent, readTarSplitEntries } from "../core/tar/tar-split-entries.ts";
 import type { LayerEntry } from "../core/tree/layer.ts";
 import type { ImageSource, ResolvedImage, ResolvedLayer } from "../image-source/image-source.ts";
+import { checkServed } from "../image-source/layout-source.ts";
 import { multiBufferHasher } from "../linux/multi-buffer-hasher.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
 import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts";
 import { ContentIndex } from "../repo/content-index.ts";
-import { writeContentIndex } from "../repo/content-index-file.ts";
+import { isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
 import { measureContents, readContents } from "../repo/content-measure.ts";
-import { listPartialLayers, partialLayerPath } from "../repo/partial-layer.ts";
+import { listKeptRanges } from "../repo/kept-ranges.ts";
 import { unlessDamaged } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
@@ -24,7 +25,9 @@ import { openZstdRecords } from "../repo/zstd-records.ts";
 import { readBlobPart } from "./blob-part.ts";
 import { HeldContents } from "./held-contents.ts";
 import { findSimilarImage } from "./known-image.ts";
-import { isAttemptOver, layerRequests, leastRequests, smallLayerBytes } from "./partial-pulls.ts";
+import { missingLayers } from "./missing-layers.ts";
+import { isAttemptOver, leastRequests, smallLayerBytes } from "./partial-pulls.ts";
+import { begunBytes, planDownload } from "./planned-download.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** A layer as a pull would find it. */
@@ -34,6 +37,8 @@ export interface PlannedLayer {
   readonly entries: readonly LayerEntry[] | undefined;
   /** Bytes of the splitstream that would be written for it; 0 for a layer that is here. */
   readonly streamBytes: number;
+  /** Whether a pull writes down what is in it, for later ones. */
+  readonly hasIndex: boolean;
 }
 
 /** Where the bytes of a content that is not here can be had. */
@@ -46,10 +51,9 @@ export interface ContentPlace {
 export interface PlannedLayers {
   readonly layers: readonly PlannedLayer[];
   readonly missing: ReadonlyMap<string, ContentPlace>;
+  /** Layers of the repo that a pull measures first, and of which it writes down what is in them. */
+  readonly measuredLayers: number;
 }
-
-/** Gaps of up to so many bytes a pull bridges on the fastest link. */
-const bridgedBytes = 16 * 1024;
 
 /**
  * Finds out what the layers of an image are, and what a pull of them would fetch. Fetches no more than tables of contents,
@@ -60,14 +64,19 @@ export async function planLayers(
   repo: Repo,
   { source, image }: { readonly source: ImageSource; readonly image: ResolvedImage },
 ): Promise<PlannedLayers> {
+  if (source.bundle() !== undefined) checkServed(source, missingLayers(repo, image));
   const planner = new LayerPlanner(system, { repo, source, image });
   const layers: PlannedLayer[] = [];
   for (const layer of image.layers) layers.push(await planner.plan(layer));
-  return { layers, missing: planner.missing };
+  return { layers, missing: planner.missing, measuredLayers: planner.measuredLayers };
 }
+
+/** Of a layer that is here, or nobody can look into. */
+const unwritten = { streamBytes: 0, hasIndex: false } as const;
 
 class LayerPlanner {
   readonly missing = new Map<string, ContentPlace>();
+  measuredLayers = 0;
   readonly #system: System;
   readonly #repo: Repo;
   readonly #source: ImageSource;
@@ -99,12 +108,12 @@ class LayerPlanner {
     const { digest, diffId, sizeBytes } = layer;
     const isNamed = findStream(this.#repo, layerStreamName(diffId)) !== undefined;
     const known = isNamed ? unlessDamaged(() => readLayer(this.#repo, diffId)) : undefined;
-    if (known !== undefined) return { offer: { kind: "known", digest, sizeBytes }, entries: known, streamBytes: 0 };
+    if (known !== undefined) return { offer: { kind: "known", digest, sizeBytes }, entries: known, ...unwritten };
     const tables = this.#isRefused ? undefined : findChunkedTables(layer);
     const chunked = tables === undefined ? undefined : await this.#planChunked(layer, tables);
     if (chunked !== undefined) return chunked;
-    const keptBytes = this.#keptBytes(layer);
-    return { offer: { kind: "whole", digest, sizeBytes, keptBytes }, entries: undefined, streamBytes: 0 };
+    const keptBytes = begunBytes(layer, this.#keptOf(layer));
+    return { offer: { kind: "whole", digest, sizeBytes, keptBytes }, entries: undefined, ...unwritten };
   }
 
   /** Undefined where a pull would take the layer whole: the tables cannot be had, or used. */
@@ -117,9 +126,11 @@ class LayerPlanner {
       const contents = toc.entries.map((entry) => ({ sizeBytes: entry.sizeBytes, content: held.contentOf(entry) }));
       const read = readLayerOutline(unpackTarSplit(tables, toc, bytes), contents, this.#repo.algorithm);
       for (const entry of toc.entries) this.missing.set(entry.digest, { layer, entry });
-      return { offer: this.#offerOf(layer, { tables, toc, held }), ...read };
+      const hasIndex = toc.entries.some(({ sizeBytes }) => sizeBytes > 0);
+      return { offer: this.#offerOf(layer, { tables, toc, held }), ...read, hasIndex };
     } catch (error) {
-      if (isAttemptOver(error)) return undefined;
+      // Of a bundle there is no whole to be taken.
+      if (isAttemptOver(error) && this.#source.bundle()?.parts.has(layer.digest) !== true) return undefined;
       throw error;
     }
   }
@@ -142,30 +153,15 @@ class LayerPlanner {
     const contents = read.toc.entries
       .filter((entry) => entry.sizeBytes > maxInlineBytes)
       .map((entry) => ({ digest: entry.digest, sizeBytes: entry.sizeBytes, known: read.held.isObject(entry) }));
-    return { kind: "chunked", digest, sizeBytes, download: this.#downloadOf(layer, read), contents };
-  }
-
-  #downloadOf(
-    layer: ResolvedLayer,
-    { tables, toc, held }: { readonly tables: ChunkedTables; readonly toc: ChunkedToc; readonly held: HeldContents },
-  ): ChunkedDownload {
-    const whole = layer.sizeBytes - this.#keptBytes(layer);
-    if (!held.isIndexed || layer.sizeBytes <= smallLayerBytes) {
-      return { inParts: false, leastBytes: whole, mostBytes: whole };
-    }
-    const tablesBytes = tablesRange(tables).lengthBytes;
-    const planWith = (requests: number) =>
-      planPartialPull(toc, (content, size) => held.find(content, size), { bridgedBytes, requests });
-    const isWorthIt = ({ fetchBytes }: { readonly fetchBytes: number }) =>
-      fetchBytes < tables.toc.offsetBytes * worthwhilePart;
-    const best = planWith(layerRequests.most);
-    if (!isWorthIt(best)) return { inParts: false, leastBytes: tablesBytes + whole, mostBytes: tablesBytes + whole };
-    // What other layers ask for, and when they give it back, is seen in the pull.
-    const worst = planWith(leastRequests(this.#countChunked()));
-    // Of what a run before has left of it nobody can say how much will serve.
-    const least = this.#hasKeptRanges(layer) ? 0 : best.missingBytes;
-    const most = isWorthIt(worst) ? worst.fetchBytes : whole;
-    return { inParts: true, leastBytes: tablesBytes + least, mostBytes: tablesBytes + most };
+    const download = planDownload(
+      { layer, ...read, kept: this.#keptOf(layer) },
+      {
+        source: this.#source,
+        // What other layers ask for, and when they give it back, is seen in the pull.
+        leastRequests: leastRequests(this.#countChunked()),
+      },
+    );
+    return { kind: "chunked", digest, sizeBytes, download, contents };
   }
 
   /** Layers of the image that may come in parts. */
@@ -177,21 +173,15 @@ class LayerPlanner {
     return new Set(this.#image.layers.filter(isOne).map(({ diffId }) => diffId)).size;
   }
 
-  /** Bytes of the layer that a pull before has fetched; a longer file is of no use. */
-  #keptBytes({ digest, sizeBytes }: ResolvedLayer): number {
-    const kept = this.#repo.files.lstatIfExists(partialLayerPath(this.#repo.path, digest))?.sizeBytes ?? 0;
-    return kept <= sizeBytes ? kept : 0;
-  }
-
-  #hasKeptRanges({ digest }: ResolvedLayer): boolean {
-    const whole = partialLayerPath(this.#repo.path, digest);
-    return listPartialLayers(this.#repo.files, this.#repo.path).some(
-      (path) => path.startsWith(whole) && path !== whole,
-    );
+  #keptOf({ digest }: ResolvedLayer): readonly FetchRange[] {
+    return listKeptRanges(this.#repo.files, this.#repo.path, digest);
   }
 
   #openHeld(): HeldContents {
-    this.#held ??= new HeldContents(this.#repo, loadIndex(this.#system, this.#repo, this.#image).table);
+    if (this.#held !== undefined) return this.#held;
+    const { index, measuredLayers } = loadIndex(this.#system, this.#repo, { source: this.#source, image: this.#image });
+    this.measuredLayers = measuredLayers;
+    this.#held = new HeldContents(this.#repo, index.table);
     return this.#held;
   }
 }
@@ -215,17 +205,26 @@ function readLayerOutline(
   }
 }
 
-/** The index of contents as a pull would make it before it asks for parts: with the layers of the image most like this one. */
-function loadIndex(system: System, repo: Repo, image: ResolvedImage): ContentIndex {
+/**
+ * The index of contents as a pull would make it before it asks for parts: with the layers of the image most like this one, and
+ * those that a bundle counts on.
+ */
+function loadIndex(
+  system: System,
+  repo: Repo,
+  { source, image }: { readonly source: ImageSource; readonly image: ResolvedImage },
+): { readonly index: ContentIndex; readonly measuredLayers: number } {
   const index = ContentIndex.load(repo);
-  const diffIds = new Set(findSimilarImage(repo, image.layers)?.config.diffIds ?? []);
+  const similar = findSimilarImage(repo, image.layers)?.config.diffIds ?? [];
+  const diffIds = new Set([...similar, ...(source.bundle()?.countedOn ?? [])]);
   const unmeasured = [...diffIds].filter((diffId) => !index.has(diffId));
-  if (unmeasured.length === 0) return index;
+  if (unmeasured.length === 0) return { index, measuredLayers: 0 };
   const measured = unmeasured.map((diffId): readonly [DiffId, Uint8Array] => {
     checkInterrupted(system.signal);
     return [diffId, measure(repo, diffId)];
   });
-  return ContentIndex.load(repo, new Map(measured));
+  const measuredLayers = measured.filter(([, bytes]) => !isEmptyIndex(bytes)).length;
+  return { index: ContentIndex.load(repo, new Map(measured)), measuredLayers };
 }
 
 function measure(repo: Repo, diffId: DiffId): Uint8Array {

@@ -7,7 +7,7 @@ import type { Fd, LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { newScratch } from "./object-check.ts";
-import { ensureDirectory } from "./object-listing.ts";
+import { ensureDirectory, readDirectoryIfExists } from "./object-listing.ts";
 import { lockAttempts, partialLayerPath } from "./partial-layer.ts";
 
 /** Some bytes of a layer's blob, in a file. */
@@ -34,11 +34,7 @@ export class KeptRanges {
     this.#files = files;
     this.directory = place.directory;
     this.#fd = place.fd;
-    const parts = files
-      .readDirectory(place.directory)
-      .flatMap((name) => rangeAt(files, childPath(place.directory, name), Number(name)));
-    // What was fetched when the layer was to come whole serves as well.
-    this.#found = [...parts, ...rangeAt(files, place.whole, 0)];
+    this.#found = findRanges(files, place);
   }
 
   /** The bytes of the blob that earlier runs have left; they may overlap. */
@@ -107,6 +103,27 @@ export class KeptRanges {
   }
 }
 
+/** The bytes of a layer's blob that earlier runs have left, for who only looks; they may overlap. */
+export function listKeptRanges(files: LinuxFiles, repoPath: Path, digest: LayerDigest): readonly FetchRange[] {
+  const whole = partialLayerPath(repoPath, digest);
+  return findRanges(files, { directory: partsDirectory(whole), whole });
+}
+
+function findRanges(
+  files: LinuxFiles,
+  { directory, whole }: { readonly directory: Path; readonly whole: Path },
+): readonly KeptRange[] {
+  const parts = readDirectoryIfExists(files, directory).flatMap((name) =>
+    rangeAt(files, childPath(directory, name), Number(name)),
+  );
+  // What was fetched when the layer was to come whole serves as well.
+  return [...parts, ...rangeAt(files, whole, 0)];
+}
+
+function partsDirectory(whole: Path): Path {
+  return fromText(`${whole}-parts`);
+}
+
 /** Where the file of a range lies in its directory. */
 export function rangePath(directory: Path, { offsetBytes }: FetchRange): Path {
   return childPath(directory, fromText(String(offsetBytes)));
@@ -115,7 +132,7 @@ export function rangePath(directory: Path, { offsetBytes }: FetchRange): Path {
 /** Opens the directory of a layer's ranges, or makes it; undefined when another run is fetching the same layer. */
 export function openKeptRanges(files: LinuxFiles, repoPath: Path, digest: LayerDigest): KeptRanges | undefined {
   const whole = partialLayerPath(repoPath, digest);
-  const directory = fromText(`${whole}-parts`);
+  const directory = partsDirectory(whole);
   for (let attempt = 0; attempt < lockAttempts; attempt++) {
     ensureDirectory(files, directory, 0o700);
     const fd = files.open(directory, "directory");

@@ -46,9 +46,9 @@ export interface ExpectedLink extends LinkSpeed {
 }
 
 /** Every second gap is the frame of a file's padding and the next one's header: some hundred bytes. */
-const leastBridgedBytes = 4096;
+export const leastBridgedBytes = 4096;
 /** Larger gaps are not worth their bytes on any link: 64 KiB saves few more requests, and costs two hundredths. */
-const mostBridgedBytes = 16 * 1024;
+export const mostBridgedBytes = 16 * 1024;
 
 /**
  * Weighs requests against bytes by what was measured of the link: what it could have carried while one of
@@ -158,7 +158,7 @@ function expectedSeconds(
 const worthwhileTime = 0.5;
 
 /** Ranges that hold all `frames`: as the costs say, or fewer where requests take far longer than the bytes between them. */
-function chooseRanges(frames: readonly FramePlace[], costs: RangeCosts): readonly FetchRange[] {
+export function chooseRanges(frames: readonly FramePlace[], costs: RangeCosts): readonly FetchRange[] {
   const { link } = costs;
   const asked = mergeFrames(frames, costs);
   if (link === undefined || link.bytesPerSecond === 0) return asked;
