@@ -8,11 +8,13 @@ import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts
 import { readRootImage } from "../repo/object-graph.ts";
 import type { Repo } from "../repo/repo.ts";
 import type { Sysroot } from "../sysroot/sysroot.ts";
+import { deploymentTag } from "./deployment-tag.ts";
 import { describePlan, type ImagePlan, type PlanBase } from "./plan-image.ts";
 import { type BootPlan, planBoot } from "./planned-boot.ts";
 import { type PrunePlan, planPrune } from "./planned-gc.ts";
 import { planLayers } from "./planned-layers.ts";
 import { asLookedAt, orUntold, type PlannedTree, planTree } from "./planned-tree.ts";
+import { planOtherWrites } from "./planned-writes.ts";
 import type { System } from "./system.ts";
 
 /** What a deployment of an image costs a sysroot, and what it changes there. */
@@ -42,11 +44,12 @@ export async function planDeployment(
   const tree = planTree(planned.layers);
   const base = deploymentBase(repo, bootedDeployment(state) ?? defaultDeployment(state));
   const boot = tree.kind === "known" ? planBoot(repo, place, tree.tree) : tree;
-  const bootDigest = boot.kind === "fits" ? boot.bootDigest : null;
+  const tag = deploymentTag(image.manifest.digest);
+  const writes = planOtherWrites(repo, { image, planned, tree, bootable: true, tag });
   return {
-    ...(await describePlan(repo, { source, image, planned, tree, base, bootable: true })),
+    ...(await describePlan(repo, { source, planned, tree, base, writes })),
     boot,
-    prune: planPrune(repo, place, { image, bootDigest, layers: planned.layers }),
+    prune: planPrune(repo, place, { image, layers: planned.layers, writes, boot }),
   };
 }
 

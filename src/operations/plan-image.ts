@@ -13,6 +13,7 @@ import type { Path } from "../linux/linux.ts";
 import { readToc, tablesRange } from "../repo/chunked-tables.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
 import { readBlobPart } from "./blob-part.ts";
+import { tagOfReference } from "./find-image.ts";
 import { readImageTree } from "./image-tree.ts";
 import { findSimilarImage } from "./known-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
@@ -20,7 +21,7 @@ import { isAttemptOver } from "./partial-pulls.ts";
 import { type PlannedLayers, planLayers } from "./planned-layers.ts";
 import { type PackagePlan, planPackages } from "./planned-packages.ts";
 import { asLookedAt, compareTrees, orUntold, type PlannedTree, planTree, type Untold } from "./planned-tree.ts";
-import { planOtherWrites } from "./planned-writes.ts";
+import { type OtherWrites, planOtherWrites } from "./planned-writes.ts";
 import type { System } from "./system.ts";
 
 export interface PlanImageRequest {
@@ -79,7 +80,9 @@ export async function planImage(system: System, request: PlanImageRequest): Prom
     const planned = await planLayers(system, repo, { source, image });
     const tree = planTree(planned.layers);
     const base = similarBase(repo, image);
-    const found = await describePlan(repo, { source, image, planned, tree, base, bootable: false });
+    const tag = tagOfReference(source.reference());
+    const writes = planOtherWrites(repo, { image, planned, tree, bootable: false, tag });
+    const found = await describePlan(repo, { source, planned, tree, base, writes });
     system.progress({ kind: "done" });
     return { ...describeImage(source, image), ...found };
   } finally {
@@ -103,27 +106,25 @@ export function describeImage(
 /** All that a plan is made of. */
 export interface PlanParts {
   readonly source: ImageSource;
-  readonly image: ResolvedImage;
   readonly planned: PlannedLayers;
   /** What the layers make. */
   readonly tree: PlannedTree;
   readonly base: PlanBase | undefined;
-  /** Whether a root image that boots is made, too. */
-  readonly bootable: boolean;
+  /** What is written besides the contents of files. */
+  readonly writes: OtherWrites;
 }
 
 /** Puts the plan together. Fetches the package databases of the new image, where they are not here. */
 export async function describePlan(repo: Repo, parts: PlanParts): Promise<ImagePlan> {
-  const { base, planned, source } = parts;
+  const { base, planned, source, writes } = parts;
   const transfer = planTransfer(planned.layers.map(({ offer }) => offer));
   const { availableBytes, availableInodes } = repo.files.space(repo.path);
   const trees = pairOf(parts);
-  const other = planOtherWrites(repo, { ...parts, layers: planned.layers });
-  const newInodes = transfer.uncountedLayers > 0 ? null : transfer.newObjects + other.objects + other.names;
+  const newInodes = transfer.uncountedLayers > 0 ? null : transfer.newObjects + writes.objects + writes.names;
   return {
     ...transfer,
-    otherObjects: other.objects,
-    otherBytes: other.bytes,
+    otherObjects: writes.objects,
+    otherBytes: writes.bytes,
     newInodes,
     availableBytes,
     availableInodes,

@@ -1,18 +1,20 @@
-import { parseObjectId } from "../core/digest/object-id.ts";
-import { rewriteErofs } from "../core/erofs/rewrite.ts";
-import { writeErofs } from "../core/erofs/writer.ts";
-import { OsdeployError, unlessFailing } from "../core/errors.ts";
+import { encodeText } from "../core/bytes/utf8.ts";
+import { verityDigest } from "../core/digest/fs-verity.ts";
+import { digestLength, type ObjectId, parseObjectId } from "../core/digest/object-id.ts";
+import type { DiffId } from "../core/digest/oci-digest.ts";
+import { sha256Hex } from "../core/digest/sha256-hex.ts";
 import { SplitstreamWriter } from "../core/splitstream/splitstream-writer.ts";
-import type { FileContent, FileTree } from "../core/tree/inode.ts";
-import { toBootTree } from "../core/tree/root-tree.ts";
 import type { ResolvedImage } from "../image-source/image-source.ts";
 import { compressZstd } from "../linux/zstd-encoder.ts";
+import { hasRootImage } from "../repo/object-graph.ts";
+import { resolveTag } from "../repo/references.ts";
 import type { Repo } from "../repo/repo.ts";
-import { configStreamName, findStream, manifestStreamName } from "../repo/streams.ts";
-import { awaitedDigest } from "./held-contents.ts";
-import type { PlannedLayer } from "./planned-layers.ts";
+import { configStreamName, findStream, layerStreamName, manifestStreamName, rootImageRefs } from "../repo/streams.ts";
+import { hasObject } from "./held-contents.ts";
+import { type PlannedObject, type PlannedRootImages, planRootImages } from "./planned-images.ts";
+import type { PlannedLayer, PlannedLayers } from "./planned-layers.ts";
 import type { PlannedTree } from "./planned-tree.ts";
-import { readContent } from "./read-content.ts";
+import { storedRootImages } from "./pull-image.ts";
 
 /** What a pull writes into the repo besides the contents of files: splitstreams, documents, root images, and names for them. */
 export interface OtherWrites {
@@ -21,80 +23,133 @@ export interface OtherWrites {
   readonly bytes: number | null;
   /** Links in `streams/` and `images/`, the tag, and what is written down for later pulls. */
   readonly names: number;
+  /** Documents and root images of the image, here or to come, as far as their digests are known. */
+  readonly ids: ReadonlySet<ObjectId>;
+  /** The root image that boots; undefined where none is made, or its digest is not known. */
+  readonly bootImage: ObjectId | undefined;
 }
 
 /** What a pull is about, as far as it is known. */
 export interface ComingWrites {
   readonly image: ResolvedImage;
-  readonly layers: readonly PlannedLayer[];
+  readonly planned: PlannedLayers;
   readonly tree: PlannedTree;
   /** Whether a root image that boots is made, too. */
   readonly bootable: boolean;
+  /** The name that keeps the image in the repo. */
+  readonly tag: string;
 }
 
-/** Counts what a pull writes that is no file of the image. */
+/** Counts what a pull writes that is no file of the image. What is in the repo already is not written again. */
 export function planOtherWrites(repo: Repo, coming: ComingWrites): OtherWrites {
-  const { image, layers, tree, bootable } = coming;
-  const { config, manifest } = image;
-  const missing = new Map(image.layers.flatMap(({ diffId }, at) => missingLayer(diffId, layers[at])));
-  const documents = [
-    ...(findStream(repo, configStreamName(config.digest)) === undefined ? [config] : []),
-    ...(findStream(repo, manifestStreamName(manifest.digest)) === undefined ? [manifest] : []),
-  ];
-  if (missing.size + documents.length === 0) return { objects: 0, bytes: 0, names: 1 };
-  const images = tree.kind === "unknown" ? undefined : rootImages(repo, tree.tree, bootable);
-  const imageCount = images?.length ?? (bootable ? 2 : 1);
-  const indexes = [...missing.values()].filter(({ offer }) => offer.kind === "chunked").length;
-  const streams = [...missing.values()].reduce((sum, { streamBytes }) => sum + streamBytes, 0);
-  const documentBytes = documents.reduce((sum, { bytes }) => sum + bytes.length, 0) + streamBytes(repo, coming);
-  return {
-    // A document is an object, and its splitstream another one.
-    objects: missing.size + 2 * documents.length + imageCount,
-    bytes: images === undefined ? null : images.reduce((sum, bytes) => sum + bytes, streams + documentBytes),
-    names: missing.size + documents.length + imageCount + 1 + indexes,
-  };
-}
-
-function missingLayer(
-  diffId: string,
-  layer: PlannedLayer | undefined,
-): readonly (readonly [diffId: string, layer: PlannedLayer])[] {
-  return layer === undefined || layer.offer.kind === "known" ? [] : [[diffId, layer]];
-}
-
-/** The splitstreams of config and manifest: a document, and names for what belongs to it. */
-function streamBytes({ algorithm }: Repo, { image, bootable }: ComingWrites): number {
-  const id = (number: number) =>
-    parseObjectId(number.toString(16).padStart(algorithm === "sha256" ? 64 : 128, "0"), algorithm);
-  const layers = [...new Set(image.layers.map(({ diffId }) => diffId as string))];
-  const images = bootable ? ["composefs.image.v1", "composefs.image.boot.v1"] : ["composefs.image.v1"];
-  const config = new SplitstreamWriter(algorithm, "config");
-  const manifest = new SplitstreamWriter(algorithm, "manifest");
-  config.addObject(id(0), BigInt(image.config.bytes.length));
-  manifest.addObject(id(0), BigInt(image.manifest.bytes.length));
-  for (const [number, name] of [...layers, ...images].entries()) config.addNamedRef(name, id(number + 1));
-  for (const [number, name] of [`config:${image.config.digest}`, ...layers].entries()) {
-    manifest.addNamedRef(name, id(number + 1));
+  const { image, planned, tag, tree } = coming;
+  const missing = missingLayers(coming);
+  const newTags = resolveTag(repo, tag) === undefined ? 1 : 0;
+  const streamNames = [configStreamName(image.config.digest), manifestStreamName(image.manifest.digest)];
+  const stored = missing.length === 0 ? storedRootImages(repo, coming) : undefined;
+  if (stored !== undefined) {
+    const streams = streamNames.flatMap((name) => findStream(repo, name) ?? []);
+    const documents = [image.config, image.manifest].map(({ bytes }) => objectId(repo, bytes));
+    const images = [stored.raw, ...(stored.boot === undefined ? [] : [stored.boot])];
+    const ids = new Set([...documents, ...streams, ...images]);
+    return { objects: 0, bytes: 0, names: newTags, ids, bootImage: stored.boot };
   }
-  return config.finish(compressZstd).length + manifest.finish(compressZstd).length;
-}
-
-/** The sizes of the root images. Where nothing is labelled and nothing emptied, both are one. */
-function rootImages(repo: Repo, raw: FileTree, bootable: boolean): readonly number[] {
-  const rawImage = writeErofs(raw, { version: 1 });
-  if (!bootable) return [rawImage.length];
-  const boot = bootTree(repo, raw);
-  if (boot === undefined) return [rawImage.length, rawImage.length];
-  const bootImage = rewriteErofs(rawImage.slice(), { before: raw, after: boot }, { version: 1 });
-  return Buffer.compare(rawImage, bootImage) === 0 ? [rawImage.length] : [rawImage.length, bootImage.length];
-}
-
-/** Undefined where the image cannot boot, or its labels come from a policy that is not here. */
-function bootTree(repo: Repo, raw: FileTree): FileTree | undefined {
-  const read = (content: FileContent) => {
-    if (awaitedDigest(content) !== undefined)
-      throw new OsdeployError("not-found", "Cannot read a policy: it is not here");
-    return readContent(repo, content);
+  const images = tree.kind === "known" ? planRootImages(repo, tree.tree, coming) : unknownImages(coming);
+  const rootImages = [...new Set([images.raw, images.boot ?? images.raw])];
+  const objects = [...rootImages, ...planDocuments(repo, image, images)];
+  const newStreams = missing.filter(({ diffId }) => !isThere(repo, findStream(repo, layerStreamName(diffId))));
+  const fresh = objects.filter(({ id }) => !isThere(repo, id));
+  const newNames = [...missing.map(({ diffId }) => layerStreamName(diffId)), ...streamNames];
+  const newImages = rootImages.filter(({ id }) => id === undefined || !hasRootImage(repo, id));
+  const indexes = missing.filter(({ layer }) => layer.hasIndex).length + planned.measuredLayers;
+  return {
+    objects: newStreams.length + fresh.length,
+    bytes:
+      tree.kind === "known"
+        ? sumBytes([...newStreams.map(({ layer }) => layer.streamBytes), ...fresh.map(({ sizeBytes }) => sizeBytes)])
+        : null,
+    names:
+      newNames.filter((name) => findStream(repo, name) === undefined).length + newImages.length + newTags + indexes,
+    ids: new Set(objects.flatMap(({ id }) => id ?? [])),
+    bootImage: images.boot?.id,
   };
-  return unlessFailing(() => toBootTree(raw, read));
+}
+
+interface MissingLayer {
+  readonly diffId: DiffId;
+  readonly layer: PlannedLayer;
+}
+
+/** An image can have a layer twice. */
+function missingLayers({ image, planned }: ComingWrites): readonly MissingLayer[] {
+  const layers = image.layers.flatMap(({ diffId }, at): readonly [DiffId, MissingLayer][] => {
+    const layer = planned.layers[at];
+    return layer === undefined || layer.offer.kind === "known" ? [] : [[diffId, { diffId, layer }]];
+  });
+  return [...new Map(layers).values()];
+}
+
+/** What is made where nobody knows of what. */
+function unknownImages({ bootable }: Pick<ComingWrites, "bootable">): PlannedRootImages {
+  const unknown = () => ({ sizeBytes: 0, id: undefined });
+  return { raw: unknown(), boot: bootable ? unknown() : undefined };
+}
+
+function isThere(repo: Repo, id: ObjectId | undefined): boolean {
+  return id !== undefined && hasObject(repo, id);
+}
+
+/** What the stream of a document names. */
+interface NamedRef {
+  readonly name: string;
+  readonly id: ObjectId;
+  /** Whether it is not made up, to fill its place. */
+  readonly isKnown: boolean;
+}
+
+function namedRef({ algorithm }: Repo, name: string, id: ObjectId | undefined): NamedRef {
+  if (id !== undefined) return { name, id, isKnown: true };
+  const madeUp = sha256Hex(encodeText(name)).repeat(digestLength(algorithm) / 32);
+  return { name, id: parseObjectId(madeUp, algorithm), isKnown: false };
+}
+
+/** Config and manifest, and the splitstream of each. */
+function planDocuments(
+  repo: Repo,
+  { config, layers, manifest }: ResolvedImage,
+  { boot, raw }: PlannedRootImages,
+): readonly PlannedObject[] {
+  const diffIds = [...new Set(layers.map(({ diffId }) => diffId))];
+  const layerRefs = diffIds.map((diffId) => namedRef(repo, diffId, findStream(repo, layerStreamName(diffId))));
+  const rawRef = namedRef(repo, rootImageRefs[1].raw, raw.id);
+  const bootRef = boot && namedRef(repo, rootImageRefs[1].boot, boot.id);
+  const configRefs = [...layerRefs, rawRef, ...(bootRef === undefined ? [] : [bootRef])];
+  const configStream = planStream(repo, { kind: "config", ...config }, configRefs);
+  const configRef = namedRef(repo, `config:${config.digest}`, configStream.id);
+  const manifestStream = planStream(repo, { kind: "manifest", ...manifest }, [configRef, ...layerRefs]);
+  const documents = [config, manifest].map(({ bytes }) => ({ sizeBytes: bytes.length, id: objectId(repo, bytes) }));
+  return [...documents, configStream, manifestStream];
+}
+
+/** A document's stream. Where something that it names is not known, one that has its name is taken for the same. */
+function planStream(
+  repo: Repo,
+  document: { readonly kind: "config" | "manifest"; readonly digest: string; readonly bytes: Uint8Array },
+  refs: readonly NamedRef[],
+): PlannedObject {
+  const { bytes, digest, kind } = document;
+  const writer = new SplitstreamWriter(repo.algorithm, kind);
+  writer.addObject(objectId(repo, bytes), BigInt(bytes.length));
+  for (const { name, id } of refs) writer.addNamedRef(name, id);
+  const stream = writer.finish(compressZstd);
+  const isKnown = refs.every((ref) => ref.isKnown);
+  return { sizeBytes: stream.length, id: isKnown ? objectId(repo, stream) : findStream(repo, `oci-${kind}-${digest}`) };
+}
+
+function objectId({ algorithm }: Repo, bytes: Uint8Array): ObjectId {
+  return verityDigest(algorithm, bytes);
+}
+
+function sumBytes(sizes: readonly number[]): number {
+  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -138,7 +138,10 @@ function bringsObjects(layers: OfferedLayers): boolean {
 }
 
 /** The root images that the repo made of this very image before; undefined when one that is wanted is not there. */
-function storedRootImages(repo: Repo, { image, bootable }: ImageToPull): RootImages | undefined {
+export function storedRootImages(
+  repo: Repo,
+  { image, bootable }: Pick<ImageToPull, "image" | "bootable">,
+): RootImages | undefined {
   if (findStream(repo, manifestStreamName(image.manifest.digest)) === undefined) return undefined;
   if (findStream(repo, configStreamName(image.config.digest)) === undefined) return undefined;
   const manifest = unlessDamaged(() => readManifest(repo, image.manifest.digest));

@@ -84,15 +84,19 @@ export async function buildChunkedLayer(
   };
 }
 
-/** An image of such layers. */
-export function buildChunkedImage(layers: readonly ChunkedLayer[]): BuiltImage {
+/** An image of such layers; others can be among them. */
+export function buildChunkedImage(
+  layers: readonly (BuiltLayer & Partial<Pick<ChunkedLayer, "annotations">>)[],
+  labels: Readonly<Record<string, string>> = {},
+): BuiltImage {
   const platform = { os: "linux", architecture: "amd64" };
-  const config = json({ ...platform, config: {}, rootfs: { type: "layers", diff_ids: layers.map((l) => l.diffId) } });
+  const rootfs = { type: "layers", diff_ids: layers.map(({ diffId }) => diffId) };
+  const config = json({ ...platform, config: Object.keys(labels).length === 0 ? {} : { Labels: labels }, rootfs });
   const manifest = json({
     schemaVersion: 2,
     mediaType: "application/vnd.oci.image.manifest.v1+json",
     config: { mediaType: "application/vnd.oci.image.config.v1+json", digest: sha256(config), size: config.length },
-    layers: layers.map(({ annotations, blob, digest, mediaType }) => ({
+    layers: layers.map(({ annotations = {}, blob, digest, mediaType }) => ({
       ...{ mediaType, digest, size: blob.length, annotations },
     })),
   });

@@ -16,7 +16,8 @@ export const define: DefineCommand = (command, frame) => {
       "Tells what a pull of an image would cost before it is begun: bytes to fetch, files that would be new in the repo, and which files " +
         "and packages are others than in the image there that is most like it. It reads the image's documents and, of zstd:chunked " +
         "layers, tables and package databases; nothing is written. Of such an image all is exact but for the gaps between missing " +
-        "parts, which a fast link fetches with them. Of other layers the download is exact, and what they bring is not known before they are here. " +
+        "parts, which a fast link fetches with them, and for files that the repo has only in layers that it never measured, which count as new. " +
+        "Of other layers the download is exact, and what they bring is not known before they are here. " +
         "For a machine, with boot partition and what would be pruned: osdeploy switch --dry-run, osdeploy upgrade --check.",
     )
     .argument("<image>", imageHelp.replace(/; rootfs:.*/, ""))

@@ -135,9 +135,9 @@ function pruneWords(prune: DeploymentPlan["prune"]): string {
     deployments.length === 0 ? [] : [formatCount(deployments.length, "deployment")],
     bootEntries.length === 0 ? [] : [formatCount(bootEntries.length, "boot entry", "boot entries")],
     kernels.length === 0 ? [] : [formatCount(kernels.length, "kernel")],
-    objects === 0 ? [] : [`${isBound ? "at most " : ""}${formatCount(objects, "object")} (${formatBytes(bytes)})`],
+    objects === 0 ? [] : [`${formatCount(objects, "object")} (${formatBytes(bytes)})`],
   ].flat();
-  return gone.length === 0 ? "nothing" : gone.join(", ");
+  return gone.length === 0 ? "nothing" : `${isBound ? "at most " : ""}${gone.join(", ")}`;
 }
 
 function unknownWords(reason: string): string {

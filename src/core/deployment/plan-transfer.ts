@@ -56,7 +56,10 @@ export interface TransferPlan {
   readonly leastDownloadBytes: number;
   /** Whether these two differ; else both are exact. */
   readonly isDownloadBound: boolean;
-  /** Contents of files that would be new, each an object and an inode, and the bytes in them; of layers whose contents are known. */
+  /**
+   * Contents of files that would be new, each an object and an inode, and the bytes in them; of layers whose contents are known.
+   * What the repo has only in layers that no index tells of counts as new.
+   */
   readonly newObjects: number;
   readonly newBytes: number;
   /** Layers whose contents nobody knows before they are here: what they bring comes on top. */

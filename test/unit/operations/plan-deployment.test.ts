@@ -37,7 +37,10 @@ const status = "var/lib/dpkg/status";
 const [v1, v2, v3] = [
   await chunkedOsImage("v1", [{ path: status, content: dpkgStatus("apt 3.0", "bash 5", "gone 1") }]),
   await chunkedOsImage("v2", [{ path: status, content: dpkgStatus("apt 3.1", "bash 5", "new 1") }]),
-  await chunkedOsImage("v3", [{ path: status, content: dpkgStatus("apt 3.1", "bash 5", "new 1") }]),
+  await chunkedOsImage("v3", [
+    { path: status, content: dpkgStatus("apt 3.1", "bash 5", "new 1") },
+    { path: "usr/lib/modules/6.1-v3/vmlinuz", content: "k".repeat(3001) },
+  ]),
 ];
 
 let linux: FakeLinux;

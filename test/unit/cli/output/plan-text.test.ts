@@ -108,7 +108,7 @@ test("planSwitchText: the boot partition and what is pruned", () => {
   expect(text).toMatch(/\n {2}In place of: +oci:/);
   expect(text).toContain("  Boot:         kernel 6.1, new: at most 50.0 MB of 60.0 MB free\n");
   expect(text).toContain("  Makes room:   1 kernel with osdeploy-000001 would go first, 40.0 MB\n");
-  expect(text).toContain("  Pruned later: 1 deployment, 1 boot entry, 1 kernel, at most 7 objects (8.0 kB)\n");
+  expect(text).toContain("  Pruned later: at most 1 deployment, 1 boot entry, 1 kernel, 7 objects (8.0 kB)\n");
 });
 
 test("planSwitchText: kernels that are there, that do not fit, or that there are not", () => {
