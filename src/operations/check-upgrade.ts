@@ -7,11 +7,13 @@ import type { ImageReference } from "../core/oci/reference.ts";
 import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo, type Repo } from "../repo/repo.ts";
-import { findStream, layerStreamName } from "../repo/streams.ts";
-import { openSysroot } from "../sysroot/sysroot.ts";
+import { openSysroot, type Sysroot } from "../sysroot/sysroot.ts";
+import { checkBootPartition } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
+import { missingLayers } from "./missing-layers.ts";
 import { resolveTrusted } from "./offered-image.ts";
 import { type DeploymentPlan, planDeployment } from "./plan-deployment.ts";
+import { withWholeKernel } from "./switch.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 import type { UpgradeRequest } from "./upgrade.ts";
@@ -50,11 +52,12 @@ export async function checkUpgrade(system: System, request: CheckUpgradeRequest)
   const sysroot = openSysroot(system.linux.files, request.sysroot);
   const bootloader = openBootloader(sysroot.files, { boot: sysroot.paths.boot, kind: request.bootloader });
   const state = readSysrootState(sysroot, bootloader.readMenu());
+  checkBootPartition(sysroot, state);
   const repo = openRepo(system.linux, sysroot.paths.repo, { access: "read", wait: true });
   try {
     const { imageReference, reference } = followedReference(state);
     const check = async (source: ImageSource, image: ResolvedImage): Promise<CheckUpgradeResult> => {
-      const described = describe(state, imageReference, image, request);
+      const described = describe({ sysroot, state }, imageReference, image, request);
       const isNews = described.kind === "available";
       const plan = isNews ? await planDeployment(system, { repo, sysroot, state }, { source, image }) : null;
       return { ...described, ...missingOf(repo, image), plan };
@@ -82,13 +85,16 @@ async function resolve<T>(
 }
 
 function describe(
-  state: SysrootState,
+  place: { readonly sysroot: Sysroot; readonly state: SysrootState },
   imageReference: string,
   { manifest, imageConfig }: ResolvedImage,
   request: CheckUpgradeRequest,
 ): Omit<CheckUpgradeResult, "missingLayers" | "missingBytes" | "plan"> {
   const manifestDigest = manifest.digest;
-  const { kind } = planUpgrade(state, { imageReference, manifestDigest }, request);
+  const { state } = place;
+  const wanted = { imageReference, manifestDigest };
+  const plan = planUpgrade(state, wanted, request);
+  const { kind } = plan.kind === "quarantined" ? plan : withWholeKernel(place, wanted, plan);
   const kinds = {
     keep: "up-to-date",
     unstage: "up-to-date",
@@ -105,7 +111,7 @@ function describe(
   };
 }
 
-function missingOf(repo: Repo, { layers }: ResolvedImage): Pick<CheckUpgradeResult, "missingLayers" | "missingBytes"> {
-  const missing = layers.filter(({ diffId }) => findStream(repo, layerStreamName(diffId)) === undefined);
+function missingOf(repo: Repo, image: ResolvedImage): Pick<CheckUpgradeResult, "missingLayers" | "missingBytes"> {
+  const missing = missingLayers(repo, image);
   return { missingLayers: missing.length, missingBytes: missing.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
 }

@@ -1,5 +1,5 @@
 import { openBootloader } from "../bootloader/open-bootloader.ts";
-import { findQuarantine, planSwitch, type SwitchPlan } from "../core/deployment/plan-switch.ts";
+import { findQuarantine, planSwitch } from "../core/deployment/plan-switch.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { openRepo } from "../repo/repo.ts";
 import { openSysroot } from "../sysroot/sysroot.ts";
@@ -10,7 +10,7 @@ import { followedText } from "./followed-image.ts";
 import { resolveTrusted } from "./offered-image.ts";
 import { type DeploymentPlan, planDeployment } from "./plan-deployment.ts";
 import { describeImage, type PlanImageResult } from "./plan-image.ts";
-import type { SwitchRequest } from "./switch.ts";
+import { type SwitchRequest, withWholeKernel } from "./switch.ts";
 import { readSysrootState } from "./sysroot-state.ts";
 import type { System } from "./system.ts";
 
@@ -48,7 +48,8 @@ export async function planSwitchImage(system: System, request: PlanSwitchRequest
       const described = describeImage(source, image);
       const { manifestDigest } = described;
       const followed = followedText(system, request.targetReference ?? source.reference());
-      const { kind }: SwitchPlan = planSwitch(state, { imageReference: followed, manifestDigest });
+      const wanted = { imageReference: followed, manifestDigest };
+      const { kind } = withWholeKernel({ sysroot, state }, wanted, planSwitch(state, wanted));
       const isNew = kind === "deploy";
       const plan = isNew ? await planDeployment(system, { repo, sysroot, state }, { source, image }) : null;
       return { kind: kinds[kind], ...described, reason: findQuarantine(state, manifestDigest)?.reason ?? null, plan };

@@ -23,7 +23,7 @@ import { openRootImage } from "../repo/object-graph.ts";
 import type { WritableRepo } from "../repo/repo.ts";
 import { dropStaged, recordStaged } from "../sysroot/staged-marker.ts";
 import { writeStagedNote } from "../sysroot/staged-note-file.ts";
-import type { WritableSysroot } from "../sysroot/sysroot.ts";
+import type { Sysroot, WritableSysroot } from "../sysroot/sysroot.ts";
 import { checkBootWritable } from "./boot-partition.ts";
 import { withClockHint } from "./clock-hint.ts";
 import { checkKernelArguments, type Deployed, deploy } from "./deploy.ts";
@@ -159,18 +159,23 @@ export interface SwitchWork {
 
 /** Performs what was planned for an image. */
 export async function perform(system: System, work: SwitchWork, plan: SwitchPlan): Promise<SwitchResult> {
-  const result = await performPlan(system, work, withWholeKernel(system, work, plan));
+  const { offered, request, writable } = work;
+  const whole = withWholeKernel(writable, followedImage(system, request, offered), plan);
+  const result = await performPlan(system, work, whole);
   if (isStaged(result)) warnWhereNotCommitted(system);
   return result;
 }
 
 /** The same, or a plan that stores the kernel again where the one on the boot partition is not what its name says. */
-function withWholeKernel(system: System, { request, writable, offered }: SwitchWork, plan: SwitchPlan): SwitchPlan {
-  const { sysroot, state } = writable;
+export function withWholeKernel(
+  { sysroot, state }: Pick<WritableSystem, "state"> & { readonly sysroot: Pick<Sysroot, "files" | "paths"> },
+  image: FollowedImage,
+  plan: SwitchPlan,
+): SwitchPlan {
   const bootDigest = keptKernel(state, plan);
   if (bootDigest === undefined || isKernelWhole(sysroot.files, sysroot.paths.boot, bootDigest)) return plan;
   const lostKernels = new Set([...state.lostKernels, bootDigest]);
-  return planSwitch({ ...state, lostKernels }, followedImage(system, request, offered));
+  return planSwitch({ ...state, lostKernels }, image);
 }
 
 /** Whether there is something for the next shutdown to commit. */

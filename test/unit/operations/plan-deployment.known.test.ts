@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { listKernels } from "../../../src/bootloader/kernel-store.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
+import { checkUpgrade } from "../../../src/operations/check-upgrade.ts";
 import { collectDeployments } from "../../../src/operations/collect-deployments.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import type { DeploymentPlan } from "../../../src/operations/plan-deployment.ts";
@@ -12,7 +14,15 @@ import { buildChunkedImage, buildChunkedLayer } from "../../builders/chunked-lay
 import { chunkedOsImage } from "../../builders/chunked-os.ts";
 import { layoutReference, linuxAmd64, noLogin, systemOn } from "../../builders/operation-machine.ts";
 import { osLayers } from "../../builders/os-images.ts";
-import { boot, physicalRoot, replaceLayout, runningMachine, switchRunning } from "../../builders/running-machine.ts";
+import {
+  boot,
+  physicalRoot,
+  replaceLayout,
+  runningMachine,
+  stateOf,
+  switchRunning,
+  writeText,
+} from "../../builders/running-machine.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const layersOf = (version: string) => Promise.all(osLayers(version).map((files) => buildChunkedLayer(files)));
@@ -46,6 +56,7 @@ async function boots(tag = "latest"): Promise<Pick<PullResult, "addedObjects" | 
   return "pulled" in switched ? switched.pulled : expect.unreachable();
 }
 
+const check = () => checkUpgrade(systemOn(linux), { ...request, sysroot: physicalRoot, ignoreQuarantine: false });
 const collect = () =>
   collectDeployments(systemOn(linux), { sysroot: physicalRoot, keep: 0, dryRun: true, whenNeeded: false });
 
@@ -121,4 +132,35 @@ test("a boot partition that has to be emptied first: what goes then is not what 
   expect(planned.prune).toMatchObject({ bootEntries: ["osdeploy-000002"], kernels: [expect.any(String)] });
   await boots();
   await expectPruned(planned);
+});
+
+test("a damaged kernel on the boot partition: what boots next is deployed again, and all else stays", async () => {
+  const [{ bootDigest } = expect.unreachable()] = listKernels(linux.files, fromText("/boot"));
+  writeText(linux, `/boot/osdeploy/${bootDigest}/vmlinuz`, "k".repeat(3000));
+  const prune = { deployments: [], bootEntries: [], kernels: [], objects: 0 };
+  expect(await plan()).toMatchObject({ otherObjects: 0, newInodes: 0, prune });
+  expect(await check()).toMatchObject({ kind: "available", plan: { prune } });
+  expect(await switchRunning(linux, "latest")).toMatchObject({ kind: "deployed" });
+  expect(await check()).toMatchObject({ kind: "up-to-date", plan: null });
+});
+
+describe("checkUpgrade", () => {
+  test("a layer that the image has twice comes once", async () => {
+    const [base, top] = await layersOf("v2");
+    const twin = await buildChunkedLayer([{ path: "usr/twin", content: "twin" }]);
+    replaceLayout(linux, { latest: buildChunkedImage([base, twin, top, twin].flatMap((each) => each ?? [])) });
+    const found = await check();
+    expect(found).toMatchObject({ kind: "available", missingLayers: 2, missingBytes: found.plan?.downloadBytes });
+  });
+
+  test("without its boot partition it fails as the upgrade would", async () => {
+    linux.files.rename(
+      fromText(`/boot/loader/entries/${stateOf(linux).menu.entries[0]?.fileName}`),
+      fromText("/boot/loader/entries/gone"),
+    );
+    await expect(check()).rejects.toMatchObject({
+      code: "not-found",
+      message: expect.stringContaining("boot partition"),
+    });
+  });
 });
