@@ -19,6 +19,11 @@ export interface WalkOptions {
   readonly mounts: "enter" | "leave-empty";
   /** What to do with what is gone when it is looked at: `leave-out` for a directory that others change meanwhile. */
   readonly vanished: "refuse" | "leave-out";
+  /**
+   * The error to throw where `cause` kept the name at `path` from being read; `cause` when it is left out. Called for that name
+   * first, and then for each directory around it with what it made of it.
+   */
+  readonly failureAt?: (path: Path, cause: unknown) => unknown;
 }
 
 /**
@@ -77,7 +82,7 @@ function unlessVanished(path: Path, walk: Walk): NamedInode | undefined {
       return readName(path, walk);
     } catch (error) {
       const isGone = error instanceof OsdeployError && error.code === "not-found";
-      if (!isGone || walk.options.vanished === "refuse") throw error;
+      if (!isGone || walk.options.vanished === "refuse") throw walk.options.failureAt?.(path, error) ?? error;
       if (walk.files.lstatIfExists(path) === undefined) return undefined;
       // It was replaced: to leave it out would be to say that it was removed.
       if (tries === mostTries) throw error;

@@ -6,6 +6,8 @@ import { OsdeployError } from "../core/errors.ts";
 import { maxInlineBytes } from "../core/tar/tar-scanner.ts";
 import { parseAnyDump } from "../core/tree/dump-digests.ts";
 import type { FileContent, FileTree } from "../core/tree/inode.ts";
+import { walkTree } from "../core/tree/walk-tree.ts";
+import { maxXattrValueLength, XattrBudget } from "../core/tree/xattr-budget.ts";
 import { readRootDirectory } from "../image-source/root-directory.ts";
 import { inForeignWords } from "../linux/errno.ts";
 import { readToEnd } from "../linux/file-content.ts";
@@ -129,8 +131,10 @@ async function readDirectory({ linux: { files }, importThreads }: System, source
 }
 
 function walkDirectory(files: LinuxFiles, source: DirectorySource, contents: ContentThreads): FileTree {
+  // Once an error is in these words it stays as it is.
+  const failureAt = (path: Path, cause: unknown) => inForeignWords(`error accessing ${path}`, cause);
   try {
-    return readRootDirectory(files, source.path, {
+    const tree = readRootDirectory(files, source.path, {
       contentOf: (path, { sizeBytes }) =>
         sizeBytes > maxInlineBytes ? contents.add({ path, sizeBytes }) : readInline(files, path),
       hardLinks: "ignore",
@@ -139,10 +143,24 @@ function walkDirectory(files: LinuxFiles, source: DirectorySource, contents: Con
       times: source.useEpoch ? "epoch" : "keep",
       mounts: "enter",
       vanished: "refuse",
+      failureAt,
     });
+    checkXattrs(tree, source.path);
+    return tree;
   } catch (cause) {
-    const path = cause instanceof OsdeployError ? cause.facts["path"] : undefined;
-    throw inForeignWords(`error accessing ${path}`, cause);
+    throw failureAt(source.path, cause);
+  }
+}
+
+/** mkcomposefs gives an inode its xattrs one by one, and tells of the first that does not fit; images have room for more. */
+function checkXattrs(tree: FileTree, root: Path): void {
+  for (const { path, inode } of walkTree(tree)) {
+    const budget = new XattrBudget();
+    for (const [key, value] of inode.xattrs) {
+      if (budget.set(key, value)) continue;
+      const reason = value.length > maxXattrValueLength ? "Invalid argument" : "Numerical result out of range";
+      throw new OsdeployError("bad-format", `error accessing ${path === "/" ? root : root + path}: ${reason}`);
+    }
   }
 }
 

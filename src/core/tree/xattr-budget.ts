@@ -11,7 +11,7 @@ const areaCost = 12;
 
 /** Longest key and value that an inode can carry, in bytes. */
 const maxKeyLength = 255;
-const maxValueLength = 65535;
+export const maxXattrValueLength = 65535;
 
 /**
  * The xattrs of one inode while they are set one by one, with the cost that libcomposefs counts for them.
@@ -29,7 +29,7 @@ export class XattrBudget {
 
   /** Sets one xattr, replacing an older value. False when that is not possible; the xattrs are then undefined. */
   set(key: ByteString, value: ByteString): boolean {
-    if (key.length === 0 || key.length > maxKeyLength || value.length > maxValueLength) return false;
+    if (key.length === 0 || key.length > maxKeyLength || value.length > maxXattrValueLength) return false;
     const old = this.xattrs.get(key);
     if (old !== undefined) {
       this.xattrs.delete(key);

@@ -247,6 +247,42 @@ describe("from a directory", () => {
     await expect(promise).rejects.toMatchObject({ code: "permission-denied", message });
   });
 
+  test("tells of a name that cannot be read by its bytes", async () => {
+    const { files } = linux;
+    const directory = fromBytes(Uint8Array.of(0xc3, 0xb1, 0x09, 0xff));
+    const path = `${text("/source/d")}/${directory}` as ByteString;
+    files.makeDirectory(path, 0o700);
+    const readDirectory = (which: ByteString) => {
+      if (which === path) throw systemCallError({ verb: "read", path }, "EACCES");
+      return files.readDirectory(which);
+    };
+    const guarded = Object.assign(Object.create(files) as typeof files, { readDirectory });
+    const promise = createComposefs(systemOn({ ...linux, files: guarded }), {
+      source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
+      version,
+      output: undefined,
+    });
+    await expect(promise).rejects.toThrow(`error accessing ${path}: Permission denied`);
+  });
+
+  test("refuses xattrs that mkcomposefs has no room for, though an image has", async () => {
+    const { files } = linux;
+    const xattrs = (path: string, ...lengths: number[]) =>
+      lengths.forEach((length, i) => files.setXattr(text(path), text(`user.${i}`), text(content("x", length))));
+    // Each takes its key, its value and 7 bytes more, and the first 12: in all, 32767 may be taken.
+    xattrs("/source/small", 16_000, 16_729);
+    await fromDirectory();
+    xattrs("/source/small", 16_000, 16_730);
+    const tooMuch = "error accessing /source/small: Numerical result out of range";
+    await expect(fromDirectory()).rejects.toMatchObject({ code: "bad-format", message: tooMuch });
+    await fromDirectory({ xattrs: "none" });
+    xattrs("/source/small", 65_536);
+    await expect(fromDirectory()).rejects.toThrow("error accessing /source/small: Invalid argument");
+    xattrs("/source/small", 0, 0);
+    xattrs("/source", 40_000);
+    await expect(fromDirectory()).rejects.toThrow("error accessing /source: Numerical result out of range");
+  });
+
   test("names are bytes", async () => {
     const odd = fromBytes(Uint8Array.of(0xff, 0x20, 0x0a));
     linux.files.writeNewFile(`${text("/source")}/${odd}` as typeof odd, new Uint8Array(), 0o600);
