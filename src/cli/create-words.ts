@@ -106,8 +106,10 @@ export function* createOutput(
 /** As C's strtol reads it with nothing left over, stored in an unsigned int. */
 function readNumber(text: string | undefined, what: string): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\s*[+-]?\d+$/.test(text)) throw new OsdeployError("usage", `Invalid ${what} ${text}`);
-  const value = BigInt(text.replace(/[\s+]/g, ""));
+  // White space is C's, not all that Unicode has.
+  const digits = /^[ \t-\r]*([+-]?[0-9]+)$/.exec(text)?.[1];
+  if (digits === undefined) throw new OsdeployError("usage", `Invalid ${what} ${text}`);
+  const value = BigInt(digits);
   const clamped = value > maxLong ? maxLong : value < -maxLong ? -maxLong - 1n : value;
   return Number(BigInt.asUintN(32, clamped));
 }

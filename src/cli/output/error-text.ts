@@ -1,3 +1,5 @@
+import { argumentBytes } from "../../core/bytes/argument-text.ts";
+import { toBytes } from "../../core/bytes/byte-string.ts";
 import { type ErrorCode, OsdeployError } from "../../core/errors.ts";
 import { printable } from "./plain-text.ts";
 
@@ -34,8 +36,8 @@ export function formatError(error: unknown, detail: ErrorDetail): string | Uint8
 }
 
 /** As the program that we stand in for has it: words that it did not understand come bare, all else with its name. */
-function formatForeign(error: OsdeployError, voice: Voice): string | Uint8Array {
-  if (error.code === "usage") return `${error.message}\n`;
+function formatForeign(error: OsdeployError, voice: Voice): Uint8Array {
+  if (error.code === "usage") return toBytes(argumentBytes(`${error.message}\n`));
   return Uint8Array.from(`${voice}: ${error.message}\n`, (char) => char.charCodeAt(0));
 }
 

@@ -18,6 +18,8 @@ describe("readCreateWords", () => {
     [[], { threads: "" }, "Invalid threads count "],
     [[], { threads: "0" }, "Invalid threads count 0"],
     [[], { threads: "-3" }, "Invalid threads count -3"],
+    [[], { minVersion: "\u00a01" }, "Invalid min version \u00a01"],
+    [[], { maxVersion: "+-1" }, "Invalid max version +-1"],
   ])("readCreateWords: %j with %j is refused in mkcomposefs's words", (words, options, text) => {
     expect(() => readCreateWords(words, options, command)).toThrow(expect.objectContaining({ message: text }));
   });
@@ -30,7 +32,7 @@ describe("readCreateWords", () => {
     [{ minVersion: "0" }, 0, 0],
     [{ minVersion: "1" }, 1, 1],
     [{ minVersion: "1", maxVersion: "0" }, 1, 1],
-    [{ minVersion: " +1", threads: "3" }, 1, 1],
+    [{ minVersion: " \t\n\v\f\r+1", threads: "3" }, 1, 1],
     [{ minVersion: "-1" }, 4294967295, 4294967295],
     [{ maxVersion: "-1" }, 0, 4294967295],
     [{ maxVersion: "99999999999999999999" }, 0, 4294967295],
