@@ -62,10 +62,11 @@ export class ImageServer {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname } = new URL(request.url ?? "/", "http://lab");
-    const [, kind, name = ""] = /^\/v2\/.+\/(manifests|blobs)\/([^/]+)$/.exec(pathname) ?? [];
+    // Not by `URL`, which throws at some of what a guest may ask for.
+    const [path = ""] = (request.url ?? "").split("?");
+    const [, kind, name = ""] = /^\/v2\/.+\/(manifests|blobs)\/([^/]+)$/.exec(path) ?? [];
     if (request.method !== "GET" && request.method !== "HEAD") refuse(response, 405, "UNSUPPORTED");
-    else if (pathname === "/v2/" || pathname === "/v2") response.writeHead(200).end();
+    else if (path === "/v2/" || path === "/v2") response.writeHead(200).end();
     else if (kind === "manifests") this.#serveManifest(name, response);
     else if (kind === "blobs") this.#serveBlob(name, request, response);
     else refuse(response, 404, "NAME_UNKNOWN");

@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ImageServer, type ServedImage } from "../../../src/lab/image-server.ts";
 
@@ -33,6 +34,16 @@ describe("ImageServer", () => {
       const answer = await get(path);
       expect(answer.status, path).toBe(404);
       expect(await answer.json()).toMatchObject({ errors: [{ code: "NAME_UNKNOWN" }] });
+    }
+  });
+
+  test("paths that are none get an answer like others", async () => {
+    for (const path of ["//", "http://", "/v2/os/manifests/", "/v2//"]) {
+      const status = await new Promise((resolve, reject) => {
+        const asked = request({ port: server.port, path }, (answer) => resolve(answer.resume().statusCode));
+        asked.on("error", reject).end();
+      });
+      expect(status, path).toBe(404);
     }
   });
 
