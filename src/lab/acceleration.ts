@@ -19,7 +19,7 @@ const sign = "BdsDxe";
  * Whether KVM really works here, found out by letting the firmware start in it. `/dev/kvm` alone says little: on some
  * machines it is there and guests die in it.
  *
- * `scratch` is a directory that does not exist; it is removed again.
+ * `scratch` is a directory for this alone: what a run that was killed left there goes, and so does the directory.
  */
 export async function probeAcceleration(
   linux: Linux,
@@ -28,6 +28,7 @@ export async function probeAcceleration(
 ): Promise<Acceleration> {
   const { files } = linux;
   if (files.lstatIfExists(fromText("/dev/kvm")) === undefined) return "tcg";
+  removeTree(files, options.scratch);
   files.makeDirectory(options.scratch, 0o700);
   try {
     return (await startsInKvm(linux, programs, options)) ? "kvm" : "tcg";

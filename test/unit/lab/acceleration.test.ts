@@ -37,6 +37,14 @@ describe("probeAcceleration", () => {
     expect(linux.programs.isRunning({ pid: 1001, startTicks: 1 })).toBe(false);
   });
 
+  test("what a killed run left in its place is in nobody's way", async () => {
+    const linux = machine("BdsDxe: failed to load", "");
+    linux.files.makeDirectory(options.scratch, 0o700);
+    place(linux, "/scratch/variables", "of the one before");
+    expect(await probe(linux)).toBe("kvm");
+    expect(linux.files.lstatIfExists(options.scratch)).toBeUndefined();
+  });
+
   test("the translator where the firmware dies in KVM, or does not come so far in time", async () => {
     expect(await probe(machine("", "KVM internal error. Suberror: 1"))).toBe("tcg");
     expect(await probe(machine("", ""))).toBe("tcg");
