@@ -121,7 +121,7 @@ function findRanges(
 }
 
 function partsDirectory(whole: Path): Path {
-  return fromText(`${whole}-parts`);
+  return `${whole}-parts` as Path;
 }
 
 /** Where the file of a range lies in its directory. */

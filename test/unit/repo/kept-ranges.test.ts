@@ -124,6 +124,14 @@ describe("KeptRanges", () => {
 });
 
 describe("openKeptRanges", () => {
+  test("in a repo whose path is not ASCII", () => {
+    const { files } = new FakeLinux();
+    for (const path of ["/répo", "/répo/staging"]) files.makeDirectory(fromText(path), 0o700);
+    const kept = openKeptRanges(files, fromText("/répo"), digest);
+    expect(kept?.directory).toBe(fromText(`/répo/staging/layer-sha256-${"a".repeat(64)}-parts`));
+    kept?.close();
+  });
+
   test("gives a layer's ranges to one run at a time", () => {
     const linux = machine();
     const first = opened(linux);
