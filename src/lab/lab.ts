@@ -172,7 +172,7 @@ export class Lab {
   /** Durable, and by a rename, so that nobody reads the half of it. */
   #write(path: Path, text: string): void {
     const { files } = this.linux;
-    const unfinished = fromText(`${path}.new`);
+    const unfinished = `${path}.new` as Path;
     if (files.lstatIfExists(unfinished) !== undefined) files.unlink(unfinished);
     withOpen(files, unfinished, "create", (fd) => {
       files.write(fd, encodeText(text));

@@ -1,5 +1,5 @@
 import type { BootloaderKind } from "../bootloader/bootloader.ts";
-import { fromText, toText } from "../core/bytes/byte-string.ts";
+import { toText } from "../core/bytes/byte-string.ts";
 import { decodeText, encodeText } from "../core/bytes/utf8.ts";
 import { sha256Of } from "../core/digest/blob-hasher.ts";
 import { OsdeployError } from "../core/errors.ts";
@@ -106,7 +106,11 @@ function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {
   const { sshKey } = lab.paths;
   if (linux.files.lstatIfExists(sshKey) === undefined) makeKey({ linux }, sshKey);
   const text = (path: Path) => decodeText(linux.files.readFile(path, keysLimitBytes)).trimEnd();
-  return `${[text(fromText(`${sshKey}.pub`)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
+  return `${[text(publicKey(sshKey)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
+}
+
+function publicKey(sshKey: Path): Path {
+  return `${sshKey}.pub` as Path;
 }
 
 function makeKey({ linux }: Pick<System, "linux">, path: Path): void {

@@ -68,6 +68,14 @@ describe("Lab", () => {
     });
   });
 
+  test("a lab's path may have any letters", () => {
+    const lab = new Lab(labLinux({ startProgram: () => {} }), fromText("/läb"));
+    const paths = lab.prepare("one");
+    lab.add(someMachine);
+    lab.setRunning(paths, lab.linux.programs.start(["qemu"], { output: fromText("/log") }));
+    expect(lab.getRunning("one").machine).toEqual(someMachine);
+  });
+
   test("prepare: refuses a name that is taken", () => {
     const lab = addMachine(labLinux());
     expect(failure(() => lab.prepare("one"))).toMatchObject({

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { Lab } from "../../../src/lab/lab.ts";
+import { pathBelow } from "../../../src/linux/path.ts";
 import { runLabMachine, startLabMachine } from "../../../src/operations/lab-run.ts";
 import { labHost as host, labDiskOf, labRunRequest as request } from "../../builders/lab-host.ts";
 import { labPath, place } from "../../builders/lab-machines.ts";
@@ -40,6 +41,17 @@ describe("runLabMachine", () => {
     await expect(runLabMachine(systemOn(linux), { ...request, name: "layout-v1" })).rejects.toMatchObject({
       code: "already-exists",
     });
+  });
+
+  test("in a lab whose path is not ASCII", async () => {
+    const { linux, image } = await host();
+    const path = fromText("/läb");
+    const { paths } = new Lab(linux, path);
+    new Lab(linux, path).makeDirectory(paths.disks);
+    linux.files.writeNewFile(pathBelow(paths.disks, labDiskOf(image, "key of the lab\n")), new Uint8Array(), 0o600);
+    const result = await runLabMachine(systemOn(linux), { ...request, lab: path });
+    expect(result.consoleLog).toBe("/läb/machines/layout-v1/console.log");
+    expect(new Lab(linux, path).list()).toHaveLength(1);
   });
 
   test("further keys make another disk", async () => {
