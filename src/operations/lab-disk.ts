@@ -7,7 +7,8 @@ import { parseImageReference } from "../core/oci/reference.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import type { Lab } from "../lab/lab.ts";
 import { missingPackages } from "../lab/lab-programs.ts";
-import type { Path } from "../linux/linux.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { followedText } from "./followed-image.ts";
@@ -113,10 +114,25 @@ function publicKey(sshKey: Path): Path {
   return `${sshKey}.pub` as Path;
 }
 
+/** Where the private key is, both are whole: what a stop in the middle left is made anew. */
 function makeKey({ linux }: Pick<System, "linux">, path: Path): void {
-  const words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "osdeploy-lab", "-f", toText(path)] as const;
-  const { status, stderr } = runOrTell(linux, words, "openssh-client");
+  const { files } = linux;
+  const unfinished = `${path}.new` as Path;
+  for (const left of [unfinished, publicKey(unfinished)]) removeTree(files, left);
+  const kind = ["-q", "-t", "ed25519", "-N", "", "-C", "osdeploy-lab"] as const;
+  const { status, stderr } = runOrTell(linux, ["ssh-keygen", ...kind, "-f", toText(unfinished)], "openssh-client");
   if (status !== 0) throw new OsdeployError("system", `Cannot make a key for ssh: ${stderr.trim()}`);
+  settle(files, publicKey(unfinished), publicKey(path));
+  settle(files, unfinished, path);
+}
+
+/** Gives a file the name under which others look for it, and makes both durable. */
+function settle(files: LinuxFiles, unfinished: Path, path: Path): void {
+  withOpen(files, unfinished, "read", (fd) => {
+    files.sync(fd);
+    files.rename(unfinished, path);
+    files.sync(fd);
+  });
 }
 
 /** Runs a program; where there is none, says which Debian package has it. */

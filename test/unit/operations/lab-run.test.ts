@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { decodeText } from "../../../src/core/bytes/utf8.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import { pathBelow } from "../../../src/linux/path.ts";
@@ -41,6 +42,23 @@ describe("runLabMachine", () => {
     await expect(runLabMachine(systemOn(linux), { ...request, name: "layout-v1" })).rejects.toMatchObject({
       code: "already-exists",
     });
+  });
+
+  test("a key that was half made is made anew, and is whole once it is there", async () => {
+    let calls = 0;
+    const { linux } = await host({
+      "ssh-keygen": (words) => {
+        place(linux, `${words.at(-1)}`, "private");
+        if (++calls === 1) return { status: 1, stderr: "no space\n" };
+        place(linux, `${words.at(-1)}.pub`, "key of the lab\n");
+        return {};
+      },
+    });
+    await expect(runLabMachine(systemOn(linux), request)).rejects.toThrow("Cannot make a key for ssh: no space");
+    await runLabMachine(systemOn(linux), request);
+    const after = linux.crash({ keepUnsynced: false, names: "kept" });
+    expect(decodeText(after.files.readFile(fromText("/lab/ssh-key"), 100))).toBe("private");
+    expect(decodeText(after.files.readFile(fromText("/lab/ssh-key.pub"), 100))).toBe("key of the lab\n");
   });
 
   test("in a lab whose path is not ASCII", async () => {
