@@ -121,20 +121,23 @@ export class Lab {
     if (files.lstatIfExists(path) !== undefined) return;
     const parent = path.slice(0, path.lastIndexOf("/"));
     if (parent !== "") this.makeDirectory(parent as Path);
-    files.makeDirectory(path, 0o700);
+    // Another run may be a little faster.
+    unless("already-exists", () => files.makeDirectory(path, 0o700));
   }
 
-  /** Does `use` while nobody else builds or removes machines in this lab. */
-  async locked<T>(use: () => Promise<T>): Promise<T> {
+  /**
+   * Takes the lab's lock, under which machines are built and removed, and gives what frees it.
+   *
+   * @throws OsdeployError `busy` when another run has it.
+   */
+  lock(): () => void {
     const { files } = this.linux;
     this.makeDirectory(this.paths.root);
     const fd = files.open(this.paths.root, "directory");
-    try {
-      files.lock(fd, "exclusive", { wait: true });
-      return await use();
-    } finally {
-      files.close(fd);
-    }
+    if (files.lock(fd, "exclusive", { wait: false })) return () => files.close(fd);
+    files.close(fd);
+    const root = toText(this.paths.root);
+    throw new OsdeployError("busy", `Cannot change the machines of lab ${root}: another run of osdeploy does`);
   }
 
   #all(): readonly (KnownMachine | DamagedMachine)[] {

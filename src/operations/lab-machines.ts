@@ -4,6 +4,7 @@ import { Lab, type MachineOfLab } from "../lab/lab.ts";
 import { switchOff } from "../lab/power.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
+import { withLockedLab } from "./lab-lock.ts";
 import type { System } from "./system.ts";
 
 /** A machine as `lab list` shows it. */
@@ -79,11 +80,11 @@ export interface LabRemoveResult {
 }
 
 /** Removes machines, with all that was written in them. Those that run are switched off by force, or are an error. */
-export async function removeLabMachines({ linux }: System, request: LabRemoveRequest): Promise<LabRemoveResult> {
-  const lab = new Lab(linux, request.lab);
+export async function removeLabMachines(system: System, request: LabRemoveRequest): Promise<LabRemoveResult> {
+  const lab = new Lab(system.linux, request.lab);
   // To take the lock makes the lab: one that is not there has no machine, and stays so.
   for (const name of request.names) lab.find(name);
-  return await lab.locked(async () => {
+  return await withLockedLab(system, lab, async () => {
     const known = once(request.names).map((name) => lab.find(name));
     if (!request.force) for (const { name, running } of known) if (running !== undefined) throw runs(name);
     for (const machine of known) {

@@ -12,7 +12,8 @@ import { copyContent } from "../linux/file-content.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { ensureLabDisk, type LabDiskRequest, runOrTell } from "./lab-disk.ts";
-import type { System } from "./system.ts";
+import { withLockedLab } from "./lab-lock.ts";
+import { checkInterrupted, type System } from "./system.ts";
 
 /** Where the lab is, and what it runs on. */
 export interface LabPlace {
@@ -45,7 +46,7 @@ export interface LabRunResult {
 export async function runLabMachine(system: System, request: LabRunRequest): Promise<LabRunResult> {
   const lab = new Lab(system.linux, request.lab);
   const host = findHost(system, request);
-  return await lab.locked(async () => {
+  return await withLockedLab(system, lab, async () => {
     const acceleration = await probe(system, lab, host);
     const name = request.name ?? freeName(lab, nameOf(request));
     const paths = lab.prepare(name);
@@ -54,6 +55,7 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
     const disk = await ensureLabDisk(system, lab, { ...request, kernelArguments });
     makeOverlay(system, pathBelow(lab.paths.disks, disk.name), paths.disk);
     copyContent(system.linux.files, { kind: "file", path: host.programs.firmware.variables }, paths.variables);
+    checkInterrupted(system.signal);
     const machine: LabMachine = {
       name,
       image: formatImageReference(request.image),
@@ -80,7 +82,7 @@ export async function startLabMachine(
   // To take the lock makes the lab: one that is not there has no machine, and stays so.
   lab.get(request.name);
   const host = findHost(system, request);
-  return await lab.locked(async () => {
+  return await withLockedLab(system, lab, async () => {
     const known = lab.get(request.name);
     if (known.running !== undefined) {
       throw new OsdeployError("busy", `Cannot switch machine ${request.name} on: it runs`);
@@ -100,8 +102,10 @@ function findHost({ linux }: System, place: LabPlace): LabHost {
   return { architecture, programs: findLabPrograms(linux, architecture, place.dataDirectories) };
 }
 
-async function probe({ linux }: System, lab: Lab, { architecture, programs }: LabHost): Promise<Acceleration> {
-  return await probeAcceleration(linux, programs, { architecture, scratch: lab.paths.scratch });
+async function probe({ linux, signal }: System, lab: Lab, { architecture, programs }: LabHost): Promise<Acceleration> {
+  const acceleration = await probeAcceleration(linux, programs, { architecture, scratch: lab.paths.scratch });
+  checkInterrupted(signal);
+  return acceleration;
 }
 
 /** An image's name as a machine can have it: `oci:images/debian:v2` gives `debian-v2`. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { Lab } from "../../../src/lab/lab.ts";
+import type { LinuxFiles } from "../../../src/linux/linux.ts";
 import { addMachine, labLinux, labPath, place, someMachine } from "../../builders/lab-machines.ts";
 import { failure } from "../../builders/linux-machines.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -126,11 +127,28 @@ describe("Lab", () => {
     expect(new Lab(linux, fromText("lab")).paths.root).toBe("/here/lab");
   });
 
-  test("locked: one at a time; what fails frees the lock", async () => {
+  test("makeDirectory: another run may make it at the same time", () => {
+    const linux = labLinux();
+    const { files } = linux;
+    const twice: LinuxFiles["makeDirectory"] = (path, permissions) => {
+      files.makeDirectory(path, permissions);
+      files.makeDirectory(path, permissions);
+    };
+    const lab = new Lab({ ...linux, files: { ...files, makeDirectory: twice } }, labPath);
+    lab.makeDirectory(lab.paths.machines);
+    expect(files.lstatIfExists(lab.paths.machines)?.kind).toBe("directory");
+  });
+
+  test("lock: for one at a time", () => {
     const linux = labLinux();
     const lab = new Lab(linux, labPath);
-    await expect(lab.locked(async () => Promise.reject(new Error("no")))).rejects.toThrow("no");
-    expect(await lab.locked(async () => 1)).toBe(1);
+    const free = lab.lock();
+    expect(failure(() => lab.lock())).toMatchObject({
+      code: "busy",
+      message: "Cannot change the machines of lab /lab: another run of osdeploy does",
+    });
+    free();
+    lab.lock()();
     expect(linux.openPaths).toEqual([]);
   });
 });

@@ -91,6 +91,20 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).list()).toEqual([]);
   });
 
+  test("starts nothing more once it was asked to stop", async () => {
+    const stop = new AbortController();
+    const { linux, started } = await host({
+      "qemu-img": (words) => {
+        if (words.includes("create")) stop.abort();
+        return {};
+      },
+    });
+    const system = systemOn(linux, { signal: stop.signal });
+    await expect(runLabMachine(system, request)).rejects.toMatchObject({ code: "interrupted" });
+    await expect(runLabMachine(system, request)).rejects.toMatchObject({ code: "interrupted" });
+    expect([started, new Lab(linux, labPath).list()]).toEqual([[], []]);
+  });
+
   test("failures of the tools are told in their words", async () => {
     const failing = { status: 1, stderr: "no space\n" };
     const image = await host({ "qemu-img": (words) => (words.includes("create") ? failing : {}) });
@@ -129,6 +143,10 @@ describe("startLabMachine", () => {
     linux.programs.signal(new Lab(linux, labPath).getRunning(name).running, "SIGKILL");
     expect(await startLabMachine(systemOn(linux), again)).toMatchObject({ name, diskReused: true });
     expect(started[1]).toEqual(started[0]);
+    linux.programs.signal(new Lab(linux, labPath).getRunning(name).running, "SIGKILL");
+    const stopped = systemOn(linux, { signal: AbortSignal.abort() });
+    await expect(startLabMachine(stopped, again)).rejects.toMatchObject({ code: "interrupted" });
+    expect(started).toHaveLength(2);
     const lab = fromText("/typo");
     for (const wrong of [{ name: "x" }, { lab }]) {
       const started = startLabMachine(systemOn(linux), { ...again, ...wrong });
