@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { toText } from "../core/bytes/byte-string.ts";
 import { decodeText } from "../core/bytes/utf8.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Linux, Path, StartedProgram } from "../linux/linux.ts";
+import { withOpen } from "../linux/file-content.ts";
+import type { Linux, LinuxFiles, Path, StartedProgram } from "../linux/linux.ts";
 import type { Lab, MachineOfLab } from "./lab.ts";
 import type { MachinePaths } from "./lab-paths.ts";
 import type { LabPrograms } from "./lab-programs.ts";
@@ -49,27 +49,36 @@ export async function switchOn(
   paths: MachinePaths,
   { qemu, machine }: { readonly qemu: string; readonly machine: VirtualMachine },
 ): Promise<StartedProgram> {
-  const { programs } = lab.linux;
+  const { files, programs } = lab.linux;
+  const saidBefore = files.lstatIfExists(paths.qemuLog)?.sizeBytes ?? 0;
   const process = programs.start([qemu, ...qemuWords(machine)], { output: paths.qemuLog });
-  lab.setRunning(paths, process);
+  try {
+    lab.setRunning(paths, process);
+  } catch (error) {
+    // Nobody would know of it, nor could switch it off.
+    programs.signal(process, "SIGKILL");
+    throw error;
+  }
   for (let waited = 0; waited < startMs; waited += stepMs) {
     await pause(stepMs);
     if (!programs.isRunning(process)) {
-      const said = lastLine(lab.linux, paths.qemuLog);
-      throw new OsdeployError("system", `Cannot switch the machine on: ${said}`, {
-        facts: { log: toText(paths.qemuLog) },
-      });
+      const said = saidSince(files, paths.qemuLog, saidBefore);
+      const why = said.slice(said.lastIndexOf("\n") + 1) || "QEMU ended and said nothing";
+      throw new OsdeployError("system", `Cannot switch the machine on: ${why}`, { facts: { said } });
     }
   }
   return process;
 }
 
-/** A log that a hostile guest cannot grow: only QEMU writes to it. */
-const logLimitBytes = 16 * 1024 * 1024;
+/** More than QEMU says when it ends at once. */
+const saidLimitBytes = 64 * 1024;
 
-function lastLine({ files }: Linux, path: Path): string {
-  const text = decodeText(files.readFile(path, logLimitBytes)).trimEnd();
-  return text.slice(text.lastIndexOf("\n") + 1) || "QEMU ended and said nothing";
+function saidSince(files: LinuxFiles, log: Path, position: number): string {
+  const bytes = new Uint8Array(saidLimitBytes);
+  const count = withOpen(files, log, "read", (fd) =>
+    files.read(fd, bytes, { offset: 0, length: bytes.length, position }),
+  );
+  return decodeText(bytes.subarray(0, count)).trimEnd();
 }
 
 /** A guest that shuts down merges its /etc, stops its services, and may be translated: that takes its time. */

@@ -1,5 +1,5 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import { formatImageReference } from "../core/oci/reference.ts";
 import { probeAcceleration } from "../lab/acceleration.ts";
 import { type KnownMachine, Lab } from "../lab/lab.ts";
@@ -69,7 +69,13 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
     };
     lab.add(machine);
     const known = { name: machine.name, machine, paths, running: undefined };
-    return await start(lab, { known, host, acceleration, reused: disk.reused });
+    try {
+      return await start(lab, { known, host, acceleration, reused: disk.reused });
+    } catch (error) {
+      // What never ran is no machine: the next attempt, with less memory perhaps, finds its name free.
+      unlessFailing(() => lab.remove(paths));
+      throw error;
+    }
   });
 }
 

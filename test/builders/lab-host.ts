@@ -36,13 +36,17 @@ export interface LabHost {
 export async function labHost(
   more: FakePrograms = {},
   attachProgram?: FakeLinuxOptions["attachProgram"],
+  startProgram?: FakeLinuxOptions["startProgram"],
 ): Promise<LabHost> {
   const ran: string[][] = [];
   const started: string[][] = [];
   const image = await buildImage({ layers: [[{ path: "usr" }]] });
   const linux: FakeLinux = labLinux({
     ...(attachProgram && { attachProgram }),
-    startProgram: (words) => void started.push([...words]),
+    startProgram: (words, how) => {
+      started.push([...words]);
+      startProgram?.(words, how);
+    },
     runProgram: (words, options) => {
       ran.push([...words]);
       return runOf({ ...labPrograms, "ssh-keygen": (keygen) => makeKey(linux, keygen), ...more })(words, options);

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { encodeText } from "../../../src/core/bytes/utf8.ts";
 import { findLabPrograms } from "../../../src/lab/lab-programs.ts";
 import { labVirtualMachine, switchOff, switchOn } from "../../../src/lab/power.ts";
+import { withOpen } from "../../../src/linux/file-content.ts";
 import { addMachine, labLinux, place } from "../../builders/lab-machines.ts";
+import type { FakeLinuxOptions } from "../../fakes/fake-linux.ts";
 
 describe("power", () => {
   test("labVirtualMachine: boots from the machine's disk by firmware, with its own variables, and ssh forwarded", () => {
@@ -17,21 +20,50 @@ describe("power", () => {
     });
   });
 
-  test("switchOn: remembers the process; says QEMU's last words when it ends at once", async () => {
-    const linux = labLinux({ startProgram: () => {} });
-    const { machine, paths } = addMachine(linux).get("one");
-    const lab = addMachine(linux, { name: "two" });
+  /** A machine whose QEMU says this when it is started. */
+  function machineSaying(said: string, options: FakeLinuxOptions = {}) {
+    const linux = labLinux({
+      startProgram: (_, { output }) => {
+        if (linux.files.lstatIfExists(output) === undefined) place(linux, output, "");
+        withOpen(linux.files, output, "append", (fd) => linux.files.write(fd, encodeText(said)));
+      },
+      ...options,
+    });
+    const lab = addMachine(linux);
+    const { machine, paths } = lab.get("one");
     const programs = findLabPrograms(linux, "x86_64", ["/usr/share"]);
     const what = { qemu: "qemu", machine: labVirtualMachine(machine, paths, { programs, acceleration: "tcg" }) };
-    const process = await switchOn(lab, paths, what);
-    expect(lab.getRunning("one").running).toEqual(process);
-    place(linux, "/lab/machines/two/qemu.log", "warning: x\nqemu: -drive: no such file\n");
-    const failing = switchOn(lab, lab.get("two").paths, what);
-    linux.programs.signal({ pid: 1002, startTicks: 2 }, "SIGKILL");
+    return { linux, lab, start: () => switchOn(lab, paths, what) };
+  }
+
+  test("switchOn: remembers the process", async () => {
+    const { lab, start } = machineSaying("");
+    expect(await start()).toEqual(lab.getRunning("one").running);
+  });
+
+  test.each([
+    ["warning: x\nqemu: -drive: no such file\n", "qemu: -drive: no such file"],
+    ["", "QEMU ended and said nothing"],
+  ])("switchOn: what QEMU said before it ended at once, and not what one before it said: %j", async (said, why) => {
+    const { linux, start } = machineSaying(said);
+    place(linux, "/lab/machines/one/qemu.log", "terminating on signal 15\n");
+    const failing = start();
+    linux.programs.signal({ pid: 1001, startTicks: 1 }, "SIGKILL");
     await expect(failing).rejects.toMatchObject({
       code: "system",
-      message: "Cannot switch the machine on: qemu: -drive: no such file",
+      message: `Cannot switch the machine on: ${why}`,
+      facts: { said: said.trimEnd() },
     });
+  });
+
+  test("switchOn: a process that cannot be remembered is ended", async () => {
+    const calls = machineSaying("").linux.trace.length;
+    const full = { failAt: calls + 1, fault: "ENOSPC", faultStays: true, startProgram: () => {} } as const;
+    const { linux, start } = machineSaying("", full);
+    await expect(start()).rejects.toMatchObject({ code: "no-space" });
+    // The next one would have the next number.
+    expect(linux.programs.start(["qemu"], { output: fromText("/log") }).pid).toBe(1002);
+    expect(linux.programs.isRunning({ pid: 1001, startTicks: 1 })).toBe(false);
   });
 
   test("switchOff: by force, at once", async () => {

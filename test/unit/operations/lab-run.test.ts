@@ -105,6 +105,20 @@ describe("runLabMachine", () => {
     expect([started, new Lab(linux, labPath).list()]).toEqual([[], []]);
   });
 
+  test("a machine that cannot be switched on is none: its name is free, its disk stays for the next", async () => {
+    const { linux, ran } = await host({}, undefined, (_, { output }) => {
+      place(linux, output, "qemu: cannot set up guest memory\n");
+      setImmediate(() => linux.programs.signal({ pid: 1001, startTicks: 1 }, "SIGKILL"));
+    });
+    const named = { ...request, name: "os" };
+    await expect(runLabMachine(systemOn(linux), named)).rejects.toMatchObject({
+      message: "Cannot switch the machine on: qemu: cannot set up guest memory",
+    });
+    expect(linux.files.readDirectory(fromText("/lab/machines"))).toEqual([]);
+    expect(await runLabMachine(systemOn(linux), named)).toMatchObject({ name: "os", diskReused: true });
+    expect(ran.filter(([, word]) => word === "create")).toHaveLength(2);
+  });
+
   test("failures of the tools are told in their words", async () => {
     const failing = { status: 1, stderr: "no space\n" };
     const image = await host({ "qemu-img": (words) => (words.includes("create") ? failing : {}) });
