@@ -78,14 +78,30 @@ export async function waitForSsh(
   });
 }
 
-/** A port of loopback that nobody uses now. */
-export function freePort(): Promise<number> {
+/** A port of loopback that nobody uses now, and that is none of `taken`. */
+export async function freePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
+  for (;;) {
+    const port = await bindOnce(0);
+    if (port !== undefined && !taken.has(port)) return port;
+  }
+}
+
+/** Whether nobody uses this port of loopback now. */
+export async function isFreePort(port: number): Promise<boolean> {
+  return (await bindOnce(port)) !== undefined;
+}
+
+/** The port that was to be had, any for 0; undefined when somebody has it. */
+function bindOnce(port: number): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.on("error", reject);
-    server.listen(0, "127.0.0.1", () => {
+    server.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(undefined);
+      else reject(error);
+    });
+    server.listen(port, "127.0.0.1", () => {
       const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+      server.close(() => resolve(typeof address === "object" ? address?.port : undefined));
     });
   });
 }

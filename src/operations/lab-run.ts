@@ -6,7 +6,7 @@ import { type KnownMachine, Lab } from "../lab/lab.ts";
 import { findLabPrograms, type LabPrograms } from "../lab/lab-programs.ts";
 import type { LabMachine } from "../lab/machine-file.ts";
 import { labVirtualMachine, switchOn } from "../lab/power.ts";
-import { freePort } from "../lab/ssh.ts";
+import { freePort, isFreePort } from "../lab/ssh.ts";
 import { type Acceleration, guestArchitecture, guestKernelArguments } from "../lab/virtual-machine.ts";
 import { copyContent } from "../linux/file-content.ts";
 import type { Path } from "../linux/linux.ts";
@@ -56,6 +56,7 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
     makeOverlay(system, pathBelow(lab.paths.disks, disk.name), paths.disk);
     copyContent(system.linux.files, { kind: "file", path: host.programs.firmware.variables }, paths.variables);
     checkInterrupted(system.signal);
+    const sshPort = await freePort(portsOf(lab));
     const machine: LabMachine = {
       name,
       image: formatImageReference(request.image),
@@ -64,8 +65,8 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
       architecture: host.architecture,
       memoryMegabytes: Math.ceil(request.memoryBytes / 2 ** 20),
       processors: request.processors,
-      sshPort: await freePort(),
-      registryPort: await freePort(),
+      sshPort,
+      registryPort: await freePort(new Set([sshPort, ...portsOf(lab)])),
     };
     lab.add(machine);
     const known = { name: machine.name, machine, paths, running: undefined };
@@ -94,8 +95,21 @@ export async function startLabMachine(
       throw new OsdeployError("busy", `Cannot switch machine ${request.name} on: it runs`);
     }
     const acceleration = await probe(system, lab, host);
-    return await start(lab, { known, host, acceleration, reused: true });
+    return await start(lab, { known: await withFreePort(lab, known), host, acceleration, reused: true });
   });
+}
+
+/** Machines that are off need their ports again: all of them count. */
+function portsOf(lab: Lab): ReadonlySet<number> {
+  return new Set(lab.list().flatMap(({ machine }) => [machine.sshPort, machine.registryPort]));
+}
+
+/** The machine, with another port for ssh where somebody took that one while it was off. */
+async function withFreePort(lab: Lab, known: KnownMachine): Promise<KnownMachine> {
+  if (await isFreePort(known.machine.sshPort)) return known;
+  const machine = { ...known.machine, sshPort: await freePort(portsOf(lab)) };
+  lab.add(machine);
+  return { ...known, machine };
 }
 
 interface LabHost {

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { freePort, sshAnswers, sshWords, waitForSsh } from "../../../src/lab/ssh.ts";
+import { freePort, isFreePort, sshAnswers, sshWords, waitForSsh } from "../../../src/lab/ssh.ts";
 import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
 
 describe("sshWords", () => {
@@ -62,4 +62,15 @@ describe("sshAnswers", () => {
     const stopped = waitForSsh(linux, lab.get("one"), AbortSignal.abort());
     await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
   });
+});
+
+test("freePort, isFreePort: what nobody has", async () => {
+  const server = createServer();
+  const port = await freePort();
+  expect(await isFreePort(port)).toBe(true);
+  await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
+  expect(await isFreePort(port)).toBe(false);
+  server.close();
+  const taken = new Set(Array.from({ length: 2 ** 14 }, (_, index) => 4 * index + 1));
+  for (let tries = 0; tries < 10; tries++) expect(taken).not.toContain(await freePort(taken));
 });

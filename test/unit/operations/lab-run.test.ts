@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { decodeText } from "../../../src/core/bytes/utf8.ts";
@@ -167,5 +168,20 @@ describe("startLabMachine", () => {
       await expect(started).rejects.toMatchObject({ code: "not-found" });
     }
     expect(linux.files.lstatIfExists(lab)).toBeUndefined();
+  });
+
+  test("a port that somebody took while the machine was off is another one", async () => {
+    const { linux, started } = await host();
+    const { name, sshPort } = await runLabMachine(systemOn(linux), request);
+    const lab = new Lab(linux, labPath);
+    const { machine, running } = lab.getRunning(name);
+    linux.programs.signal(running, "SIGKILL");
+    const other = createServer();
+    await new Promise<void>((done) => other.listen(sshPort, "127.0.0.1", done));
+    const again = await startLabMachine(systemOn(linux), { ...request, name });
+    other.close();
+    expect(again.sshPort).not.toBe(sshPort);
+    expect(lab.get(name).machine).toEqual({ ...machine, sshPort: again.sshPort });
+    expect(started[1]?.join(" ")).toContain(`hostfwd=tcp:127.0.0.1:${again.sshPort}-:22`);
   });
 });
