@@ -84,23 +84,39 @@ function saidSince(files: LinuxFiles, log: Path, position: number): string {
 /** A guest that shuts down merges its /etc, stops its services, and may be translated: that takes its time. */
 const shutdownMs = 300_000;
 
+/** A guest that is not up yet hears no button, so it is pressed again; one that goes down already does not mind. */
+const pressMs = 5_000;
+
 /**
  * Switches a machine off: by its power button, or with `force` by its plug.
  *
- * @throws OsdeployError `busy` when the guest does not react.
+ * @throws OsdeployError `busy` when the guest does not react; `interrupted`.
  */
 export async function switchOff(
-  linux: Linux,
+  { programs }: Linux,
   { name, paths, running }: MachineOfLab & { readonly running: StartedProgram },
-  { force }: { readonly force: boolean },
+  { force, signal }: { readonly force: boolean; readonly signal: AbortSignal },
 ): Promise<void> {
-  if (force) linux.programs.signal(running, "SIGKILL");
-  else await monitorCommand(paths.monitorSocket, "system_powerdown");
+  if (force) programs.signal(running, "SIGKILL");
   for (let waited = 0; waited < shutdownMs; waited += stepMs) {
-    if (!linux.programs.isRunning(running)) return;
+    const failure = !force && waited % pressMs === 0 ? await pressButton(paths) : undefined;
+    if (!programs.isRunning(running)) return;
+    // Later it may be about to end.
+    if (failure !== undefined && waited === 0) throw failure;
+    if (signal.aborted) throw new OsdeployError("interrupted", `Stopped waiting for the end of machine ${name}`);
     await pause(stepMs);
   }
   throw new OsdeployError("busy", `Cannot switch machine ${name} off: it did not react within ${shutdownMs / 1000} s`, {
     facts: { hint: `Cut its power with osdeploy lab stop --force ${name}` },
   });
+}
+
+/** Gives what kept it from being pressed. */
+async function pressButton({ monitorSocket }: MachinePaths): Promise<unknown> {
+  try {
+    await monitorCommand(monitorSocket, "system_powerdown");
+    return undefined;
+  } catch (error) {
+    return error;
+  }
 }

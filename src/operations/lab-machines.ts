@@ -52,10 +52,10 @@ export interface LabStopResult {
 }
 
 /** Switches machines off, one after the other. */
-export async function stopLabMachines({ linux }: System, request: LabEndRequest): Promise<LabStopResult> {
-  const lab = new Lab(linux, request.lab);
+export async function stopLabMachines(system: System, request: LabEndRequest): Promise<LabStopResult> {
+  const lab = new Lab(system.linux, request.lab);
   const known = once(request.names).map((name) => lab.find(name));
-  for (const machine of known) await off(lab, machine, request);
+  for (const machine of known) await off(system, machine, request);
   const names = (wanted: boolean) =>
     known.filter(({ running }) => (running !== undefined) === wanted).map(({ name }) => name);
   return { stopped: names(true), wereOff: names(false) };
@@ -65,8 +65,12 @@ function once(names: readonly string[]): readonly string[] {
   return [...new Set(names)];
 }
 
-async function off(lab: Lab, { running, ...known }: MachineOfLab, { force }: { readonly force: boolean }) {
-  if (running !== undefined) await switchOff(lab.linux, { ...known, running }, { force });
+async function off(
+  { linux, signal }: System,
+  { running, ...known }: MachineOfLab,
+  { force }: { readonly force: boolean },
+): Promise<void> {
+  if (running !== undefined) await switchOff(linux, { ...known, running }, { force, signal });
 }
 
 export interface LabRemoveRequest extends LabEndRequest {
@@ -88,7 +92,7 @@ export async function removeLabMachines(system: System, request: LabRemoveReques
     const known = once(request.names).map((name) => lab.find(name));
     if (!request.force) for (const { name, running } of known) if (running !== undefined) throw runs(name);
     for (const machine of known) {
-      await off(lab, machine, request);
+      await off(system, machine, request);
       lab.remove(machine.paths);
     }
     const removedDisks = request.keepDisks ? [] : removeUnusedDisks(lab);

@@ -59,8 +59,8 @@ export function place(linux: FakeLinux, path: string, content: string): void {
 }
 
 /** Puts a machine into the lab of a fake machine. */
-export function addMachine(linux: FakeLinux, changes: Partial<LabMachine> = {}): Lab {
-  const lab = new Lab(linux, labPath);
+export function addMachine(linux: FakeLinux, changes: Partial<LabMachine> = {}, root = labPath): Lab {
+  const lab = new Lab(linux, root);
   const machine = { ...someMachine, ...changes };
   lab.prepare(machine.name);
   lab.add(machine);

@@ -1,11 +1,16 @@
-import { describe, expect, test } from "vitest";
-import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fromText, toText } from "../../../src/core/bytes/byte-string.ts";
 import { encodeText } from "../../../src/core/bytes/utf8.ts";
+import type { Lab } from "../../../src/lab/lab.ts";
 import { findLabPrograms } from "../../../src/lab/lab-programs.ts";
 import { labVirtualMachine, switchOff, switchOn } from "../../../src/lab/power.ts";
 import { withOpen } from "../../../src/linux/file-content.ts";
 import { addMachine, labLinux, place } from "../../builders/lab-machines.ts";
-import type { FakeLinuxOptions } from "../../fakes/fake-linux.ts";
+import type { FakeLinux, FakeLinuxOptions } from "../../fakes/fake-linux.ts";
+import { FakeMonitor } from "../../fakes/fake-monitor.ts";
 
 describe("power", () => {
   test("labVirtualMachine: boots from the machine's disk by firmware, with its own variables, and ssh forwarded", () => {
@@ -66,18 +71,66 @@ describe("power", () => {
     expect(linux.programs.isRunning({ pid: 1001, startTicks: 1 })).toBe(false);
   });
 
-  test("switchOff: by force, at once", async () => {
-    const linux = labLinux({ startProgram: () => {} });
-    const lab = addMachine(linux);
-    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
-    await switchOff(linux, lab.getRunning("one"), { force: true });
-    expect(lab.get("one").running).toBeUndefined();
-  });
+  describe("switchOff", () => {
+    const { signal } = new AbortController();
+    const process = { pid: 1001, startTicks: 1 };
+    let directory: string;
+    let linux: FakeLinux;
+    let machine: ReturnType<Lab["getRunning"]>;
+    let monitor: FakeMonitor;
+    /** What the guest does when its button is pressed for the n-th time. */
+    let onPress: (count: number) => void;
+    beforeEach(async () => {
+      directory = mkdtempSync(join(tmpdir(), "osdeploy-power-"));
+      linux = labLinux({ startProgram: () => {} });
+      const lab = addMachine(linux, {}, fromText(directory));
+      lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+      machine = lab.getRunning("one");
+      mkdirSync(toText(machine.paths.root), { recursive: true });
+      onPress = () => linux.programs.signal(process, "SIGKILL");
+      monitor = new FakeMonitor(() => {
+        onPress(presses());
+        return '{"return": {}}\r\n';
+      });
+    });
+    afterEach(() => {
+      monitor.stop();
+      rmSync(directory, { recursive: true });
+    });
 
-  test("switchOff: the button needs somebody who listens", async () => {
-    const linux = labLinux({ startProgram: () => {} });
-    const lab = addMachine(linux);
-    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
-    await expect(switchOff(linux, lab.getRunning("one"), { force: false })).rejects.toMatchObject({ code: "busy" });
+    const presses = () => monitor.told.filter((told) => JSON.stringify(told).includes("system_powerdown")).length;
+
+    test("by force, at once", async () => {
+      await switchOff(linux, machine, { force: true, signal });
+      expect(linux.programs.isRunning(process)).toBe(false);
+    });
+
+    test("the button needs somebody who listens", async () => {
+      await expect(switchOff(linux, machine, { force: false, signal })).rejects.toMatchObject({ code: "busy" });
+    });
+
+    test("by the button; one that ends meanwhile is off", async () => {
+      await monitor.start(machine.paths.monitorSocket);
+      await switchOff(linux, machine, { force: false, signal });
+      expect([linux.programs.isRunning(process), presses()]).toEqual([false, 1]);
+      monitor.stop();
+      await switchOff(linux, machine, { force: false, signal });
+    });
+
+    test("a guest that did not hear the button yet is told again", async () => {
+      onPress = (count) => count === 2 && linux.programs.signal(process, "SIGKILL");
+      await monitor.start(machine.paths.monitorSocket);
+      await switchOff(linux, machine, { force: false, signal });
+      expect([linux.programs.isRunning(process), presses()]).toEqual([false, 2]);
+    });
+
+    test("who no longer wants to wait need not", async () => {
+      const stop = new AbortController();
+      onPress = () => stop.abort();
+      await monitor.start(machine.paths.monitorSocket);
+      const waiting = switchOff(linux, machine, { force: false, signal: stop.signal });
+      await expect(waiting).rejects.toMatchObject({ code: "interrupted" });
+      expect([linux.programs.isRunning(process), presses()]).toEqual([true, 1]);
+    });
   });
 });
