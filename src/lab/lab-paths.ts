@@ -28,7 +28,6 @@ export interface MachinePaths {
   readonly consoleLog: Path;
   readonly monitorSocket: Path;
   readonly qemuLog: Path;
-  readonly knownHosts: Path;
 }
 
 /** A socket's path has at most 107 bytes (unix(7)); what comes after the lab's own path takes up to 57. */
@@ -72,6 +71,5 @@ export function machinePaths(lab: LabPaths, name: string): MachinePaths {
     consoleLog: at("console.log"),
     monitorSocket: at("qmp.socket"),
     qemuLog: at("qemu.log"),
-    knownHosts: at("known-hosts"),
   };
 }

@@ -9,22 +9,35 @@ import type { KnownMachine } from "./lab.ts";
 /** The words that run a command as root in the guest, or give a shell where there is none. */
 export function sshWords(
   sshKey: Path,
-  { machine, paths }: Pick<KnownMachine, "machine" | "paths">,
+  { machine }: Pick<KnownMachine, "machine">,
   command: readonly string[],
 ): readonly [string, ...string[]] {
   const options = {
+    IdentityFile: configured(toText(sshKey)),
     IdentitiesOnly: "yes",
-    // Who answers on this port first is the guest; its key stays the same, because /etc does.
-    StrictHostKeyChecking: "accept-new",
-    UserKnownHostsFile: toText(paths.knownHosts),
+    // While the machine runs, nobody but its QEMU has the port. The guest's own key need not stay: /etc may be new at each boot.
+    StrictHostKeyChecking: "no",
+    UserKnownHostsFile: "/dev/null",
+    GlobalKnownHostsFile: "/dev/null",
     LogLevel: "ERROR",
     ServerAliveInterval: "15",
   };
   return [
-    ...(["ssh", "-F", "none", "-i", toText(sshKey), "-p", `${machine.sshPort}`] as const),
+    ...(["ssh", "-F", "none", "-p", `${machine.sshPort}`] as const),
     ...Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]),
     ...["root@127.0.0.1", ...(command.length === 0 ? [] : ["--", command.map(quoted).join(" ")])],
   ];
+}
+
+/** As {@link sshWords}, for a command that nobody talks to: it reads nothing, and asks nobody for a password. */
+export function sshWordsAside(...of: Parameters<typeof sshWords>): readonly [string, ...string[]] {
+  const [program, ...rest] = sshWords(...of);
+  return [program, "-n", "-o", "BatchMode=yes", ...rest];
+}
+
+/** One value of ssh_config(5), whatever is in it. */
+function configured(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&").replaceAll("%", "%%")}"`;
 }
 
 /** As the guest's shell takes it for one word. */

@@ -1,8 +1,10 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { freePort, isFreePort, sshAnswers, sshWords, waitForSsh } from "../../../src/lab/ssh.ts";
+import { freePort, isFreePort, sshAnswers, sshWords, sshWordsAside, waitForSsh } from "../../../src/lab/ssh.ts";
 import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
+import { findTool } from "../../tools/find-tool.ts";
+import { run } from "../../tools/run-cli.ts";
 
 describe("sshWords", () => {
   const known = addMachine(labLinux(), { sshPort: 2022 }).get("one");
@@ -10,9 +12,28 @@ describe("sshWords", () => {
 
   test("a shell: with the lab's key and nothing of the user's configuration", () => {
     expect(sshWords(key, known, []).join(" ")).toBe(
-      "ssh -F none -i /lab/ssh-key -p 2022 -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new " +
-        "-o UserKnownHostsFile=/lab/machines/one/known-hosts -o LogLevel=ERROR -o ServerAliveInterval=15 root@127.0.0.1",
+      'ssh -F none -p 2022 -o IdentityFile="/lab/ssh-key" -o IdentitiesOnly=yes -o StrictHostKeyChecking=no ' +
+        "-o UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/dev/null -o LogLevel=ERROR -o ServerAliveInterval=15 root@127.0.0.1",
     );
+  });
+
+  const ssh = findTool("ssh");
+
+  test.skipIf(ssh === undefined)(
+    `ssh takes the key's path as it is${ssh === undefined ? " (missing: ssh)" : ""}`,
+    () => {
+      const path = '/my "lab"/100%/\\/ssh-key';
+      const [, ...words] = sshWords(fromText(path), known, []);
+      const { status, stdout } = run(ssh ?? "", ["-G", ...words]);
+      expect(status).toBe(0);
+      expect(stdout).toContain(`\nidentityfile ${path.replace("%", "%%")}\n`);
+    },
+  );
+
+  test("aside: reads nothing and asks nobody", () => {
+    const words = sshWordsAside(key, known, ["true"]);
+    expect(words.slice(0, 4)).toEqual(["ssh", "-n", "-o", "BatchMode=yes"]);
+    expect(words.slice(4)).toEqual(sshWords(key, known, ["true"]).slice(1));
   });
 
   test("a command: its words come through the guest's shell as they are", () => {
