@@ -5,7 +5,7 @@ import type { ImageSource, ResolvedImage } from "../image-source/image-source.ts
 import { openImageSource } from "../image-source/open-image-source.ts";
 import { ImageServer, type ServedBlob, type ServedImage } from "../lab/image-server.ts";
 import { Lab } from "../lab/lab.ts";
-import { sshWords, waitForSsh } from "../lab/ssh.ts";
+import { sshWordsAside, waitForSsh } from "../lab/ssh.ts";
 import { hostSeenByGuest } from "../lab/virtual-machine.ts";
 import type { LabMachineRequest } from "./lab-access.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
@@ -40,7 +40,7 @@ export async function upgradeLabMachine(system: System, request: LabUpgradeReque
     const guestImage = `${hostSeenByGuest}:${machine.registryPort}/${machine.name}:latest`;
     const inGuest = async (...words: readonly string[]): Promise<number> => {
       const how = { output: "stderr", signal: system.signal } as const;
-      const status = await system.linux.programs.attach(sshWords(lab.paths.sshKey, known, words), how);
+      const status = await system.linux.programs.attach(sshWordsAside(lab.paths.sshKey, known, words), how);
       checkInterrupted(system.signal);
       return status;
     };
@@ -50,7 +50,7 @@ export async function upgradeLabMachine(system: System, request: LabUpgradeReque
     if (status !== 0) {
       throw new OsdeployError("system", `Cannot upgrade machine ${machine.name}: osdeploy in it ended with ${status}`);
     }
-    if (request.apply) await inGuest("systemctl", "--no-block", "reboot");
+    if (request.apply) checkReboot(machine.name, await inGuest("systemctl", "--no-block", "reboot"));
     const name = formatImageReference(request.image);
     return {
       name: machine.name,
@@ -59,6 +59,16 @@ export async function upgradeLabMachine(system: System, request: LabUpgradeReque
       guestImage,
       rebooting: request.apply,
     };
+  });
+}
+
+/** The status of ssh itself for a connection that ended with the guest. */
+const connectionLost = 255;
+
+function checkReboot(name: string, status: number): void {
+  if (status === 0 || status === connectionLost) return;
+  throw new OsdeployError("system", `Cannot reboot machine ${name}: systemctl in it ended with ${status}`, {
+    facts: { hint: "The image is staged: it boots at the guest's next reboot" },
   });
 }
 

@@ -27,6 +27,8 @@ describe("upgradeLabMachine", () => {
       startProgram: () => {},
       attachProgram: (words, how) => {
         expect(how).toEqual({ output: "stderr", signal: expect.any(AbortSignal) });
+        // What calls osdeploy in a loop over lines keeps them.
+        expect(words.slice(0, 4)).toEqual(["ssh", "-n", "-o", "BatchMode=yes"]);
         return guest(words.at(-1) ?? "");
       },
     });
@@ -90,6 +92,18 @@ describe("upgradeLabMachine", () => {
     await expect(upgradeLabMachine(system, { ...request, apply: true })).rejects.toMatchObject({
       code: "system",
       message: "Cannot upgrade machine one: osdeploy in it ended with 12",
+    });
+  });
+
+  test("a reboot that the guest refuses is no success; one that takes the connection with it is none to tell of", async () => {
+    const rebooting = async (status: number) => {
+      const { system, request } = await machine((command) => (command.endsWith("reboot") ? status : 0));
+      return await upgradeLabMachine(system, { ...request, apply: true });
+    };
+    expect(await rebooting(255)).toMatchObject({ rebooting: true });
+    await expect(rebooting(1)).rejects.toMatchObject({
+      code: "system",
+      message: "Cannot reboot machine one: systemctl in it ended with 1",
     });
   });
 });
