@@ -1,5 +1,6 @@
 import { toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
+import { formatPlatform, platformOfMachine } from "../core/oci/platform.ts";
 import { formatImageReference } from "../core/oci/reference.ts";
 import { probeAcceleration } from "../lab/acceleration.ts";
 import { type KnownMachine, Lab } from "../lab/lab.ts";
@@ -46,6 +47,7 @@ export interface LabRunResult {
 export async function runLabMachine(system: System, request: LabRunRequest): Promise<LabRunResult> {
   const lab = new Lab(system.linux, request.lab);
   const host = findHost(system, request);
+  checkPlatform(request);
   return await withLockedLab(system, lab, async () => {
     const acceleration = await probe(system, lab, host);
     const name = request.name ?? freeName(lab, nameOf(request));
@@ -78,6 +80,14 @@ export async function runLabMachine(system: System, request: LabRunRequest): Pro
       throw error;
     }
   });
+}
+
+/** The machine gets this one's processor, whatever the image is for. */
+function checkPlatform({ platform, architecture }: LabRunRequest): void {
+  const own = platformOfMachine(architecture);
+  if (platform.os === own.os && platform.architecture === own.architecture) return;
+  const [image, lab] = [formatPlatform(platform), formatPlatform(own)];
+  throw new OsdeployError("unsupported", `Cannot run an image for ${image} here: machines of the lab are ${lab}`);
 }
 
 /** Switches a machine on that is there. */

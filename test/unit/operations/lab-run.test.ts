@@ -2,6 +2,7 @@ import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { decodeText } from "../../../src/core/bytes/utf8.ts";
+import { parsePlatform } from "../../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { Lab } from "../../../src/lab/lab.ts";
 import { pathBelow } from "../../../src/linux/path.ts";
@@ -134,6 +135,16 @@ describe("runLabMachine", () => {
     const { linux } = await host();
     const image = parseImageReference("rootfs:/usr");
     await expect(runLabMachine(systemOn(linux), { ...request, image })).rejects.toMatchObject({ code: "unsupported" });
+  });
+
+  test("an image for another processor is refused", async () => {
+    const { linux, ran } = await host();
+    const foreign = runLabMachine(systemOn(linux), { ...request, platform: parsePlatform("linux/arm64") });
+    await expect(foreign).rejects.toMatchObject({
+      code: "unsupported",
+      message: "Cannot run an image for linux/arm64 here: machines of the lab are linux/amd64",
+    });
+    expect(ran.some(([program]) => program === "ssh-keygen")).toBe(false);
   });
 
   test("names come from images", async () => {
