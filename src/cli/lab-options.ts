@@ -46,6 +46,24 @@ export function addMachineOptions(command: Command): Command {
     );
 }
 
+/**
+ * Refuses what was said of a new machine where none is made: it would be dropped without a word.
+ *
+ * @throws OsdeployError `usage`.
+ */
+export function refuseForOldMachine(command: Command): void {
+  const kept = ["name", "lab"];
+  const given = command.options
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === "cli")
+    .filter((option) => !kept.includes(option.attributeName()));
+  if (given.length === 0) return;
+  const flags = given.map(({ long }) => long).join(", ");
+  throw new OsdeployError(
+    "usage",
+    `Cannot use ${flags} without an image: a machine that is there stays as it was made`,
+  );
+}
+
 /** The lab that is meant. @throws OsdeployError `usage` when nobody knows where it is. */
 export function labOf({ lab }: LabWords, frame: Frame): ByteString {
   if (lab !== undefined) return lab;

@@ -76,6 +76,19 @@ describe("lab", () => {
     expect(await run("lab", "run", "--cpus", "0", layoutReference("v1"))).toMatchObject({ status: 2 });
   });
 
+  test("run: what a new machine is made of means nothing for one that is there", async () => {
+    addMachine(host.linux);
+    const words = ["--name", "one", "--memory", "8G", "--karg", "debug", "--cpus", "2", "--tls-verify", "false"];
+    expect(await run("lab", "run", ...words)).toMatchObject({
+      status: 2,
+      err: expect.stringContaining(
+        "Cannot use --tls-verify, --memory, --cpus, --karg without an image: a machine that is there stays as it was made",
+      ),
+    });
+    expect(host.started).toEqual([]);
+    expect(await run("lab", "run", "--name", "one", "--progress", "plain")).toMatchObject({ status: 0 });
+  });
+
   test("ssh, console: the status is that of the program", async () => {
     host = await labHost({}, (words) => (words[0] === "ssh" ? 7 : 3));
     await machineWithSsh();

@@ -1,3 +1,4 @@
+import type { Command } from "commander";
 import { OsdeployError } from "../../../core/errors.ts";
 import { addExamples } from "../../examples.ts";
 import type { DefineCommand } from "../../frame.ts";
@@ -8,6 +9,7 @@ import {
   labOf,
   labOption,
   type MachineWords,
+  refuseForOldMachine,
 } from "../../lab-options.ts";
 import { labRunText } from "../../output/lab-text.ts";
 import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "../../source-options.ts";
@@ -23,7 +25,7 @@ export const define: DefineCommand = (command, frame) => {
     )
     .argument("[image]", imageHelp)
     .addOption(labOption())
-    .action((image: string | undefined, options: RunOptions) =>
+    .action((image: string | undefined, options: RunOptions, words: Command) =>
       frame.write(
         async (system) => {
           const { runLabMachine, startLabMachine } = await import("../../../operations/lab-run.ts");
@@ -34,8 +36,10 @@ export const define: DefineCommand = (command, frame) => {
           const size = { memoryBytes: options.memory, processors: options.cpus };
           if (image !== undefined)
             return runLabMachine(system, { ...sourceRequest(image, options, frame), ...place, ...made, ...size });
-          if (name !== undefined) return startLabMachine(system, { ...place, name });
-          throw new OsdeployError("usage", "Cannot run a machine: name an image, or with --name a machine");
+          if (name === undefined)
+            throw new OsdeployError("usage", "Cannot run a machine: name an image, or with --name a machine");
+          refuseForOldMachine(words);
+          return startLabMachine(system, { ...place, name });
         },
         { text: labRunText },
       ),
