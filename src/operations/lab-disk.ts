@@ -12,7 +12,7 @@ import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
 import { followedText } from "./followed-image.ts";
-import { installToDisk } from "./install-to-disk.ts";
+import { type InstallToDiskRequest, type InstallToDiskResult, installToDisk } from "./install-to-disk.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
 import { keysLimitBytes } from "./root-keys.ts";
 import type { System } from "./system.ts";
@@ -49,7 +49,7 @@ export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRe
   lab.makeDirectory(lab.paths.disks);
   return await withScratchFile(system, lab, keys, async (rootKeysFile) => {
     const target = pathBelow(lab.paths.disks, unnamedDisk);
-    const made = await installToDisk(system, {
+    const made = await install(system, {
       ...request,
       target,
       rootKeys: rootKeysFile,
@@ -68,6 +68,17 @@ export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRe
     files.rename(target, pathBelow(lab.paths.disks, ownName), { replace: true });
     return { name: ownName, manifestDigest: installed, reused: false };
   });
+}
+
+/** The lab has one option for sizes, and decides about the rest. */
+async function install(system: System, request: InstallToDiskRequest): Promise<InstallToDiskResult> {
+  try {
+    return await installToDisk(system, request);
+  } catch (error) {
+    if (!(error instanceof OsdeployError && error.facts["sizeBytes"] === request.diskBytes)) throw error;
+    const facts = { ...error.facts, hint: "Say with --disk-size how large it is to be" };
+    throw new OsdeployError(error.code, error.message, { facts, cause: error });
+  }
 }
 
 /** What a disk is called while it is made. */

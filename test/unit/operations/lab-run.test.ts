@@ -93,6 +93,16 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).list()).toEqual([]);
   });
 
+  test("a disk that is too small: names the lab's own option", async () => {
+    const tools = ["mkfs.ext4", "debugfs", "e2fsck", "mkfs.vfat", "mmd", "mcopy", "wipefs"];
+    const { linux } = await host(Object.fromEntries(tools.map((tool) => [tool, () => ({})])));
+    await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 27 })).rejects.toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("the disk has 134217728 bytes"),
+      facts: { hint: "Say with --disk-size how large it is to be" },
+    });
+  });
+
   test("starts nothing more once it was asked to stop", async () => {
     const stop = new AbortController();
     const { linux, started } = await host({
