@@ -91,11 +91,12 @@ function findFirmware(
   architecture: GuestArchitecture,
   directories: readonly string[],
 ): Firmware | undefined {
-  const exists = (path: Path) => linux.files.lstatIfExists(path) !== undefined;
+  // What packages put there may be a link.
+  const find = (path: Path) => unless("not-found", () => linux.files.realPath(path));
   for (const directory of directories) {
-    for (const [code, variables] of firmwareFiles[architecture]) {
-      const found = { code: below(directory, code), variables: below(directory, variables) };
-      if (exists(found.code) && exists(found.variables)) return found;
+    for (const [codeFile, variablesFile] of firmwareFiles[architecture]) {
+      const [code, variables] = [find(below(directory, codeFile)), find(below(directory, variablesFile))];
+      if (code !== undefined && variables !== undefined) return { code, variables };
     }
   }
   return undefined;

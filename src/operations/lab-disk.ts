@@ -7,7 +7,7 @@ import { parseImageReference } from "../core/oci/reference.ts";
 import { openImageSource } from "../image-source/open-image-source.ts";
 import type { Lab } from "../lab/lab.ts";
 import { missingPackages } from "../lab/lab-programs.ts";
-import { withOpen } from "../linux/file-content.ts";
+import { readToEnd, withOpen } from "../linux/file-content.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { removeTree } from "../linux/remove-tree.ts";
@@ -117,7 +117,9 @@ async function resolveDigest(system: System, request: ImageRequest): Promise<str
 function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {
   const { sshKey } = lab.paths;
   if (linux.files.lstatIfExists(sshKey) === undefined) makeKey({ linux }, sshKey);
-  const text = (path: Path) => decodeText(linux.files.readFile(path, keysLimitBytes)).trimEnd();
+  const { files } = linux;
+  const text = (path: Path) =>
+    decodeText(withOpen(files, path, "input", (fd) => readToEnd(files, fd, keysLimitBytes))).trimEnd();
   return `${[text(publicKey(sshKey)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
 }
 

@@ -55,7 +55,8 @@ function refuseOthers(tree: FileTree, path: string): void {
  */
 export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Array | undefined {
   if (keys === undefined) return undefined;
-  const bytes = files.readFile(keys, keysLimitBytes);
+  // In many homes the file is a link.
+  const bytes = files.readFile(files.realPath(keys), keysLimitBytes);
   const lines = decodeText(bytes).split("\n");
   const isSecret = lines.some((line) => /^-----BEGIN .*PRIVATE KEY/.test(line.trim()));
   if (!isSecret && lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { findLabPrograms } from "../../../src/lab/lab-programs.ts";
 import { labLinux, labPrograms, place, runOf } from "../../builders/lab-machines.ts";
@@ -45,6 +46,21 @@ describe("findLabPrograms", () => {
     );
     place(linux, "/usr/share/OVMF/OVMF_VARS_4M.fd", "");
     expect(findLabPrograms(linux, "x86_64", shared).qemu).toBe("qemu-system-x86_64");
+  });
+
+  test("firmware that is a link to another place, as some distributions have it", () => {
+    const linux = labLinux();
+    const { files } = linux;
+    for (const name of ["OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"]) {
+      files.rename(fromText(`/usr/share/OVMF/${name}`), fromText(`/usr/share/${name}`));
+      files.symlink(fromText(`../${name}`), fromText(`/usr/share/OVMF/${name}`));
+    }
+    expect(findLabPrograms(linux, "x86_64", shared).firmware).toEqual({
+      code: "/usr/share/OVMF_CODE_4M.fd",
+      variables: "/usr/share/OVMF_VARS_4M.fd",
+    });
+    files.unlink(fromText("/usr/share/OVMF_VARS_4M.fd"));
+    expect(() => findLabPrograms(linux, "x86_64", shared)).toThrow("ovmf is not installed");
   });
 
   test("what goes wrong otherwise is told as it is", () => {

@@ -33,6 +33,7 @@ async function refusal(changes: Partial<InstallToDiskRequest>, answers: Answers 
   for (const name of ["/var", "/var/tmp", "/a?b", "/a@@b", "/\u00ff"]) {
     linux.files.makeDirectory(name as Path, 0o755);
   }
+  linux.files.symlink(fromText("keys"), fromText("/link"));
   const before = linux.files.readDirectory(fromText("/"));
   const begin = linux.trace.length;
   const progress = new SeenProgress();
@@ -109,7 +110,7 @@ describe("installToDisk", () => {
 
   test("puts keys nowhere where a link of the image's leads", async () => {
     const image = parseImageReference(layoutReference("linked"));
-    expect(await refusal({ image, rootKeys: fromText("/keys") })).toMatchObject({
+    expect(await refusal({ image, rootKeys: fromText("/link") })).toMatchObject({
       code: "unsupported",
       message: "Cannot install keys for root: /etc/ssh/authorized_keys.d is a symlink in the image",
     });

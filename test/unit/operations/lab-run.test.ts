@@ -77,9 +77,10 @@ describe("runLabMachine", () => {
   test("further keys make another disk", async () => {
     const { linux, image } = await host();
     place(linux, "/keys", "key of ann\n");
+    linux.files.symlink(fromText("/keys"), fromText("/link"));
     const name = labDiskOf(image, "key of the lab\nkey of ann\n");
     place(linux, `/lab/disks/${name}`, "");
-    await runLabMachine(systemOn(linux), { ...request, name: "mine", sshKeys: fromText("/keys") });
+    await runLabMachine(systemOn(linux), { ...request, name: "mine", sshKeys: fromText("/link") });
     expect(new Lab(linux, labPath).get("mine").machine.baseDisk).toBe(name);
   });
 
