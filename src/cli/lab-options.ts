@@ -68,18 +68,23 @@ export function refuseForOldMachine(command: Command): void {
 export function labOf({ lab }: LabWords, frame: Frame): ByteString {
   if (lab !== undefined) return lab;
   if (frame.io.uid === 0) return fromText("/var/lib/osdeploy/lab");
-  const { XDG_DATA_HOME, HOME = "" } = frame.io.environment;
-  const data = XDG_DATA_HOME || (HOME === "" ? "" : `${HOME}/.local/share`);
+  const { XDG_DATA_HOME = "", HOME = "" } = frame.io.environment;
+  const data = isAbsolute(XDG_DATA_HOME) ? XDG_DATA_HOME : HOME && `${HOME}/.local/share`;
   if (data !== "") return fromText(`${data}/osdeploy/lab`);
   throw new OsdeployError("usage", "Cannot find your lab: HOME is not set", {
     facts: { hint: "Name it with --lab DIR" },
   });
 }
 
-/** Where shared data lies on this machine. @see https://specifications.freedesktop.org/basedir-spec/ */
+/** Others are to be ignored. @see https://specifications.freedesktop.org/basedir-spec/ */
+function isAbsolute(directory: string): boolean {
+  return directory.startsWith("/");
+}
+
+/** Where shared data lies on this machine. */
 export function dataDirectories(frame: Frame): readonly string[] {
   const { XDG_DATA_DIRS } = frame.io.environment;
-  return (XDG_DATA_DIRS || "/usr/local/share:/usr/share").split(":").filter((directory) => directory !== "");
+  return (XDG_DATA_DIRS || "/usr/local/share:/usr/share").split(":").filter(isAbsolute);
 }
 
 /** A whole number from 1 on. */

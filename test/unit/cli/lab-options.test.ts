@@ -17,6 +17,10 @@ describe("labOf", () => {
     expect(labOf({}, frame({ uid: 1000, environment: { ...home, XDG_DATA_HOME: "/data" } }))).toBe(
       "/data/osdeploy/lab",
     );
+    // It would be another one in each directory.
+    expect(labOf({}, frame({ uid: 1000, environment: { ...home, XDG_DATA_HOME: "data" } }))).toBe(
+      "/ann/.local/share/osdeploy/lab",
+    );
     expect(labOf({ lab: fromText("here") }, frame({ uid: 0 }))).toBe("here");
   });
 
@@ -31,7 +35,7 @@ describe("labOf", () => {
 test("dataDirectories: as XDG_DATA_DIRS has them, or the usual ones", () => {
   expect(dataDirectories(frame({ environment: {} }))).toEqual(["/usr/local/share", "/usr/share"]);
   expect(dataDirectories(frame({ environment: { XDG_DATA_DIRS: "" } }))).toEqual(["/usr/local/share", "/usr/share"]);
-  expect(dataDirectories(frame({ environment: { XDG_DATA_DIRS: "/a::/b" } }))).toEqual(["/a", "/b"]);
+  expect(dataDirectories(frame({ environment: { XDG_DATA_DIRS: "/a::b:/b" } }))).toEqual(["/a", "/b"]);
 });
 
 test("parseCount: whole numbers from 1", () => {
