@@ -154,7 +154,8 @@ export class Lab {
     const found = { name, paths, running: this.#findProcess(paths) };
     try {
       const bytes = files.readFile(paths.machineFile, fileLimitBytes);
-      return { ...found, machine: parseMachine(bytes, toText(paths.machineFile)) };
+      // Somebody may have copied or renamed the directory.
+      return { ...found, machine: { ...parseMachine(bytes, toText(paths.machineFile)), name } };
     } catch (error) {
       if (!(error instanceof OsdeployError)) throw error;
       const facts = { ...error.facts, hint: `Remove the machine with osdeploy lab rm ${name}` };

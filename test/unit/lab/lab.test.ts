@@ -50,6 +50,13 @@ describe("Lab", () => {
     expect(lab.listDamaged()).toEqual([]);
   });
 
+  test("list: a machine is called what its directory is called", () => {
+    const linux = labLinux();
+    const lab = addMachine(linux);
+    linux.files.rename(fromText("/lab/machines/one"), fromText("/lab/machines/new"));
+    expect(lab.list().map(({ machine }) => machine)).toEqual([{ ...someMachine, name: "new" }]);
+  });
+
   test("add: a machine is whole or not there when the power goes", () => {
     const lab = addMachine(labLinux());
     for (const names of ["lost", "kept"] as const) {
