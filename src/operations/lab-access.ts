@@ -33,7 +33,7 @@ export async function labSsh(
 /** Gives the terminal to the guest's console, until Ctrl-]. */
 export async function labConsole({ linux }: System, request: LabMachineRequest): Promise<LabAttachedResult> {
   const { paths } = new Lab(linux, request.lab).getRunning(request.name);
-  const words = ["socat", "-,raw,echo=0,escape=0x1d", `UNIX-CONNECT:${toText(paths.consoleSocket)}`] as const;
+  const words = ["socat", "-,raw,echo=0,escape=0x1d", `UNIX-CONNECT:${escaped(paths.consoleSocket)}`] as const;
   try {
     return { name: request.name, status: await linux.programs.attach(words) };
   } catch (error) {
@@ -42,6 +42,11 @@ export async function labConsole({ linux }: System, request: LabMachineRequest):
     }
     throw error;
   }
+}
+
+/** A path inside of one of socat's addresses, where these characters end or join something. */
+function escaped(path: Path): string {
+  return toText(path).replace(/[\\,:!"'(){}[\]]/g, "\\$&");
 }
 
 /** A guest that writes more to its console has to be looked at in another way. */

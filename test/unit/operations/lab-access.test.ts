@@ -3,15 +3,19 @@ import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { freePort } from "../../../src/lab/ssh.ts";
+import type { Path } from "../../../src/linux/linux.ts";
 import { labConsole, labConsoleLog, labSsh } from "../../../src/operations/lab-access.ts";
 import { addMachine, labLinux, labPath, place } from "../../builders/lab-machines.ts";
 import { systemOn } from "../../builders/operation-machine.ts";
 import type { FakeLinuxOptions } from "../../fakes/fake-linux.ts";
 
 /** A lab with a machine that runs, whose programs on the terminal are `attachProgram`. */
-function running(attachProgram: NonNullable<FakeLinuxOptions["attachProgram"]>, sshPort = 2022) {
+function running(
+  attachProgram: NonNullable<FakeLinuxOptions["attachProgram"]>,
+  { sshPort = 2022, root = labPath }: { readonly sshPort?: number; readonly root?: Path } = {},
+) {
   const linux = labLinux({ startProgram: () => {}, attachProgram });
-  const lab = addMachine(linux, { sshPort });
+  const lab = addMachine(linux, { sshPort }, root);
   lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
   return { linux, lab, system: systemOn(linux) };
 }
@@ -24,7 +28,7 @@ describe("labSsh", () => {
     const server = createServer((socket) => socket.end("SSH-2.0-x\r\n"));
     await new Promise<void>((done) => server.listen(port, "127.0.0.1", done));
     const seen: string[] = [];
-    const { system } = running((words) => seen.push(words.join(" ")) + 6, port);
+    const { system } = running((words) => seen.push(words.join(" ")) + 6, { sshPort: port });
     expect(await labSsh(system, { ...request, command: ["uname", "-a b"] })).toEqual({ name: "one", status: 7 });
     expect(seen[0]).toMatch(/^ssh .* root@127\.0\.0\.1 -- uname '-a b'$/);
     server.close();
@@ -44,6 +48,19 @@ describe("labConsole", () => {
       return 0;
     });
     expect(await labConsole(system, request)).toEqual({ name: "one", status: 0 });
+  });
+
+  test("socat takes the socket's path as it is", async () => {
+    const root = fromText('/a,b:c !!d/"q"\'s/(x)\\é');
+    const { system } = running(
+      (words) => {
+        const path = '/a\\,b\\:c \\!\\!d/\\"q\\"\\\'s/\\(x\\)\\\\é/machines/one/console.socket';
+        expect(words.at(-1)).toBe(`UNIX-CONNECT:${path}`);
+        return 0;
+      },
+      { root },
+    );
+    await labConsole(system, { lab: root, name: "one" });
   });
 
   test("names the package where socat is missing; other failures are told as they are", async () => {
