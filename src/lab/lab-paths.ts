@@ -40,6 +40,7 @@ export function labPaths(root: Path): LabPaths {
     throw new OsdeployError(
       "usage",
       `Cannot keep a lab in ${toText(root)}: with more than ${rootLimitBytes} bytes, the paths of its sockets would be too long`,
+      { facts: { hint: "Name a shorter one with --lab DIR" } },
     );
   }
   const at = (name: string) => pathBelow(root, name);

@@ -13,6 +13,8 @@ test("labPaths: with the longest root and name, the sockets' paths are as long a
   expect(failure(() => labPaths(fromText(long)))).toMatchObject({
     message: expect.stringContaining(`Cannot keep a lab in ${long}: `),
   });
+  const facts = { hint: "Name a shorter one with --lab DIR" };
+  expect(() => labPaths(fromText(long))).toThrow(expect.objectContaining({ facts }));
 });
 
 test("machinePaths: names lead nowhere else", () => {
