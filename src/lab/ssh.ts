@@ -52,9 +52,9 @@ const greetingMs = 10_000;
  * Whether an ssh server answers on a port of loopback. QEMU takes connections as soon as it runs: only the greeting shows
  * that the guest does.
  */
-export function sshAnswers(port: number): Promise<boolean> {
+export function sshAnswers(port: number, signal?: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port });
+    const socket = connect({ host: "127.0.0.1", port, ...(signal && { signal }) });
     const end = (answers: boolean) => {
       socket.destroy();
       resolve(answers);
@@ -82,7 +82,7 @@ export async function waitForSsh(
 ): Promise<void> {
   const end = performance.now() + sshMs;
   while (performance.now() < end && running !== undefined && programs.isRunning(running)) {
-    if (await sshAnswers(machine.sshPort)) return;
+    if (await sshAnswers(machine.sshPort, signal)) return;
     if (signal.aborted) throw new OsdeployError("interrupted", `Stopped waiting for machine ${machine.name}`);
     await pause(stepMs);
   }

@@ -83,6 +83,17 @@ describe("sshAnswers", () => {
     const stopped = waitForSsh(linux, lab.get("one"), AbortSignal.abort());
     await expect(stopped).rejects.toMatchObject({ code: "interrupted" });
   });
+
+  test("waitForSsh: a guest that says nothing keeps nobody who wants an end", async () => {
+    const linux = labLinux({ startProgram: () => {} });
+    const stop = new AbortController();
+    const port = await serve(() => stop.abort());
+    const lab = addMachine(linux, { sshPort: port });
+    lab.setRunning(lab.get("one").paths, linux.programs.start(["qemu"], { output: fromText("/log") }));
+    const start = performance.now();
+    await expect(waitForSsh(linux, lab.get("one"), stop.signal)).rejects.toMatchObject({ code: "interrupted" });
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
 });
 
 test("freePort, isFreePort: what nobody has", async () => {
