@@ -84,6 +84,13 @@ describe("Lab", () => {
     expect(lab.getRunning("one").machine).toEqual(someMachine);
   });
 
+  test("a symlink to a directory is a lab", () => {
+    const linux = labLinux();
+    addMachine(linux);
+    linux.files.symlink(labPath, fromText("/link"));
+    expect(new Lab(linux, fromText("/link")).get("one").paths.disk).toBe("/link/machines/one/disk.qcow2");
+  });
+
   test("prepare: refuses a name that is taken", () => {
     const lab = addMachine(labLinux());
     expect(failure(() => lab.prepare("one"))).toMatchObject({
@@ -119,6 +126,27 @@ describe("Lab", () => {
     lab.remove(lab.get("one").paths);
     expect(lab.list()).toEqual([]);
     expect(linux.files.readDirectory(lab.paths.machines)).toEqual([]);
+  });
+
+  test("remove: a stop in the middle leaves no machine that lacks something", () => {
+    const made = (failAt: number) => {
+      const linux = labLinux({ failAt });
+      const lab = addMachine(linux);
+      place(linux, "/lab/machines/one/disk.qcow2", "disk");
+      return { linux, lab };
+    };
+    const { linux, lab } = made(Number.POSITIVE_INFINITY);
+    const before = linux.trace.length;
+    lab.remove(lab.get("one").paths);
+    const calls = linux.trace.length - before;
+    expect(calls).toBeGreaterThan(2);
+    for (let stop = 1; stop <= calls; stop++) {
+      const stopped = made(before + stop);
+      expect(() => stopped.lab.remove(stopped.lab.get("one").paths)).toThrow("The machine stopped");
+      const after = new Lab(stopped.linux.crash({ keepUnsynced: true }), labPath);
+      const disks = after.list().map(({ paths }) => after.linux.files.lstatIfExists(paths.disk)?.kind);
+      expect([[], ["regular"]], `stopped at ${stop}`).toContainEqual(disks);
+    }
   });
 
   test("makeDirectory: for its owner alone, with those above", () => {
