@@ -24,7 +24,10 @@ test("findRunningSystem: tells what runs, and where the boot partition is", () =
       triesLeft: undefined,
       kernelArguments: "root=UUID=1 osdeploy.entry=osdeploy-000004",
     },
-    bootMount: { device: "254:1", mountPoint: "/boot", type: "vfat", source: "/dev/vda1", readOnly: false },
+    bootMount: {
+      ...{ device: "254:1", directory: "/", subvolume: undefined },
+      ...{ mountPoint: "/boot", type: "vfat", source: "/dev/vda1", readOnly: false },
+    },
   });
 });
 
