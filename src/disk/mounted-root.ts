@@ -41,9 +41,7 @@ export function makeMountedRoot(linux: Linux, made: NewMountedRoot): void {
     for (const step of made.steps) makeStep(linux.files, childPath(top, step.path), step);
     if (made.seal !== undefined) sealFiles(linux.files, { top, steps: made.steps, algorithm: made.seal });
     // What is made in a directory changes its time.
-    for (const { path, stat } of [...made.steps].reverse()) {
-      setModificationTime(linux.files, childPath(top, path), stat);
-    }
+    for (const { path, stat } of made.steps) setModificationTime(linux.files, childPath(top, path), stat);
   });
 }
 

@@ -58,7 +58,7 @@ export function runTool(
  * @throws OsdeployError `unsupported`, with the package to install.
  */
 export function requireTools(programs: LinuxPrograms, tools: readonly ToolName[]): void {
-  for (const tool of tools) runFound(programs, [tool, tool === "mmd" || tool === "mcopy" ? "-V" : "--version"], {});
+  for (const tool of tools) runFound(programs, [tool, "-V"], {});
 }
 
 /** Users without root's rights seldom have /usr/sbin in their PATH. */

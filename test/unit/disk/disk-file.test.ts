@@ -4,7 +4,7 @@ import type { PartitionTable } from "../../../src/core/disk/gpt.ts";
 import { uuidOfSeed } from "../../../src/core/disk/uuid.ts";
 import { copyToDisk, openDisk } from "../../../src/disk/disk-file.ts";
 import { putFile, toolsThatSay } from "../../builders/tool-runs.ts";
-import { FakeLinux } from "../../fakes/fake-linux.ts";
+import { FakeLinux, SimulatedCrash } from "../../fakes/fake-linux.ts";
 
 const mebibyte = 1024 * 1024;
 const diskBytes = 8 * mebibyte;
@@ -17,21 +17,29 @@ beforeEach(() => {
   linux = new FakeLinux();
 });
 
-function bytes(path: string): Uint8Array {
-  const fd = linux.files.open(fromText(path), "update");
+function bytes(path: string, { files }: FakeLinux = linux): Uint8Array {
+  const fd = files.open(fromText(path), "update");
   const all = new Uint8Array(diskBytes);
-  linux.files.read(fd, all, { offset: 0, length: diskBytes, position: 0 });
-  linux.files.close(fd);
+  files.read(fd, all, { offset: 0, length: diskBytes, position: 0 });
+  files.close(fd);
   return all;
 }
 
-function write(path: string, position: number, text: string): void {
-  const fd = linux.files.open(fromText(path), "update");
-  linux.files.writeAt(fd, toBytes(fromText(text)), position);
-  linux.files.close(fd);
+function write(path: string, position: number, text: string, { files }: FakeLinux = linux): void {
+  const fd = files.open(fromText(path), "update");
+  files.writeAt(fd, toBytes(fromText(text)), position);
+  files.close(fd);
 }
 
-const signature = (disk: Uint8Array) => new TextDecoder().decode(disk.subarray(512, 520));
+function syncAll({ files }: FakeLinux): void {
+  const fd = files.open(fromText("/"), "directory");
+  files.syncFileSystem(fd);
+  files.close(fd);
+}
+
+const textAt = (disk: Uint8Array, position: number, length: number) =>
+  new TextDecoder().decode(disk.subarray(position, position + length));
+const signature = (disk: Uint8Array) => textAt(disk, 512, 8);
 
 describe("openDisk, for a disk", () => {
   const target = { kind: "device", path: fromText("/sda"), sizeBytes: diskBytes, sectorBytes: 512 } as const;
@@ -53,6 +61,47 @@ describe("openDisk, for a disk", () => {
     expect(signature(bytes("/sda"))).toBe("EFI PART");
     expect(new TextDecoder().decode(bytes("/sda").subarray(diskBytes - 512, diskBytes - 504))).toBe("EFI PART");
     expect(linux.openPaths).toEqual([]);
+  });
+
+  test("what it was is gone before anything else is written, and its table is there only with all else", () => {
+    syncAll(linux);
+    let commits = 0;
+    for (let failAt = 1; ; failAt++) {
+      const machine = linux.crash({ keepUnsynced: true }, { failAt });
+      let step: "begun" | "cleared" | "done" = "begun";
+      try {
+        const disk = openDisk(machine, target, raw);
+        step = "cleared";
+        // As mkfs does, which syncs nothing.
+        write(disk.path, 4 * mebibyte, "new content", machine);
+        disk.commit(table);
+        step = "done";
+      } catch (error) {
+        if (!(error instanceof SimulatedCrash)) throw error;
+      }
+      const after = bytes("/sda", machine.crash({ keepUnsynced: false }));
+      const state = { failAt, step, cleared: after[1080] === 0, content: textAt(after, 4 * mebibyte, 11) };
+      const hasTable = textAt(after, 512, 8) === "EFI PART";
+      if (step !== "begun") expect(state).toMatchObject({ cleared: true });
+      if (hasTable) expect(state).toMatchObject({ content: "new content" });
+      if (hasTable) commits += 1;
+      if (step !== "done") continue;
+      expect({ hasTable, backup: textAt(after, diskBytes - 512, 8) }).toEqual({ hasTable: true, backup: "EFI PART" });
+      break;
+    }
+    expect(commits).toBeGreaterThan(0);
+  });
+
+  test("the kernel is asked to look at its partitions", () => {
+    const seen: string[] = [];
+    const runProgram = toolsThatSay((words) => {
+      seen.push(words.join(" "));
+      return "";
+    });
+    linux = new FakeLinux({ runProgram });
+    linux.files.makeNode(target.path, "block-device", { permissions: 0o600, rdev: 0x800 });
+    openDisk(linux, target, { ...raw, format: "qcow2" }).commit(table);
+    expect(seen).toEqual(["blockdev --rereadpt /sda"]);
   });
 
   test("is whole even where the kernel does not look at its partitions now", () => {
@@ -84,27 +133,40 @@ describe("openDisk, for a file", () => {
     expect(linux.files.lstat(fromText("/disk")).sizeBytes).toBe(8);
     disk.commit(table);
     expect(signature(bytes("/disk"))).toBe("EFI PART");
+    // It holds keys and password hashes.
+    expect(linux.files.lstat(fromText("/disk")).permissions).toBe(0o600);
     expect(linux.files.readDirectory(fromText("/"))).toEqual(["disk", "staging"]);
   });
 
-  test("is under its name only when it is durable: a crash leaves the old file or the new one", () => {
+  test.each(["raw", "qcow2"] as const)("is under its name only when it is durable, as a %s file", (format) => {
     for (let failAt = 1; ; failAt++) {
-      const before = new FakeLinux();
+      let machine: FakeLinux;
+      const runProgram = toolsThatSay((words) => {
+        expect(words.slice(0, -1)).toEqual("qemu-img convert -f raw -O qcow2 /staging/disk.img".split(" "));
+        expect(signature(bytes("/staging/disk.img", machine))).toBe("EFI PART");
+        putFile(machine.files, words.at(-1) ?? "", "QFI\xfb and more");
+        return "";
+      });
+      const before = new FakeLinux({ runProgram });
       putFile(before.files, "/disk", "precious");
       before.files.makeDirectory(raw.staging, 0o700);
-      const fd = before.files.open(fromText("/"), "directory");
-      before.files.syncFileSystem(fd);
-      const machine = before.crash({ keepUnsynced: true }, { failAt });
+      syncAll(before);
+      machine = before.crash({ keepUnsynced: true }, { failAt });
       let done = false;
       try {
-        openDisk(machine, target, raw).commit(table);
+        openDisk(machine, target, { ...raw, format }).commit(table);
         done = true;
-      } catch {}
-      linux = machine.crash({ keepUnsynced: false });
-      const { sizeBytes } = linux.files.lstat(fromText("/disk"));
-      expect([8, diskBytes]).toContain(sizeBytes);
-      if (sizeBytes === diskBytes) expect(signature(bytes("/disk"))).toBe("EFI PART");
-      if (done) break;
+      } catch (error) {
+        if (!(error instanceof SimulatedCrash)) throw error;
+      }
+      const after = machine.crash({ keepUnsynced: false });
+      const found = bytes("/disk", after);
+      const whole = format === "raw" ? signature(found) === "EFI PART" : textAt(found, 0, 3) === "QFI";
+      expect({ failAt, whole, old: textAt(found, 0, 8) === "precious" }).toEqual({ failAt, whole, old: !whole });
+      if (!done) continue;
+      const { permissions } = after.files.lstat(fromText("/disk"));
+      expect({ whole, permissions }).toEqual({ whole: true, permissions: 0o600 });
+      break;
     }
   });
 });
@@ -119,4 +181,14 @@ test("copyToDisk: puts a file in its place, and leaves holes on a sparse target"
   expect(new TextDecoder().decode(linux.files.readFile(fromText("/target"), 20))).toBe("012part789");
   copyToDisk(linux.files, fromText("/zeros"), { path: fromText("/target"), offsetBytes: 0, isSparse: false });
   expect(new TextDecoder().decode(linux.files.readFile(fromText("/target"), 20))).toBe("\0\0\0\0art789");
+});
+
+test("copyToDisk: copies files of any size, durable when it returns", () => {
+  const part = Uint8Array.from({ length: 5 * mebibyte }, (_, at) => (at >> 12) % 251);
+  linux.files.writeNewFile(fromText("/part"), part, 0o600);
+  linux.files.writeNewFile(fromText("/target"), new Uint8Array(diskBytes), 0o600);
+  syncAll(linux);
+  copyToDisk(linux.files, fromText("/part"), { path: fromText("/target"), offsetBytes: mebibyte, isSparse: false });
+  const after = bytes("/target", linux.crash({ keepUnsynced: false }));
+  expect(Buffer.compare(after.subarray(mebibyte, 6 * mebibyte), part)).toBe(0);
 });

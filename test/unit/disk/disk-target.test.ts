@@ -2,14 +2,21 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { type DiskTarget, probeTarget } from "../../../src/disk/disk-target.ts";
+import type { OpenMode, Path } from "../../../src/linux/linux.ts";
 import { putFile, putMounts, toolsThatSay } from "../../builders/tool-runs.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
 
 let linux: FakeLinux;
 let signatures: string;
+let ran: string[];
 beforeEach(() => {
   signatures = "";
-  linux = new FakeLinux({ runProgram: toolsThatSay(() => signatures) });
+  ran = [];
+  const say = (words: readonly string[]) => {
+    ran.push(words.join(" "));
+    return signatures;
+  };
+  linux = new FakeLinux({ runProgram: toolsThatSay(say) });
   putMounts(linux, [{ at: "/", number: "9:9", type: "ext4", source: "/dev/other" }]);
   for (const directory of ["/dev", "/dev/disk"]) linux.files.makeDirectory(fromText(directory), 0o755);
   linux.files.makeNode(fromText("/dev/sda"), "block-device", { permissions: 0o660, rdev: 0x0800 });
@@ -80,6 +87,18 @@ describe("probeTarget", () => {
     expect(probe("/dev/disk/by-name")).toEqual({ ...disk, path: "/dev/disk/../sda" });
     linux.files.symlink(fromText("/dev/disk/by-name"), fromText("/dev/disk/absolute"));
     expect(probe("/dev/disk/absolute")).toMatchObject({ sizeBytes: 2 ** 30 });
+    linux.files.symlink(fromText("dev/sda"), fromText("/here"));
+    expect(probe("here")).toMatchObject({ path: "dev/sda", sizeBytes: 2 ** 30 });
+  });
+
+  test.each([
+    [0x10301, "259:1"],
+    [0x10310304, "259:66308"],
+  ])("finds the disk of the number %i", (rdev, number) => {
+    linux.files.makeNode(fromText("/dev/nvme"), "block-device", { permissions: 0o660, rdev });
+    putFile(linux.files, `/sys/dev/block/${number}/size`, "4096\n");
+    putFile(linux.files, `/sys/dev/block/${number}/queue/logical_block_size`, "512\n");
+    expect(probe("/dev/nvme")).toMatchObject({ sizeBytes: 2 ** 21, sectorBytes: 512 });
   });
 
   test("refuses a circle of links", () => {
@@ -102,21 +121,23 @@ describe("probeTarget", () => {
     expect(refusal("/dev/sda", true)).toMatch(/it is mounted at \/mnt\/à b$/);
   });
 
-  test("refuses a disk that the kernel does not give to us alone, even with wipe", () => {
-    const used = Object.assign(Object.create(linux), {
-      files: {
-        ...linux.files,
-        open: () => {
-          throw new OsdeployError("busy", "Cannot open: it is in use (EBUSY)");
-        },
-      },
-    });
-    expect(() => probeTarget(used, fromText("/dev/sda"), { wipe: true })).toThrow("swap, LVM, RAID");
+  test.each([
+    ["busy", "swap, LVM, RAID"],
+    ["permission-denied", "Cannot open it: EXXX"],
+  ] as const)("refuses a disk that the kernel does not give to us alone, even with wipe (%s)", (code, message) => {
+    const open = (_: Path, mode: OpenMode) => {
+      // The one that asks for a disk alone.
+      expect(mode).toBe("update");
+      throw new OsdeployError(code, "Cannot open it: EXXX");
+    };
+    const used = Object.assign(Object.create(linux), { files: { ...linux.files, open } });
+    expect(() => probeTarget(used, fromText("/dev/sda"), { wipe: true })).toThrow(message);
   });
 
   test("refuses a disk that holds something, with its names, unless told to wipe it", () => {
-    signatures = "gpt\ngpt\nPMBR\n";
+    signatures = "gpt  \ngpt\nPMBR\n";
     expect(refusal("/dev/sda")).toBe('already-exists: Cannot install to "/dev/sda": it holds gpt, PMBR');
     expect(probe("/dev/sda", true)).toMatchObject({ kind: "device" });
+    expect(ran).toEqual(["wipefs --noheadings --output TYPE /dev/sda"]);
   });
 });

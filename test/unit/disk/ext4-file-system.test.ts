@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { ownedByRoot } from "../../../src/core/disk/disk-step.ts";
+import { type DiskStep, ownedByRoot } from "../../../src/core/disk/disk-step.ts";
 import { uuidOfSeed } from "../../../src/core/disk/uuid.ts";
 import { makeExt4 } from "../../../src/disk/ext4-file-system.ts";
 import { ScratchFiles } from "../../../src/disk/scratch-files.ts";
@@ -10,7 +10,9 @@ import { FakeLinux } from "../../fakes/fake-linux.ts";
 const xattrs = new Map([[fromText("security.capability"), fromText("cap")]]);
 const step = { path: fromText("d"), stat: ownedByRoot(0o755, 1), xattrs, content: { kind: "directory" } } as const;
 
-function make(run: LinuxPrograms["run"], isSparse = true): FakeLinux {
+const two: readonly DiskStep[] = [step, { ...step, path: fromText("e") }];
+
+function make(run: LinuxPrograms["run"], isSparse = true, steps = two): FakeLinux {
   const linux = new FakeLinux({ runProgram: run });
   linux.files.makeDirectory(fromText("/scratch"), 0o700);
   makeExt4(linux, {
@@ -21,7 +23,7 @@ function make(run: LinuxPrograms["run"], isSparse = true): FakeLinux {
     label: "root",
     time: 1,
     isSparse,
-    steps: [step, { ...step, path: fromText("e") }],
+    steps,
     scratch: new ScratchFiles(linux.files, fromText("/scratch")),
   });
   return linux;
@@ -60,8 +62,23 @@ test("makeExt4: hands the tools all that could differ between machines", () => {
   for (const { environment } of seen) expect(environment).toEqual(own);
   expect(seen[1]?.words.slice(1)).toEqual(["-w", "-f", "-", "/disk?offset=1024"]);
   expect(seen[1]?.input).toContain('mkdir "d"');
+  expect(seen[2]?.words.slice(1)).toEqual(["-fn", "/disk?offset=1024"]);
   // One file for one value, however often it comes.
   expect(linux.files.readDirectory(fromText("/scratch"))).toEqual(["value-0", "value-1"]);
+});
+
+test("makeExt4: many small files get inodes, with as many again for what comes later", () => {
+  const words: string[] = [];
+  const steps = Array.from({ length: 3000 }, (_, index) => ({ ...step, path: fromText(`d${index}`) }));
+  make(
+    (all) => {
+      words.push(...all);
+      return { status: 0, stdout: new Uint8Array(0), stderr: "" };
+    },
+    true,
+    steps,
+  );
+  expect(words.join(" ")).toContain(" -N 6000 ");
 });
 
 test("makeExt4: on a disk the kernel may fill the inode tables later", () => {

@@ -51,6 +51,20 @@ test("mountedPlace: what a kernel without an initramfs calls /dev/root has a dev
   expect(mountedPlace(linux, fromText("/"))).toMatchObject({ source: "/dev/root", uuid: undefined });
   putFile(linux.files, "/sys/dev/block/8:2/uevent", "MAJOR=8\nMINOR=2\nDEVNAME=sda2\nDEVTYPE=partition\n");
   expect(mountedPlace(linux, fromText("/"))).toMatchObject({ source: "/dev/sda2", uuid: "abc" });
+  // Other names are what the administrator knows.
+  putMounts(linux, [{ at: "/", number: "8:2", type: "ext4", source: "/dev/mapper/root" }]);
+  expect(mountedPlace(linux, fromText("/"))).toMatchObject({ source: "/dev/mapper/root" });
+});
+
+test("mountedPlace: asks blkid for the UUID that is on the device itself", () => {
+  const linux = new FakeLinux({
+    runProgram: toolsThatSay((words) => {
+      expect(words.join(" ")).toBe("blkid --probe --output value --match-tag UUID /dev/sda1");
+      return "abc\n";
+    }),
+  });
+  putMounts(linux, [{ at: "/", type: "ext4", source: "/dev/sda1" }]);
+  expect(mountedPlace(linux, fromText("/"))).toMatchObject({ uuid: "abc" });
 });
 
 test("mountedPlace: looks at the place first, so that an automount that waits for that is mounted", () => {

@@ -16,6 +16,10 @@ import { FakeLinux } from "../../fakes/fake-linux.ts";
 interface Seen {
   files: readonly string[];
   digest: string | undefined;
+  /** Of what osdeploy does not check when it is read. */
+  plainDigest?: string | undefined;
+  /** When the directory was changed. */
+  time?: bigint;
 }
 
 function machine(seen: Seen, options: { readonly verity: boolean }): FakeLinux {
@@ -30,8 +34,13 @@ function machine(seen: Seen, options: { readonly verity: boolean }): FakeLinux {
 
 function unmount(files: LinuxFiles, top: string, seen: Seen): void {
   seen.files = describeFiles(files, fromText(top));
-  const object = fromText(`${top}/d/object`);
-  seen.digest = files.lstatIfExists(object) && files.measureVerity(object, "sha512");
+  const digestOf = (name: string) => {
+    const path = fromText(`${top}/d/${name}`);
+    return files.lstatIfExists(path) && files.measureVerity(path, "sha512");
+  };
+  seen.digest = digestOf("object");
+  seen.plainDigest = digestOf("plain");
+  seen.time = files.lstatIfExists(fromText(`${top}/d`))?.mtimeSeconds ?? 0n;
   for (const name of files.readDirectory(fromText(top))) removeTree(files, fromText(`${top}/${name}`));
 }
 
@@ -74,6 +83,8 @@ test.each(["btrfs", "xfs"] as const)("makeMountedRoot: makes all inodes with wha
   ]);
   const sealed = verityDigest("sha512", new TextEncoder().encode("content"));
   expect(seen.digest).toBe(type === "btrfs" ? sealed : undefined);
+  expect(seen.plainDigest).toBeUndefined();
+  expect(seen.time).toBe(1_600_000_000n);
   expect(linux.files.lstatIfExists(fromText("/root.img.mounted"))).toBeUndefined();
 });
 
@@ -98,7 +109,9 @@ test.each(["btrfs", "xfs"] as const)("makeMountedRoot: hands mkfs.%s its words, 
 
 test("makeMountedRoot: a file that cannot be sealed after all is an error, and nothing stays mounted", () => {
   const linux = machine({ files: [], digest: undefined }, { verity: false });
-  expect(() => makeMountedRoot(linux, { ...common, type: "btrfs", seal: "sha512" })).toThrow('Cannot seal "d/object"');
+  expect(() => makeMountedRoot(linux, { ...common, type: "btrfs", seal: "sha512" })).toThrow(
+    expect.objectContaining({ code: "unsupported", message: expect.stringContaining('Cannot seal "d/object"') }),
+  );
   expect(linux.files.lstatIfExists(fromText("/root.img.mounted"))).toBeUndefined();
 });
 
@@ -108,5 +121,10 @@ test("canSeal: ext4 always, xfs never, btrfs where the kernel can", () => {
     linux.files.makeDirectory(fromText("/staging"), 0o700);
     expect(canSeal(linux, "ext4", fromText("/staging"))).toBe(true);
     expect(canSeal(linux, "xfs", fromText("/staging"))).toBe(false);
+    const start = linux.trace.length;
+    expect(canSeal(linux, "btrfs", fromText("/staging"))).toBe(verity);
+    // Smaller ones mkfs.btrfs does not make.
+    expect(linux.trace.slice(start).map(({ call, path }) => `${call} ${path}`)).toContain("setSize /staging/probe.img");
+    expect(linux.files.readDirectory(fromText("/staging"))).toEqual([]);
   }
 });

@@ -34,6 +34,7 @@ test("probeFileSystem: tells whether files can be sealed, and leaves nothing beh
 
 test.each([
   ["symlink", "permission-denied", "EPERM", "symlinks"],
+  ["symlink", "unsupported", "ENOTSUP", "symlinks"],
   ["setXattr", "unsupported", "ENOTSUP", "extended attributes"],
 ] as const)("probeFileSystem: refuses where %s is %s, and leaves nothing behind", (call, code, errno, what) => {
   const linux = machine();

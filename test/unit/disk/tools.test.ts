@@ -21,6 +21,16 @@ test("runTool: gives what the tool printed", () => {
   });
 });
 
+test("runTool: hands a tool what it reads, and gives it an hour, for disks are slow", () => {
+  const seen: unknown[] = [];
+  const run: LinuxPrograms["run"] = (words, options) => {
+    seen.push({ words, options });
+    return { status: 0, stdout: new Uint8Array(), stderr: "" };
+  };
+  runTool(programs(run), ["mkfs.ext4", "x"], { environment: { TZ: "UTC" } });
+  expect(seen).toEqual([{ words: ["mkfs.ext4", "x"], options: { limitSeconds: 3600, environment: { TZ: "UTC" } } }]);
+});
+
 test("runTool: looks where users without rights have no PATH to", () => {
   const seen: string[] = [];
   const run = toolsThatSay((words) => {
@@ -40,7 +50,13 @@ test("runTool: what a tool may not do, its user may not", () => {
 
 test("runTool: a failure tells the last words of the tool, in one line", () => {
   const noisy = ending(4, "", "one\ntwo\n\nthree\u001b[0m\nfour\n");
-  expect(() => runTool(noisy, ["e2fsck"])).toThrow("Cannot install: e2fsck failed with status 4: two; three [0m; four");
+  expect(() => runTool(noisy, ["e2fsck"])).toThrow(
+    expect.objectContaining({
+      code: "system",
+      message: "Cannot install: e2fsck failed with status 4: two; three [0m; four",
+      facts: { tool: "e2fsck", status: 4 },
+    }),
+  );
   expect(() => runTool(ending(1, "only here", ""), ["mmd"])).toThrow("mmd failed with status 1: only here");
   expect(() => runTool(ending(1, "", ""), ["mmd"])).toThrow("mmd failed with status 1: it says nothing");
 });

@@ -108,6 +108,19 @@ describe("installToDisk", () => {
     });
   });
 
+  test.each<[string, Partial<InstallToDiskRequest>, readonly string[]]>([
+    ["ext4", {}, ["mkfs.ext4", "debugfs", "e2fsck"]],
+    ["btrfs", { fileSystem: "btrfs" }, ["mkfs.btrfs", "mount", "umount"]],
+    ["xfs", { fileSystem: "xfs", allowMissingVerity: true }, ["mkfs.xfs", "mount", "umount"]],
+    ["a qcow2 file", { format: "qcow2" }, ["qemu-img", "mkfs.ext4", "debugfs", "e2fsck"]],
+  ])("refuses a machine without one of the tools for %s", async (_, changes, own) => {
+    for (const tool of [...own, "mkfs.vfat", "mmd", "mcopy", "wipefs"]) {
+      const answers = ([program = ""]: readonly string[]) => (program.endsWith(tool) ? undefined : "");
+      const message = `Cannot install: the program ${tool} is missing`;
+      expect(await refusal(changes, answers)).toEqual({ code: "unsupported", message, phases: 0 });
+    }
+  });
+
   test("puts keys nowhere where a link of the image's leads", async () => {
     const image = parseImageReference(layoutReference("linked"));
     expect(await refusal({ image, rootKeys: fromText("/link") })).toMatchObject({
