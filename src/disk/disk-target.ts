@@ -22,6 +22,7 @@ const sysLimitBytes = 4096;
  * Looks at the place where a disk is to be made, and only looks.
  *
  * @throws OsdeployError `already-exists` when it holds something and `wipe` is not set; `busy` when it is a disk in use;
+ * `permission-denied` when it is a disk that is read-only;
  * `unsupported` when it is neither a file nor a disk; `not-found` when the file's directory is missing, or is one of devices, of
  * which this is none.
  */
@@ -92,6 +93,8 @@ function probeDevice({ files }: Linux, path: Path, { rdev }: FileStat): DiskTarg
   // /sys counts in 512 bytes whatever the disk's own sectors are.
   const sizeBytes = readNumber(files, `${sys}/size` as Path) * 512;
   const sectorBytes = readNumber(files, `${sys}/queue/logical_block_size` as Path);
+  // The kernel lets it be opened all the same, and refuses the first write.
+  if (readNumber(files, `${sys}/ro` as Path) !== 0) throw readOnly(path);
   refuseUsed(files, path, { major, minor });
   return { kind: "device", path, sizeBytes, sectorBytes };
 }
@@ -117,6 +120,12 @@ function refuseUsed(files: LinuxFiles, path: Path, device: { readonly major: num
     if (!(error instanceof OsdeployError && error.code === "busy")) throw error;
     throw inUse(path, "swap, LVM, RAID, a mount or another program has it", error);
   }
+}
+
+function readOnly(path: Path): OsdeployError {
+  return new OsdeployError("permission-denied", `Cannot install to "${toText(path)}": it is read-only`, {
+    facts: { hint: "It may have a switch for that; or see blockdev --setrw" },
+  });
 }
 
 function inUse(path: Path, state: string, cause?: unknown): OsdeployError {

@@ -6,7 +6,7 @@ import { OsdeployError } from "../core/errors.ts";
 import type { Linux, Path } from "../linux/linux.ts";
 
 import type { ScratchFiles } from "./scratch-files.ts";
-import { runTool } from "./tools.ts";
+import { roomHint, runTool, saysNoRoom } from "./tools.ts";
 
 /** An ext4 file system that is to be made, at some place in a file or on a disk. */
 export interface NewExt4 {
@@ -86,8 +86,8 @@ function runScript({ programs }: Linux, place: string, script: ByteString, envir
   const complaints = stderr.split("\n").filter((line) => line !== "" && !/^debugfs \d/.test(line));
   const [first] = complaints;
   if (first === undefined) return;
-  const code = /allocate block|no space|No free space/i.test(first) ? "no-space" : "system";
+  const code = saysNoRoom(first) || /allocate block|no free space/i.test(first) ? "no-space" : "system";
   throw new OsdeployError(code, `Cannot install: debugfs says: ${first.replace(/\p{Cc}+/gu, " ").slice(0, 300)}`, {
-    facts: { complaints: complaints.length },
+    facts: { complaints: complaints.length, ...(saysNoRoom(first) && { hint: roomHint }) },
   });
 }

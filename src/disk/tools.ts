@@ -45,12 +45,20 @@ export function runTool(
   if (status === 0) return { stdout, stderr };
   const said = lastWords(stderr) || lastWords(decodeText(stdout)) || "it says nothing";
   const isRefused = /(permission denied|operation not permitted)$/i.test(said);
-  throw new OsdeployError(
-    isRefused ? "permission-denied" : "system",
-    `Cannot install: ${tool} failed with status ${status}: ${said}`,
-    { facts: { tool, status, ...(isRefused && { errno: "EACCES" }) } },
-  );
+  const code = isRefused ? "permission-denied" : saysNoRoom(said) ? "no-space" : "system";
+  throw new OsdeployError(code, `Cannot install: ${tool} failed with status ${status}: ${said}`, {
+    facts: { tool, status, ...(isRefused && { errno: "EACCES" }), ...(code === "no-space" && { hint: roomHint }) },
+  });
 }
+
+/** Whether a tool says that a file system of this machine is full. */
+export function saysNoRoom(said: string): boolean {
+  return /no space left on device|disk full/i.test(said);
+}
+
+/** Where the room is, when {@link saysNoRoom}. */
+export const roomHint =
+  "A file is made in its own directory, and what is for a disk in /var/tmp first: make room there";
 
 /**
  * Refuses when one of the tools is missing, before anything is done.

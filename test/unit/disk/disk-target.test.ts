@@ -22,6 +22,7 @@ beforeEach(() => {
   linux.files.makeNode(fromText("/dev/sda"), "block-device", { permissions: 0o660, rdev: 0x0800 });
   putFile(linux.files, "/sys/dev/block/8:0/size", "2097152\n");
   putFile(linux.files, "/sys/dev/block/8:0/queue/logical_block_size", "4096\n");
+  putFile(linux.files, "/sys/dev/block/8:0/ro", "0\n");
   putFile(linux.files, "/sys/dev/block/8:0/sda1/dev", "8:1\n");
 });
 
@@ -98,12 +99,18 @@ describe("probeTarget", () => {
     linux.files.makeNode(fromText("/dev/nvme"), "block-device", { permissions: 0o660, rdev });
     putFile(linux.files, `/sys/dev/block/${number}/size`, "4096\n");
     putFile(linux.files, `/sys/dev/block/${number}/queue/logical_block_size`, "512\n");
+    putFile(linux.files, `/sys/dev/block/${number}/ro`, "0\n");
     expect(probe("/dev/nvme")).toMatchObject({ sizeBytes: 2 ** 21, sectorBytes: 512 });
   });
 
   test("refuses a circle of links", () => {
     linux.files.symlink(fromText("circle"), fromText("/dev/circle"));
     expect(refusal("/dev/circle")).toBe('unsupported: Cannot install to "/dev/circle": it is a symlink');
+  });
+
+  test("refuses a disk that is read-only, before anything is fetched for it", () => {
+    putFile(linux.files, "/sys/dev/block/8:0/ro", "1\n");
+    expect(refusal("/dev/sda", true)).toBe('permission-denied: Cannot install to "/dev/sda": it is read-only');
   });
 
   test("refuses a partition", () => {

@@ -99,5 +99,8 @@ test("makeExt4: whatever debugfs complains of is an error, for it always ends wi
     }),
   );
   const full = "write: Could not allocate block in ext2 filesystem while reading\n";
-  expect(() => make(saying(full))).toThrow(expect.objectContaining({ code: "no-space" }));
+  expect(() => make(saying(full))).toThrow(expect.objectContaining({ code: "no-space", facts: { complaints: 1 } }));
+  const host = "./object: No space left on device \n";
+  const facts = { complaints: 1, hint: expect.stringContaining("make room there") };
+  expect(() => make(saying(host))).toThrow(expect.objectContaining({ code: "no-space", facts }));
 });

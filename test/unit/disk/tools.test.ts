@@ -48,6 +48,18 @@ test("runTool: what a tool may not do, its user may not", () => {
   );
 });
 
+test.each([
+  ["qemu-img", "qemu-img: error while writing at byte 0: No space left on device"],
+  ["mcopy", "Disk full"],
+] as const)("runTool: where the disk of this machine is full, %s says so, and the user is told where", (tool, said) => {
+  expect(() => runTool(ending(1, "", `${said}\n`), [tool])).toThrow(
+    expect.objectContaining({
+      code: "no-space",
+      facts: { tool, status: 1, hint: expect.stringContaining("/var/tmp") },
+    }),
+  );
+});
+
 test("runTool: a failure tells the last words of the tool, in one line", () => {
   const noisy = ending(4, "", "one\ntwo\n\nthree\u001b[0m\nfour\n");
   expect(() => runTool(noisy, ["e2fsck"])).toThrow(

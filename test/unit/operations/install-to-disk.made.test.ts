@@ -32,6 +32,7 @@ beforeEach(() => {
   putMounts(linux, []);
   for (const path of ["/var", "/var/tmp"]) linux.files.makeDirectory(fromText(path), 0o755);
   putFile(linux.files, "/sys/dev/block/8:0/size", `${(200 * mebibyte) / 512}\n`);
+  putFile(linux.files, "/sys/dev/block/8:0/ro", "0\n");
   linux.files.makeNode(fromText("/sda"), "block-device", { permissions: 0o660, rdev: 0x800 });
 });
 

@@ -29,6 +29,7 @@ async function refusal(changes: Partial<InstallToDiskRequest>, answers: Answers 
   putMounts(linux, []);
   putFile(linux.files, "/sys/dev/block/8:0/size", "16777216\n");
   putFile(linux.files, "/sys/dev/block/8:0/queue/logical_block_size", "512\n");
+  putFile(linux.files, "/sys/dev/block/8:0/ro", "0\n");
   linux.files.makeNode(fromText("/sda"), "block-device", { permissions: 0o660, rdev: 0x800 });
   for (const name of ["/var", "/var/tmp", "/a?b", "/a@@b", "/\u00ff"]) {
     linux.files.makeDirectory(name as Path, 0o755);
