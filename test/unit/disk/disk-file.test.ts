@@ -92,6 +92,13 @@ describe("openDisk, for a disk", () => {
     expect(commits).toBeGreaterThan(0);
   });
 
+  test("its table is not on its way before all else has arrived", () => {
+    const disk = openDisk(linux, target, raw);
+    const start = linux.trace.length;
+    disk.commit(table);
+    expect(linux.trace.slice(start).map(({ call }) => call)).toEqual(["sync", "writeAt", "writeAt", "sync"]);
+  });
+
   test("the kernel is asked to look at its partitions", () => {
     const seen: string[] = [];
     const runProgram = toolsThatSay((words) => {
@@ -159,14 +166,17 @@ describe("openDisk, for a file", () => {
       } catch (error) {
         if (!(error instanceof SimulatedCrash)) throw error;
       }
-      const after = machine.crash({ keepUnsynced: false });
-      const found = bytes("/disk", after);
-      const whole = format === "raw" ? signature(found) === "EFI PART" : textAt(found, 0, 3) === "QFI";
-      expect({ failAt, whole, old: textAt(found, 0, 8) === "precious" }).toEqual({ failAt, whole, old: !whole });
-      if (!done) continue;
-      const { permissions } = after.files.lstat(fromText("/disk"));
-      expect({ whole, permissions }).toEqual({ whole: true, permissions: 0o600 });
-      break;
+      for (const names of ["lost", "kept"] as const) {
+        const after = machine.crash({ keepUnsynced: false, names });
+        const found = bytes("/disk", after);
+        const whole = format === "raw" ? signature(found) === "EFI PART" : textAt(found, 0, 3) === "QFI";
+        const state = { failAt, names, whole, old: textAt(found, 0, 8) === "precious" };
+        expect(state).toEqual({ failAt, names, whole, old: !whole });
+        if (!done) continue;
+        const { permissions } = after.files.lstat(fromText("/disk"));
+        expect({ whole, permissions }).toEqual({ whole: true, permissions: 0o600 });
+      }
+      if (done) break;
     }
   });
 });

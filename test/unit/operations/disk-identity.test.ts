@@ -19,8 +19,18 @@ test("diskIdentity: all UUIDs of a disk differ", () => {
 test("diskIdentity: the same image gives the same, another one others", () => {
   expect(uuidsOf(false)).toEqual(uuidsOf(false));
   // As docs/reference/formats/disk.md has it.
-  const digest = createHash("sha256").update(`osdeploy disk root ${rootImage}`).digest("hex");
-  expect(diskIdentity(clock, rootImage, { random: false }).root.slice(0, 8)).toBe(digest.slice(0, 8));
+  const start = (what: string) =>
+    createHash("sha256").update(`osdeploy disk ${what} ${rootImage}`).digest("hex").slice(0, 8);
+  const identity = Object.entries(diskIdentity(clock, rootImage, { random: false }));
+  expect(Object.fromEntries(identity.map(([name, uuid]) => [name, uuid.slice(0, 8)]))).toEqual({
+    disk: start("disk"),
+    bootPartition: start("boot-partition"),
+    espPartition: start("esp-partition"),
+    esp: start("esp"),
+    rootPartition: start("root-partition"),
+    boot: start("boot"),
+    root: start("root"),
+  });
   const other = uuidsOf(false, "cd".repeat(64) as ObjectId);
   expect(new Set([...uuidsOf(false), ...other]).size).toBe(14);
 });
