@@ -23,7 +23,7 @@ const sysLimitBytes = 4096;
  *
  * @throws OsdeployError `already-exists` when it holds something and `wipe` is not set; `busy` when it is a disk in use;
  * `permission-denied` when it is a disk that is read-only;
- * `unsupported` when it is neither a file nor a disk; `not-found` when the file's directory is missing, or is one of devices, of
+ * `unsupported` when it is neither a file that can be replaced nor a disk; `not-found` when the file's directory is missing, or is one of devices, of
  * which this is none.
  */
 export function probeTarget(linux: Linux, named: Path, options: { readonly wipe: boolean }): DiskTarget {
@@ -36,6 +36,7 @@ export function probeTarget(linux: Linux, named: Path, options: { readonly wipe:
   }
   if (stat.kind === "regular") {
     if (isAmongDevices(files, parentOf(path))) throw noDevice(path, "it is a regular file, and no device");
+    if (mountAt(readMountinfoIfThere(files), files.realPath(path)) !== undefined) throw isMount(path);
     if (stat.sizeBytes > 0 && !options.wipe) throw holdsSomething(path, "there is a file already");
     return { kind: "file", path, exists: true };
   }
@@ -78,6 +79,14 @@ function isAmongDevices(files: LinuxFiles, directory: Path): boolean {
 function noDevice(path: Path, state: string): OsdeployError {
   return new OsdeployError("not-found", `Cannot install to "${toText(path)}": ${state}`, {
     facts: { hint: "lsblk lists the disks; a file has its place outside /dev" },
+  });
+}
+
+/** No file can be renamed to what is a mount point. */
+function isMount(path: Path): OsdeployError {
+  const state = "it is mounted there on its own, and cannot be replaced";
+  return new OsdeployError("unsupported", `Cannot install to "${toText(path)}": ${state}`, {
+    facts: { hint: "Mount the directory that it is in, as into a container" },
   });
 }
 

@@ -140,7 +140,8 @@ export function adoptLoader(
     commitFile(files, boot, custom, encodeText(line), { replace: true });
     return undefined;
   }
-  if (decodeText(files.readFile(custom, customLimitBytes)).includes("osdeploy.cfg")) return undefined;
+  // What cannot be read, as a link that somebody made, is not written to either.
+  if (decodeText(readIfReadable(files, custom)).includes("osdeploy.cfg")) return undefined;
   return `GRUB's ${toText(custom)} is somebody else's: add the line ${line.trim()} to it, or no entry of osdeploy is shown`;
 }
 
@@ -153,8 +154,6 @@ function defaultWarning(files: LinuxFiles, boot: Path): string | undefined {
   const state = `says default ${JSON.stringify(pattern)}, so the loader starts that`;
   return `${toText(path)} is somebody else's and ${state}: take the line out`;
 }
-
-const customLimitBytes = 1024 * 1024;
 
 /**
  * Where an EFI system partition beside the boot partition is mounted: at /efi, or in a directory of the boot partition, because

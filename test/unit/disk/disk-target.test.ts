@@ -76,6 +76,14 @@ describe("probeTarget", () => {
     expect(probe("/file", true)).toEqual({ kind: "file", path: "/file", exists: true });
   });
 
+  test("refuses a file that is mounted on its own, as into a container: nothing can take its place", () => {
+    putFile(linux.files, "/disks/mounted", "");
+    putMounts(linux, [{ at: "/disks/mounted", directory: "/home/disk", type: "ext4", source: "/dev/other" }]);
+    expect(refusal("/disks/mounted", true)).toBe(
+      'unsupported: Cannot install to "/disks/mounted": it is mounted there on its own, and cannot be replaced',
+    );
+  });
+
   test("refuses what can be no disk", () => {
     expect(refusal("/none/file")).toBe('not-found: Cannot install to "/none/file": there is no directory for it');
     expect(refusal("/dev")).toBe('unsupported: Cannot install to "/dev": it is a directory');

@@ -98,6 +98,15 @@ describe("installToRoot, beside a system that is there", () => {
     expect(text(linux, "/target/boot/grub/custom.cfg")).toBe("set color=blue\n");
   });
 
+  test("a custom.cfg that leads elsewhere is somebody else's too", async () => {
+    const linux = packageSystem({ "/target/boot/grub/grub.cfg": "", "/target/etc/custom.cfg": "set color=blue\n" });
+    linux.files.symlink(fromText("../../etc/custom.cfg"), fromText("/target/boot/grub/custom.cfg"));
+    const progress = new SeenProgress();
+    await installToRoot(systemOn(linux, { progress: progress.report }), requestFor(beside));
+    expect(progress.warnings).toEqual([expect.stringContaining("custom.cfg is somebody else's: add the line")]);
+    expect(text(linux, "/target/etc/custom.cfg")).toBe("set color=blue\n");
+  });
+
   test("an empty custom.cfg is one that somebody did not finish", async () => {
     const linux = packageSystem({ "/target/boot/grub/grub.cfg": "", "/target/boot/grub/custom.cfg": "" });
     const progress = new SeenProgress();

@@ -62,6 +62,12 @@ describe("installToRoot, on what is not all of a file system", () => {
     expect(await install(apart, beside)).toMatchObject({ bootloader: "grub" });
   });
 
+  test("says what is missing where there is no such root", async () => {
+    expect(await refusal(machine(), { root: fromText("/none") })).toBe(
+      'not-found: Cannot install to "/none": no file system is mounted there',
+    );
+  });
+
   test("finds the root behind a symlink", async () => {
     const linux = machine();
     linux.files.symlink(fromText("/target"), fromText("/link"));
