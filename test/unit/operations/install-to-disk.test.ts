@@ -68,6 +68,11 @@ describe("installToDisk", () => {
     expect(await refusal(changes)).toEqual({ code: "usage", message, phases: 0 });
   });
 
+  test("refuses to follow a relative path of another machine", async () => {
+    const targetImage = parseImageReference("oci:relative:os");
+    expect(await refusal({ targetImage })).toMatchObject({ code: "usage", phases: 0 });
+  });
+
   test("takes sizes that an image can fit into", async () => {
     expect(await refusal({ diskBytes: 2 ** 31, espBytes: 64 * mebibyte })).toMatchObject({ code: "not-found" });
   });

@@ -125,6 +125,19 @@ describe("installToRoot, into an empty file system", () => {
     );
   });
 
+  test("follows the source where it is told nothing, and says when that is a path of this machine", async () => {
+    const linux = machine();
+    const progress = new SeenProgress();
+    const request = requestFor({ targetImage: undefined });
+    const { image } = await installToRoot(systemOn(linux, { progress: progress.report }), request);
+    expect(image).toBe(layoutReference("os"));
+    expect(progress.events.find(({ kind }) => kind !== "warning")).toMatchObject({ kind: "start", subject: "/target" });
+    expect(progress.events.at(-1)).toEqual({ kind: "done" });
+    expect(progress.warnings).toEqual([expect.stringContaining(`follows ${image}, which is a path of this machine`)]);
+    const targetImage = parseImageReference("oci:relative:os");
+    expect(await refusal(machine(), { targetImage })).toMatch(/^usage: /);
+  });
+
   test("of an image with an overlay /etc, only the layers are made, and keys go to the upper one", async () => {
     const linux = machine();
     putFile(linux.files, "/keys", "ssh-ed25519 AAAA me\n");
@@ -224,6 +237,13 @@ describe("installToRoot, into an empty file system", () => {
     await refusal(again);
     putFile(resumed.files, "/target/composefs/staging/layer-sha256-00", "x".repeat(1_000_000));
     expect(await refusal(again)).not.toContain("its layers alone");
+  });
+
+  test("refuses a root that holds other things", async () => {
+    const linux = machine();
+    putFile(linux.files, "/target/home/me/letter", "dear");
+    expect(await refusal(linux)).toContain("it has no repo, and holds other things (home)");
+    expect(linux.files.readDirectory(sysrootPath)).toEqual(["boot", "home"]);
   });
 
   test("refuses a second time: that is what switch is for", async () => {
