@@ -23,6 +23,13 @@ describe("installToRoot, on what is not all of a file system", () => {
     expect(argumentsOf(linux)).toMatch(/^rw root=UUID=root-uuid rootflags=subvol=\/@root systemd\.mount-extra=/);
   });
 
+  test("the top of btrfs is no subvolume that has to be told", async () => {
+    const top = { ...subvolume, directory: "/", options: "rw,subvolid=5,subvol=/" };
+    const linux = machine({ mounts: [top, bootMount] });
+    await install(linux);
+    expect(argumentsOf(linux)).not.toContain("rootflags");
+  });
+
   test("who gives flags for the root says all of them", async () => {
     const linux = machine({ mounts: [subvolume, bootMount] });
     await install(linux, { kernelArguments: ["rootflags=subvol=/@root,compress=zstd"] });
