@@ -82,5 +82,7 @@ describe("installToRoot, with an EFI system partition beside /boot", () => {
     );
     expect(await refusal(wrong(), { esp, bootloader: "grub" })).toBe("nothing was refused");
     expect(await refusal(machine({ ...threeMounts, bootType: "" }), { esp })).toBe("nothing was refused");
+    // One partition for both is an EFI system partition.
+    expect(await refusal(machine({ bootType: "c12a7328-f81f-11d2-ba4b-00a0c93ec93b\n" }))).toBe("nothing was refused");
   });
 });

@@ -262,6 +262,7 @@ describe("installToRoot, into an empty file system", () => {
       'not-found: Cannot install to "/target": no file system is mounted there',
     ],
     ["no boot partition", { mounts: [rootMount] }, {}, "no FAT partition is mounted at its boot"],
+    ["no boot partition for GRUB", { mounts: [rootMount] }, { bootloader: "grub" }, "no FAT partition is mounted"],
     [
       "a boot partition of another kind",
       { mounts: [rootMount, { ...bootMount, type: "ext4" }] },
