@@ -46,8 +46,19 @@ export async function missingComposefsObjects(system: System, request: Composefs
   const { files } = system.linux;
   const { baseDirectory } = request;
   const isMissing = (path: ByteString) =>
-    baseDirectory === undefined || files.lstatIfExists(childPath(baseDirectory, path)) === undefined;
+    baseDirectory === undefined || !canBeFound(files, childPath(baseDirectory, path));
   return neededObjects(system, request).filter(isMissing).map(asLine);
+}
+
+/** composefs-info follows symlinks, and does not ask why something cannot be found. */
+function canBeFound(files: LinuxFiles, path: Path): boolean {
+  try {
+    if (files.lstat(path).kind === "symlink") files.realPath(path);
+    return true;
+  } catch (cause) {
+    if (cause instanceof OsdeployError) return false;
+    throw cause;
+  }
 }
 
 /** The fs-verity sha256 digest of each file: the kernel's where it is sealed, else computed. */

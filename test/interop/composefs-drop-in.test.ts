@@ -75,7 +75,7 @@ const digest = "ab".repeat(32);
 function makeInputs(): void {
   const dumps: Readonly<Record<string, string>> = {
     "good.dump": `${rootLine}/f 4 100644 1 0 0 0 1.5 - abcd -\n`,
-    "external.dump": `${rootLine}/f 400 100644 1 0 0 0 0.0 ab/cd - ${digest}\n/g 9 100644 1 0 0 0 0.0 x/y - -\n`,
+    "external.dump": `${rootLine}/f 400 100644 1 0 0 0 0.0 ab/cd - ${digest}\n/g 9 100644 1 0 0 0 0.0 x/yz - -\n`,
     "whiteout.dump": `${rootLine}/w 0 20000 1 0 0 0 0.0 - - -\n`,
     "empty.dump": "",
     "bad.dump": "/ 4096 4x755 2 0 0 0 0.0 - - -\n",
@@ -89,6 +89,7 @@ function makeInputs(): void {
   symlinkSync("plain.img", at("image-link"));
   run(String(tools.mkcomposefs), [at("plain"), at("plain.img")]);
   run(String(tools.mkcomposefs), [`--digest-store=${at("objects")}`, at("tree"), at("tree.img")]);
+  run(String(tools.mkcomposefs), ["--from-file", at("external.dump"), at("external.img")]);
   copyFileSync(at("plain.img"), at("cut.img"));
   truncateSync(at("cut.img"), 4000);
   writeFileSync(at("zeros.img"), Buffer.alloc(8192));
@@ -318,6 +319,14 @@ const infos: readonly Case[] = [
   { words: ["measure", "../plain/big", "../tree/usr/lib/70000", "../good.dump"] },
   { words: ["objects", "../tree.img", "../tree.img"] },
   { words: ["missing-objects", "--basedir=../objects", "../tree.img", "../tree.img"] },
+  {
+    words: ["missing-objects", "--basedir=objects", "../external.img"],
+    before: "mkdir -p objects/ab; ln -s nowhere objects/ab/cd; ln -s x objects/x",
+  },
+  {
+    words: ["missing-objects", "--basedir=objects", "../external.img"],
+    before: "mkdir -p objects/ab; ln -s ../y objects/ab/cd; ln -s ab objects/x; touch objects/y",
+  },
   ...["", "=x", "a b", "a=b", "it's", "lss", "-"].map((command) => ({ words: [command, "../tree.img"] })),
   ...["--xx=3", "--a'b", "--x<y>", "-x", "-xyz"].flatMap((option) => [
     { words: ["ls", option, "../tree.img"], differs: debugLine },

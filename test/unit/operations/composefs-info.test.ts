@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type ByteString, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { writeErofs } from "../../../src/core/erofs/writer.ts";
 import { parseDump } from "../../../src/core/tree/dump-parser.ts";
+import { systemCallError } from "../../../src/linux/errno.ts";
 import {
   composefsObjects,
   dumpComposefs,
@@ -82,8 +83,22 @@ describe("composefs-info", () => {
         machine.files.makeDirectory(fromText(`${parent}/${name}`), 0o755);
         return `${parent}/${name}`;
       }, "/objects");
-    machine.files.writeNewFile(fromText(`/objects/${path}`), new Uint8Array(), 0o644);
+    machine.files.symlink(fromText("/elsewhere"), fromText(`/objects/${path}`));
+    expect(await missing()).toEqual(all);
+    machine.files.writeNewFile(fromText("/elsewhere"), new Uint8Array(), 0o644);
     expect(await missing()).toEqual(all.slice(1));
+  });
+
+  test("missing-objects: what cannot be looked for is missing, whatever the reason", async () => {
+    const { files } = linux;
+    const lstat = (path: ByteString) => {
+      if (path === "//.") return files.lstat(path);
+      throw systemCallError({ verb: "read the metadata of", path }, "ENAMETOOLONG");
+    };
+    const guarded = Object.assign(Object.create(files) as typeof files, { lstat });
+    const request = { images: [at("all-types")], filter: [], baseDirectory: fromText("/") };
+    const missing = await missingComposefsObjects(systemOn({ ...linux, files: guarded }), request);
+    expect([...missing]).toEqual([...(await composefsObjects(system, request))]);
   });
 
   const failureOf = async (images: readonly ByteString[], machine = linux): Promise<unknown> => {
