@@ -37,12 +37,23 @@ export const globalType = 0x67;
 /**
  * Adds what the extension header of this type, with these bytes as its content, says to `extension`.
  *
- * @throws OsdeployError as {@link readPax}.
+ * @throws OsdeployError as {@link readPax}; `bad-format` for a long name that goes on behind a NUL.
  */
 export function readExtension(type: number, bytes: Uint8Array, extension: Extension, limits: TarLimits): void {
   if (type === paxType) readPax(bytes, extension, limits);
-  else if (type === longNameType) extension.longName = untilNul(fromBytes(bytes));
-  else extension.longLink = untilNul(fromBytes(bytes));
+  else if (type === longNameType) extension.longName = readLong(bytes, "name");
+  else extension.longLink = readLong(bytes, "link target");
+}
+
+/** What one NUL or more end. Bytes behind them are a part of the path to some readers, and nothing to others. */
+function readLong(bytes: Uint8Array, what: string): ByteString {
+  const text = fromBytes(bytes);
+  const path = untilNul(text);
+  for (let at = path.length; at < bytes.length; at++) {
+    if (bytes[at] === 0) continue;
+    throw new OsdeployError("bad-format", `Cannot read tar entry ${inQuotes(path)}: its long ${what} holds a NUL byte`);
+  }
+  return path;
 }
 
 /**

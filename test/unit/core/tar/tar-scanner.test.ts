@@ -118,6 +118,16 @@ test.each([
   );
 });
 
+test("TarScanner: long names end at their NULs, and nothing else may follow these", () => {
+  const names = ["long", "long\0", "long\0\0\0"].map((name) => gnuLong("L", name));
+  const tar = tarOf(...names.flatMap((name) => [name, entry({ name: "x" })]));
+  expect(scanLayer(tar).entries.map(({ path }) => path)).toEqual(["long", "long", "long"]);
+  for (const type of ["L", "K"] as const) {
+    const odd = tarOf(gnuLong(type, "long\0er\0"), entry({ name: "x" }));
+    expect(() => scanLayer(odd)).toThrow(/^Cannot read tar entry "long": its long .* holds a NUL byte$/);
+  }
+});
+
 test("TarScanner: a PAX size wins over the header's, larger or smaller", () => {
   const larger = concat([pax({ size: "700" }), header({ name: "a" }), latin1("a".repeat(1024))]);
   const smaller = concat([pax({ size: "100" }), header({ name: "b", size: 5000 }), latin1("b".repeat(512))]);
