@@ -31,6 +31,8 @@ describe("runLabMachine", () => {
       sshPort: result.sshPort,
     });
     expect(machine.registryPort).not.toBe(machine.sshPort);
+    const variables = linux.files.readFile(fromText("/lab/machines/layout-v1/variables.fd"), 100);
+    expect(decodeText(variables)).toBe("OVMF_VARS_4M.fd");
     expect(running).toBeDefined();
     expect(linux.files.readDirectory(fromText("/lab"))).toEqual(["disks", "machines", "ssh-key", "ssh-key.pub"]);
     expect(linux.openPaths).toEqual([]);
