@@ -41,9 +41,11 @@ const diskGeneration = 1;
 /** Finds the disk for an image and options, or makes it. */
 export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRequest): Promise<LabDisk> {
   const { files } = system.linux;
-  const manifestDigest = await resolveDigest(system, request);
+  const resolved = await resolve(system, request);
+  const { manifestDigest } = resolved;
   const keys = rootKeys(system, lab, request.sshKeys);
-  const name = labDiskName(manifestDigest, keys, request);
+  const content = { ...resolved, keys };
+  const name = labDiskName(content, request);
   const isThere = files.lstatIfExists(pathBelow(lab.paths.disks, name)) !== undefined;
   if (isThere) return { name, manifestDigest, reused: true };
   lab.makeDirectory(lab.paths.disks);
@@ -64,7 +66,7 @@ export async function ensureLabDisk(system: System, lab: Lab, request: LabDiskRe
     });
     // The tag may have moved since it was looked up: a disk is named by what is on it.
     const installed = made.pulled.manifestDigest;
-    const ownName = labDiskName(installed, keys, request);
+    const ownName = labDiskName({ ...content, manifestDigest: installed }, request);
     files.rename(target, pathBelow(lab.paths.disks, ownName), { replace: true });
     return { name: ownName, manifestDigest: installed, reused: false };
   });
@@ -84,13 +86,20 @@ async function install(system: System, request: InstallToDiskRequest): Promise<I
 /** What a disk is called while it is made. */
 const unnamedDisk = "new.raw";
 
+/** What is on a disk. */
+export interface LabDiskContent {
+  readonly manifestDigest: string;
+  /** What the installed system follows: one image may have several names. */
+  readonly followed: string;
+  readonly keys: string;
+}
+
 /** The file of a disk: another for every difference in what it is made of. */
 export function labDiskName(
-  manifestDigest: string,
-  rootKeyLines: string,
+  { manifestDigest, followed, keys }: LabDiskContent,
   { bootloader, kernelArguments, diskBytes }: Pick<LabDiskRequest, "bootloader" | "kernelArguments" | "diskBytes">,
 ): string {
-  const made = [diskGeneration, manifestDigest, bootloader, kernelArguments, diskBytes, rootKeyLines];
+  const made = [diskGeneration, manifestDigest, bootloader, kernelArguments, diskBytes, keys, followed];
   const [, hex = ""] = sha256Of(encodeText(JSON.stringify(made))).split(":");
   return `${hex.slice(0, 32)}.raw`;
 }
@@ -98,7 +107,10 @@ export function labDiskName(
 /** Room for two kernels of any distribution. */
 const bootBytes = 512 * 1024 * 1024;
 
-async function resolveDigest(system: System, request: ImageRequest): Promise<string> {
+async function resolve(
+  system: System,
+  request: ImageRequest,
+): Promise<Pick<LabDiskContent, "manifestDigest" | "followed">> {
   if (request.image.kind === "root-directory") {
     throw new OsdeployError(
       "unsupported",
@@ -107,7 +119,8 @@ async function resolveDigest(system: System, request: ImageRequest): Promise<str
   }
   const source = openImageSource(request.image, system.linux, { ...request.source, signal: system.signal });
   try {
-    return (await resolveTrusted(system, source, request)).image.manifest.digest;
+    const { image } = await resolveTrusted(system, source, request);
+    return { manifestDigest: image.manifest.digest, followed: followedText(system, source.reference()) };
   } finally {
     await source.close();
   }

@@ -17,9 +17,10 @@ export const labRunRequest: LabRunRequest = {
 };
 
 /** The disk of that image for a translated guest, with these keys. */
-export function labDiskOf(image: BuiltImage, keys: string): string {
+export function labDiskOf(image: BuiltImage, keys: string, followed = layoutReference("v1")): string {
   const kernelArguments = ["console=ttyS0", "no_timer_check", "debug"];
-  return labDiskName(image.manifestDigest, keys, { ...labRunRequest, kernelArguments });
+  const content = { manifestDigest: image.manifestDigest, followed, keys };
+  return labDiskName(content, { ...labRunRequest, kernelArguments });
 }
 
 /** A machine that has a lab. */

@@ -46,8 +46,9 @@ describe.skipIf(missing.length > 0)(
       const linux: Linux = { ...live, programs };
       const lab = new Lab(linux, fromText(join(top, "lab")));
       lab.makeDirectory(lab.paths.root);
+      const followed = `oci:${join(top, "layout")}:os`;
       const request = {
-        ...{ image: parseImageReference(`oci:${join(top, "layout")}:os`), platform: linuxAmd64 },
+        ...{ image: parseImageReference(followed), platform: linuxAmd64 },
         ...{ source: { environment: { variables: {}, userId: 0 } }, bootloader: "systemd-boot" as const },
         ...{ kernelArguments: [], diskBytes: 900 * 2 ** 20, sshKeys: undefined },
       };
@@ -55,7 +56,7 @@ describe.skipIf(missing.length > 0)(
       const disk = await ensureLabDisk(systemOn(linux, { progress: progress.report }), lab, request);
       const keys = `${run("cat", [`${lab.paths.sshKey}.pub`]).stdout.trimEnd()}\n`;
       expect(disk).toEqual({
-        name: labDiskName(second.manifestDigest, keys, request),
+        name: labDiskName({ manifestDigest: second.manifestDigest, followed, keys }, request),
         manifestDigest: second.manifestDigest,
         reused: false,
       });

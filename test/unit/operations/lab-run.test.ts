@@ -86,6 +86,14 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).get("mine").machine.baseDisk).toBe(name);
   });
 
+  test("another name of the same image makes another disk, because its system follows that", async () => {
+    const { linux, image } = await host();
+    placeLayout(linux.files, fromText("/other"), { v1: image });
+    const other = { ...request, image: parseImageReference("oci:/other:v1") };
+    await expect(runLabMachine(systemOn(linux), other)).rejects.toThrow("Cannot install");
+    expect(await runLabMachine(systemOn(linux), request)).toMatchObject({ diskReused: true });
+  });
+
   test("a disk that is not there is installed: asks for the tools that this takes", async () => {
     const { linux } = await host();
     await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 34 })).rejects.toMatchObject({
@@ -163,11 +171,14 @@ describe("runLabMachine", () => {
   test("names come from images", async () => {
     const named = async (tag: string) => {
       const { linux, image } = await host();
+      linux.files.makeDirectory(fromText("/images"), 0o755);
       placeLayout(linux.files, fromText(`/${tag}`), { latest: image });
-      return (await runLabMachine(systemOn(linux), { ...request, image: parseImageReference(`oci:/${tag}:latest`) }))
-        .name;
+      const reference = `oci:/${tag}:latest`;
+      place(linux, `/lab/disks/${labDiskOf(image, "key of the lab\n", reference)}`, "");
+      return (await runLabMachine(systemOn(linux), { ...request, image: parseImageReference(reference) })).name;
     };
     expect(await named("Debian_OS")).toBe("debian-os");
+    expect(await named("images/debian")).toBe("debian");
     expect(await named("-")).toBe("machine");
     expect(await named("a-very-long-name-of-an-image-indeed")).toBe("a-very-long-name-of-an-i");
   });
