@@ -86,6 +86,15 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).get("mine").machine.baseDisk).toBe(name);
   });
 
+  test("the name of a machine that is damaged is taken", async () => {
+    const { linux } = await host();
+    const { name } = await runLabMachine(systemOn(linux), request);
+    const { machineFile } = new Lab(linux, labPath).get(name).paths;
+    linux.files.unlink(machineFile);
+    place(linux, machineFile, "");
+    expect((await runLabMachine(systemOn(linux), request)).name).toBe("layout-v1-2");
+  });
+
   test("another name of the same image makes another disk, because its system follows that", async () => {
     const { linux, image } = await host();
     placeLayout(linux.files, fromText("/other"), { v1: image });
