@@ -113,9 +113,23 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).list()).toEqual([]);
   });
 
+  const diskTools = Object.fromEntries(
+    ["mkfs.ext4", "debugfs", "e2fsck", "mkfs.vfat", "mmd", "mcopy", "wipefs"].map((tool) => [tool, () => ({})]),
+  );
+
+  test("a disk that a killed run had made, but not named, is in nobody's way", async () => {
+    const { linux } = await host(diskTools);
+    place(linux, "/lab/disks/new.raw", "made");
+    linux.files.makeDirectory(fromText("/lab/scratch"), 0o700);
+    place(linux, "/lab/scratch/keys", "its keys");
+    // An image with nothing in it cannot boot; to find that out takes all that comes before.
+    await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 34 })).rejects.toMatchObject({
+      code: "not-bootable",
+    });
+  });
+
   test("a disk that is too small: names the lab's own option", async () => {
-    const tools = ["mkfs.ext4", "debugfs", "e2fsck", "mkfs.vfat", "mmd", "mcopy", "wipefs"];
-    const { linux } = await host(Object.fromEntries(tools.map((tool) => [tool, () => ({})])));
+    const { linux } = await host(diskTools);
     await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 27 })).rejects.toMatchObject({
       code: "usage",
       message: expect.stringContaining("the disk has 134217728 bytes"),
