@@ -1,11 +1,13 @@
 import { toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
+import { openStagingDirectory } from "../disk/staging-directory.ts";
 import { Lab, type MachineOfLab } from "../lab/lab.ts";
 import { switchOff } from "../lab/power.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
 import { withLockedLab } from "./lab-lock.ts";
 import type { System } from "./system.ts";
+import { warnOfLeftovers } from "./warn-of-leftovers.ts";
 
 /** A machine as `lab list` shows it. */
 export interface LabMachineStatus {
@@ -95,7 +97,7 @@ export async function removeLabMachines(system: System, request: LabRemoveReques
       await off(system, machine, request);
       lab.remove(machine.paths);
     }
-    const removedDisks = request.keepDisks ? [] : removeUnusedDisks(lab);
+    const removedDisks = request.keepDisks ? [] : removeUnusedDisks(system, lab);
     return { removed: known.map(({ name }) => name), removedDisks };
   });
 }
@@ -106,9 +108,10 @@ function runs(name: string): OsdeployError {
   });
 }
 
-function removeUnusedDisks(lab: Lab): readonly string[] {
+function removeUnusedDisks(system: System, lab: Lab): readonly string[] {
   const { files } = lab.linux;
   if (files.lstatIfExists(lab.paths.disks) === undefined) return [];
+  removeUnfinishedDisks(system, lab);
   // Nobody knows which one a damaged machine begins with.
   if (lab.listDamaged().length > 0) return [];
   const used = new Set(lab.list().map(({ machine }) => machine.baseDisk));
@@ -118,4 +121,10 @@ function removeUnusedDisks(lab: Lab): readonly string[] {
     .filter((name) => name.endsWith(".raw") && !used.has(name));
   for (const name of unused) files.unlink(pathBelow(lab.paths.disks, name));
   return unused;
+}
+
+/** What runs have left that were killed while they made a disk: as large as one. Where no room is, the next run removes it. */
+function removeUnfinishedDisks(system: System, lab: Lab): void {
+  const staging = unlessFailing(() => openStagingDirectory(lab.linux, lab.paths.disks));
+  if (staging !== undefined) warnOfLeftovers(system, [...staging.leftovers, ...staging.close()]);
 }

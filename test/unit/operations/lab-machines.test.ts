@@ -70,6 +70,16 @@ describe("machines of the lab", () => {
     expect(linux.openPaths).toEqual([]);
   });
 
+  test("removeLabMachines: takes what a run left that was killed while it made a disk", async () => {
+    const { linux, system, lab } = twoMachines();
+    const left = `${lab.paths.disks}/.osdeploy-install-0123456789abcdef`;
+    linux.files.makeDirectory(fromText(left), 0o700);
+    place(linux, `${left}/disk.img`, "half");
+    const request = { lab: labPath, names: ["two"], force: false };
+    await removeLabMachines(system, { ...request, keepDisks: false });
+    expect(linux.files.readDirectory(lab.paths.disks)).toEqual([".unfinished", "first.raw"]);
+  });
+
   test("names that are given twice count once", async () => {
     const { linux, system, lab } = twoMachines();
     const request = { lab: labPath, names: ["two", "one", "two"], force: true };
