@@ -2,6 +2,7 @@ import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { decodeText } from "../../../src/core/bytes/utf8.ts";
+import { OsdeployError } from "../../../src/core/errors.ts";
 import { parsePlatform } from "../../../src/core/oci/platform.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { Lab } from "../../../src/lab/lab.ts";
@@ -9,8 +10,9 @@ import { pathBelow } from "../../../src/linux/path.ts";
 import { runLabMachine, startLabMachine } from "../../../src/operations/lab-run.ts";
 import { labHost as host, labDiskOf, labRunRequest as request } from "../../builders/lab-host.ts";
 import { labPath, place } from "../../builders/lab-machines.ts";
-import { systemOn } from "../../builders/operation-machine.ts";
+import { noLogin, systemOn } from "../../builders/operation-machine.ts";
 import { placeLayout } from "../../builders/os-images.ts";
+import { FakeRegistry } from "../../fakes/fake-registry.ts";
 
 describe("runLabMachine", () => {
   test("makes a machine that begins with the image's disk, and switches it on", async () => {
@@ -46,6 +48,38 @@ describe("runLabMachine", () => {
     await expect(runLabMachine(systemOn(linux), { ...request, name: "layout-v1" })).rejects.toMatchObject({
       code: "already-exists",
     });
+  });
+
+  test("its key asks for no passphrase; a missing ssh-keygen is told of by its package", async () => {
+    const { linux, ran } = await host();
+    await runLabMachine(systemOn(linux), request);
+    const kind = ["-q", "-t", "ed25519", "-N", "", "-C", "osdeploy-lab"];
+    expect(ran).toContainEqual(["ssh-keygen", ...kind, "-f", "/lab/ssh-key.new"]);
+    const failing = async (code: "not-found" | "system") => {
+      const made = await host({
+        "ssh-keygen": () => {
+          throw new OsdeployError(code, "Cannot run ssh-keygen: as the kernel says");
+        },
+      });
+      return await runLabMachine(systemOn(made.linux), request);
+    };
+    await expect(failing("not-found")).rejects.toMatchObject({
+      code: "unsupported",
+      message: "Cannot run ssh-keygen: openssh-client is not installed",
+    });
+    await expect(failing("system")).rejects.toThrow("as the kernel says");
+  });
+
+  test("an image of a registry that wants a login", async () => {
+    const registry = await FakeRegistry.start({ auth: "basic", user: { name: "ann", password: "secret" } });
+    const { linux, image } = await host();
+    registry.add(image, "v1");
+    const reference = `docker://${registry.host}/os:v1`;
+    place(linux, `/lab/disks/${labDiskOf(image, "key of the lab\n", reference)}`, "");
+    const source = { ...noLogin, credentials: { user: "ann", password: "secret" } };
+    const running = runLabMachine(systemOn(linux), { ...request, image: parseImageReference(reference), source });
+    expect(await running).toMatchObject({ name: "os-v1", image: reference, diskReused: true });
+    await registry.stop();
   });
 
   test("a key that was half made is made anew, and is whole once it is there", async () => {
@@ -108,6 +142,7 @@ describe("runLabMachine", () => {
     await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 34 })).rejects.toMatchObject({
       code: "unsupported",
       message: expect.stringContaining("Cannot install"),
+      facts: { hint: expect.stringContaining("on Debian") },
     });
     expect(linux.files.readDirectory(fromText("/lab"))).not.toContain("scratch");
     expect(new Lab(linux, labPath).list()).toEqual([]);
@@ -133,7 +168,7 @@ describe("runLabMachine", () => {
     await expect(runLabMachine(systemOn(linux), { ...request, diskBytes: 2 ** 27 })).rejects.toMatchObject({
       code: "usage",
       message: expect.stringContaining("the disk has 134217728 bytes"),
-      facts: { hint: "Say with --disk-size how large it is to be" },
+      facts: { hint: "Say with --disk-size how large it is to be", neededBytes: expect.any(Number) },
     });
   });
 
@@ -178,7 +213,10 @@ describe("runLabMachine", () => {
   test("a directory is no image", async () => {
     const { linux } = await host();
     const image = parseImageReference("rootfs:/usr");
-    await expect(runLabMachine(systemOn(linux), { ...request, image })).rejects.toMatchObject({ code: "unsupported" });
+    await expect(runLabMachine(systemOn(linux), { ...request, image })).rejects.toMatchObject({
+      code: "unsupported",
+      message: expect.stringMatching(/^Cannot run a directory: /),
+    });
   });
 
   test("an image for another processor is refused", async () => {

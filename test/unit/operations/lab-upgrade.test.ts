@@ -8,6 +8,7 @@ import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
 import { buildImage } from "../../builders/oci-image.ts";
 import { layoutPath, layoutReference, linuxAmd64, noLogin, systemOn } from "../../builders/operation-machine.ts";
 import { placeLayout } from "../../builders/os-images.ts";
+import { FakeRegistry } from "../../fakes/fake-registry.ts";
 
 describe("upgradeLabMachine", () => {
   let guestSsh: Server;
@@ -105,5 +106,27 @@ describe("upgradeLabMachine", () => {
       code: "system",
       message: "Cannot reboot machine one: systemctl in it ended with 1",
     });
+  });
+
+  test("an image of a registry that wants a login", async () => {
+    const registry = await FakeRegistry.start({ auth: "basic", user: { name: "ann", password: "secret" } });
+    const seen: unknown[] = [];
+    const { system, request, image } = await machine(async (command) => {
+      if (!command.startsWith("osdeploy")) return 0;
+      for (const { digest } of image.layers) {
+        const answer = await fetch(`http://127.0.0.1:${registryPort}/v2/one/blobs/${digest}`);
+        seen.push(Buffer.from(await answer.arrayBuffer()).equals(image.blobs.get(digest) ?? new Uint8Array()));
+      }
+      return 0;
+    });
+    registry.add(image, "v1");
+    const source = { ...noLogin, credentials: { user: "ann", password: "secret" } };
+    const named = { ...request, source, image: parseImageReference(`docker://${registry.host}/os:v1`) };
+    expect(await upgradeLabMachine(system, { ...named, apply: false })).toMatchObject({
+      image: `docker://${registry.host}/os:v1`,
+      rebooting: false,
+    });
+    expect(seen).toEqual(image.layers.map(() => true));
+    await registry.stop();
   });
 });
