@@ -50,19 +50,22 @@ const greetingMs = 10_000;
 
 /**
  * Whether an ssh server answers on a port of loopback. QEMU takes connections as soon as it runs: only the greeting shows
- * that the guest does.
+ * that the guest does. False at once when `signal` is aborted meanwhile.
  */
 export function sshAnswers(port: number, signal?: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port, ...(signal && { signal }) });
+    const socket = connect({ host: "127.0.0.1", port });
     const end = (answers: boolean) => {
+      signal?.removeEventListener("abort", giveUp);
       socket.destroy();
       resolve(answers);
     };
-    socket.setTimeout(greetingMs, () => end(false));
+    const giveUp = () => end(false);
+    signal?.addEventListener("abort", giveUp);
+    socket.setTimeout(greetingMs, giveUp);
     socket.on("data", (bytes) => end(decodeText(bytes).startsWith("SSH-")));
-    socket.on("error", () => end(false));
-    socket.on("close", () => end(false));
+    socket.on("error", giveUp);
+    socket.on("close", giveUp);
   });
 }
 

@@ -241,9 +241,9 @@ describe("installToRoot, into an empty file system", () => {
 
   test("refuses a root that holds other things", async () => {
     const linux = machine();
-    putFile(linux.files, "/target/home/me/letter", "dear");
-    expect(await refusal(linux)).toContain("it has no repo, and holds other things (home)");
-    expect(linux.files.readDirectory(sysrootPath)).toEqual(["boot", "home"]);
+    putFile(linux.files, "/target/srv/letter", "dear");
+    expect(await refusal(linux)).toContain("it has no repo, and holds other things (srv)");
+    expect(linux.files.readDirectory(sysrootPath)).toEqual(["boot", "srv"]);
   });
 
   test("refuses a second time: that is what switch is for", async () => {
