@@ -1,6 +1,6 @@
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
 import { OsdeployError } from "../core/errors.ts";
-import type { Directory, FileContent, FileTree, Inode, Leaf, Stat, Xattrs } from "../core/tree/inode.ts";
+import type { Directory, FileContent, FileTree, Leaf, OpenDirectory, Stat, Xattrs } from "../core/tree/inode.ts";
 import type { FileKind, FileStat, LinuxFiles, Path } from "../linux/linux.ts";
 
 /** How a directory becomes a tree. */
@@ -19,10 +19,7 @@ export interface WalkOptions {
   readonly mounts: "enter" | "leave-empty";
   /** What to do with what is gone when it is looked at: `leave-out` for a directory that others change meanwhile. */
   readonly vanished: "refuse" | "leave-out";
-  /**
-   * The error to throw where `cause` kept the name at `path` from being read; `cause` when it is left out. Called for that name
-   * first, and then for each directory around it with what it made of it.
-   */
+  /** The error to throw where `cause` kept the name at `path` from being read; `cause` when this is left out. */
   readonly failureAt?: (path: Path, cause: unknown) => unknown;
 }
 
@@ -39,7 +36,8 @@ export function readRootDirectory(files: LinuxFiles, path: Path, options: WalkOp
   if (stat.kind !== "directory") {
     throw new OsdeployError("bad-format", `Cannot read ${toText(path)} as a root: it is not a directory`);
   }
-  return { root: readDirectory(path, stat, { files, options, device: deviceOf(stat), leaves: new Map() }) };
+  const walk: Walk = { files, options, device: deviceOf(stat), leaves: new Map() };
+  return { root: readOpened(openDirectory(path, stat, walk), walk) };
 }
 
 interface Walk {
@@ -54,29 +52,71 @@ interface Walk {
 /** A leaf whose names are still being counted. */
 type CountedLeaf = Leaf & { nlink: number };
 
-function readDirectory(path: Path, stat: FileStat, walk: Walk): Directory {
-  const entries = new Map<ByteString, Inode>();
-  const links = new Set<ByteString>();
-  const isLeftEmpty = walk.options.mounts === "leave-empty" && deviceOf(stat) !== walk.device;
-  for (const name of isLeftEmpty ? [] : walk.files.readDirectory(path)) {
-    const found = unlessVanished(`${path}/${name}` as Path, walk);
-    if (found === undefined) continue;
-    if (found.isLink) links.add(name);
-    entries.set(name, found.inode);
-  }
-  return { kind: "directory", entries, links, ...commonOf(path, stat, walk) };
+/** A directory that is being read. */
+interface OpenedDirectory {
+  readonly kind: "opened";
+  readonly path: Path;
+  readonly directory: OpenDirectory;
+  /** Those still to be read. */
+  readonly names: Iterator<ByteString>;
+  /** Whether a name was left out. */
+  lacksNames: boolean;
 }
 
-interface NamedInode {
-  readonly inode: Inode;
+interface NamedLeaf {
+  readonly kind: "leaf";
+  readonly leaf: Leaf;
   /** Whether it was found under another name before. */
   readonly isLink: boolean;
+}
+
+function openDirectory(path: Path, stat: FileStat, walk: Walk): OpenedDirectory {
+  const common = commonOf(path, stat, walk);
+  const isLeftEmpty = walk.options.mounts === "leave-empty" && deviceOf(stat) !== walk.device;
+  const names = isLeftEmpty ? [] : walk.files.readDirectory(path);
+  const directory: OpenDirectory = { kind: "directory", entries: new Map(), links: new Set(), ...common };
+  return { kind: "opened", path, directory, names: names.values(), lacksNames: false };
+}
+
+/** Does not recurse: directories can be deeper in each other than calls can. */
+function readOpened(root: OpenedDirectory, walk: Walk): Directory {
+  const above: { readonly holder: OpenedDirectory; readonly name: ByteString }[] = [];
+  for (let here = root; ; ) {
+    const next = here.names.next();
+    if (next.done !== true) {
+      // Only the root's path can end in a slash.
+      const path = `${here.path}${here.path.endsWith("/") ? "" : "/"}${next.value}` as Path;
+      const found = unlessVanished(path, walk);
+      if (found?.kind === "opened") {
+        above.push({ holder: here, name: next.value });
+        here = found;
+      } else addFound(here, next.value, found);
+      continue;
+    }
+    const around = above.pop();
+    if (around === undefined) return here.directory;
+    if (!hasVanished(here, walk)) around.holder.directory.entries.set(around.name, here.directory);
+    here = around.holder;
+  }
+}
+
+function addFound(to: OpenedDirectory, name: ByteString, found: NamedLeaf | undefined): void {
+  if (found === undefined) to.lacksNames = true;
+  else {
+    if (found.isLink) to.directory.links.add(name);
+    to.directory.entries.set(name, found.leaf);
+  }
+}
+
+/** What was in a directory that was removed while it was read went first. */
+function hasVanished({ path, lacksNames }: OpenedDirectory, { files, options }: Walk): boolean {
+  return lacksNames && options.vanished === "leave-out" && files.lstatIfExists(path) === undefined;
 }
 
 /** What is made anew under its name again and again is somebody's mistake. */
 const mostTries = 10;
 
-function unlessVanished(path: Path, walk: Walk): NamedInode | undefined {
+function unlessVanished(path: Path, walk: Walk): OpenedDirectory | NamedLeaf | undefined {
   for (let tries = 1; ; tries++) {
     try {
       return readName(path, walk);
@@ -91,21 +131,19 @@ function unlessVanished(path: Path, walk: Walk): NamedInode | undefined {
 }
 
 /** Undefined for what is passed over. */
-function readName(path: Path, walk: Walk): NamedInode | undefined {
+function readName(path: Path, walk: Walk): OpenedDirectory | NamedLeaf | undefined {
   const found = walk.files.lstat(path);
   if (walk.options.devices === "skip" && isDevice(found)) return undefined;
+  const { kind } = found;
+  if (kind === "directory") return openDirectory(path, found, walk);
   const known = walk.leaves.get(found.identity);
-  if (known === undefined) return { inode: readInode(path, found, walk), isLink: false };
-  known.nlink++;
-  return { inode: known, isLink: true };
-}
-
-function readInode(path: Path, stat: FileStat, walk: Walk): Inode {
-  const { kind } = stat;
-  if (kind === "directory") return readDirectory(path, stat, walk);
-  const leaf: CountedLeaf = readLeaf(kind, { path, stat }, walk);
-  if (walk.options.hardLinks === "detect" && stat.nlink > 1) walk.leaves.set(stat.identity, leaf);
-  return leaf;
+  if (known !== undefined) {
+    known.nlink++;
+    return { kind: "leaf", leaf: known, isLink: true };
+  }
+  const leaf = readLeaf(kind, { path, stat: found }, walk);
+  if (walk.options.hardLinks === "detect" && found.nlink > 1) walk.leaves.set(found.identity, leaf);
+  return { kind: "leaf", leaf, isLink: false };
 }
 
 function readLeaf(

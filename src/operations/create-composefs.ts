@@ -131,7 +131,7 @@ async function readDirectory({ linux: { files }, importThreads }: System, source
 }
 
 function walkDirectory(files: LinuxFiles, source: DirectorySource, contents: ContentThreads): FileTree {
-  // Once an error is in these words it stays as it is.
+  // An error that is in these words already stays as it is.
   const failureAt = (path: Path, cause: unknown) => inForeignWords(`error accessing ${path}`, cause);
   try {
     const tree = readRootDirectory(files, source.path, {
@@ -159,7 +159,8 @@ function checkXattrs(tree: FileTree, root: Path): void {
     for (const [key, value] of inode.xattrs) {
       if (budget.set(key, value)) continue;
       const reason = value.length > maxXattrValueLength ? "Invalid argument" : "Numerical result out of range";
-      throw new OsdeployError("bad-format", `error accessing ${path === "/" ? root : root + path}: ${reason}`);
+      const place = path === "/" ? root : `${root.replace(/\/$/, "")}${path}`;
+      throw new OsdeployError("bad-format", `error accessing ${place}: ${reason}`);
     }
   }
 }

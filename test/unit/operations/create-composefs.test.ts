@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { type ByteString, fromBytes, fromText, toBytes } from "../../../src/core/bytes/byte-string.ts";
 import { verityDigest } from "../../../src/core/digest/fs-verity.ts";
 import { readErofs } from "../../../src/core/erofs/reader.ts";
+import { findDirectory } from "../../../src/core/tree/tree-path.ts";
 import { systemCallError } from "../../../src/linux/errno.ts";
 import { type CreateComposefsRequest, createComposefs } from "../../../src/operations/create-composefs.ts";
 import { sha256, VectorFolder } from "../../builders/composefs-vectors.ts";
@@ -257,12 +258,22 @@ describe("from a directory", () => {
       return files.readDirectory(which);
     };
     const guarded = Object.assign(Object.create(files) as typeof files, { readDirectory });
-    const promise = createComposefs(systemOn({ ...linux, files: guarded }), {
-      source: { kind: "directory", path: text("/source"), digestStore: undefined, ...options },
-      version,
-      output: undefined,
-    });
-    await expect(promise).rejects.toThrow(`error accessing ${path}: Permission denied`);
+    for (const source of ["/source", "/source/"]) {
+      const promise = createComposefs(systemOn({ ...linux, files: guarded }), {
+        source: { kind: "directory", path: text(source), digestStore: undefined, ...options },
+        version,
+        output: undefined,
+      });
+      await expect(promise).rejects.toThrow(`error accessing ${path}: Permission denied`);
+    }
+  });
+
+  test("reads directories deeper in each other than calls can be", async () => {
+    const deepest = "/e".repeat(1600);
+    for (let depth = 1; depth <= 1600; depth++)
+      linux.files.makeDirectory(text(`/source${deepest.slice(0, 2 * depth)}`), 0o700);
+    const { image } = await fromDirectory({ digestStore: undefined });
+    expect(findDirectory(readErofs(image), text(deepest))?.entries.size).toBe(0);
   });
 
   test("refuses xattrs that mkcomposefs has no room for, though an image has", async () => {
@@ -276,7 +287,8 @@ describe("from a directory", () => {
     await fromDirectory();
     xattrs("/source/small", 16_000, 16_730);
     const tooMuch = "error accessing /source/small: Numerical result out of range";
-    await expect(fromDirectory()).rejects.toMatchObject({ code: "bad-format", message: tooMuch });
+    for (const path of ["/source", "/source/"])
+      await expect(fromDirectory({ path: text(path) })).rejects.toMatchObject({ code: "bad-format", message: tooMuch });
     await fromDirectory({ xattrs: "none" });
     xattrs("/source/small", 65_536);
     await expect(fromDirectory()).rejects.toThrow("error accessing /source/small: Invalid argument");
