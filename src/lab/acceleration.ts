@@ -15,16 +15,23 @@ const stepMs = 100;
 /** What the firmware's boot manager says first, on every architecture. */
 const sign = "BdsDxe";
 
+export interface ProbeOptions {
+  readonly architecture: GuestArchitecture;
+  readonly scratch: Path;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Whether KVM really works here, found out by letting the firmware start in it. `/dev/kvm` alone says little: on some
  * machines it is there and guests die in it.
  *
- * `scratch` is a directory for this alone: what a run that was killed left there goes, and so does the directory.
+ * `scratch` is a directory for this alone: what a run that was killed left there goes, and so does the directory. When `signal` is
+ * aborted, nothing is known.
  */
 export async function probeAcceleration(
   linux: Linux,
   programs: LabPrograms,
-  options: { readonly architecture: GuestArchitecture; readonly scratch: Path },
+  options: ProbeOptions,
 ): Promise<Acceleration> {
   const { files } = linux;
   if (files.lstatIfExists(fromText("/dev/kvm")) === undefined) return "tcg";
@@ -40,7 +47,7 @@ export async function probeAcceleration(
 async function startsInKvm(
   linux: Linux,
   programs: LabPrograms,
-  { architecture, scratch }: { readonly architecture: GuestArchitecture; readonly scratch: Path },
+  { architecture, scratch, signal }: ProbeOptions,
 ): Promise<boolean> {
   const at = (name: string) => pathBelow(scratch, name);
   const variables = linux.files.readFile(programs.firmware.variables, 256 * 1024 * 1024);
@@ -61,6 +68,8 @@ async function startsInKvm(
   const machine = linux.programs.start([programs.qemu, ...words], { output: at("log") });
   try {
     for (let waited = 0; waited < probeMs && linux.programs.isRunning(machine); waited += stepMs) {
+      // Who is impatient and ends this process with a second signal would leave the machine.
+      if (signal.aborted) return false;
       if (text(linux, at("console")).includes(sign)) return true;
       if (text(linux, at("log")).includes("KVM internal error")) return false;
       await pause(stepMs);

@@ -133,7 +133,8 @@ function findHost({ linux }: System, place: LabPlace): LabHost {
 }
 
 async function probe({ linux, signal }: System, lab: Lab, { architecture, programs }: LabHost): Promise<Acceleration> {
-  const acceleration = await probeAcceleration(linux, programs, { architecture, scratch: lab.paths.scratch });
+  const { scratch } = lab.paths;
+  const acceleration = await probeAcceleration(linux, programs, { architecture, scratch, signal });
   checkInterrupted(signal);
   return acceleration;
 }

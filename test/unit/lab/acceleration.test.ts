@@ -1,11 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
-import { probeAcceleration } from "../../../src/lab/acceleration.ts";
+import { type ProbeOptions, probeAcceleration } from "../../../src/lab/acceleration.ts";
 import { findLabPrograms } from "../../../src/lab/lab-programs.ts";
 import { labLinux, place } from "../../builders/lab-machines.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
-const options = { architecture: "x86_64", scratch: fromText("/scratch") } as const;
+const { signal } = new AbortController();
+const options = { architecture: "x86_64", scratch: fromText("/scratch"), signal } as const;
 
 /** A machine with /dev/kvm, whose QEMU says `console` and logs `log`. */
 function machine(console: string, log: string): FakeLinux {
@@ -21,8 +22,9 @@ function machine(console: string, log: string): FakeLinux {
   return linux;
 }
 
-function probe(linux: FakeLinux) {
-  return probeAcceleration(linux, findLabPrograms(linux, "x86_64", ["/usr/share"]), options);
+function probe(linux: FakeLinux, changes: Partial<ProbeOptions> = {}) {
+  const programs = findLabPrograms(linux, "x86_64", ["/usr/share"]);
+  return probeAcceleration(linux, programs, { ...options, ...changes });
 }
 
 describe("probeAcceleration", () => {
@@ -43,6 +45,18 @@ describe("probeAcceleration", () => {
     place(linux, "/scratch/variables", "of the one before");
     expect(await probe(linux)).toBe("kvm");
     expect(linux.files.lstatIfExists(options.scratch)).toBeUndefined();
+  });
+
+  test("who wants an end has it at once, and no machine goes on", async () => {
+    const linux = machine("", "");
+    const stop = new AbortController();
+    const start = performance.now();
+    const probing = probe(linux, { signal: stop.signal });
+    expect(linux.programs.isRunning({ pid: 1001, startTicks: 1 })).toBe(true);
+    stop.abort();
+    await probing;
+    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(linux.programs.isRunning({ pid: 1001, startTicks: 1 })).toBe(false);
   });
 
   test("the translator where the firmware dies in KVM, or does not come so far in time", async () => {
