@@ -88,16 +88,11 @@ export class HeldContents {
   #isThere(id: ObjectId): boolean {
     const known = this.#there.get(id);
     if (known !== undefined) return known;
-    const isThere = hasObject(this.#repo, id);
+    const { files, path: repoPath, algorithm, secure } = this.#repo;
+    const isThere =
+      files.lstatIfExists(objectPath(repoPath, id)) !== undefined &&
+      isVouchedFor(files, { repoPath, algorithm, secure }, id);
     this.#there.set(id, isThere);
     return isThere;
   }
-}
-
-/** Whether a pull would find the object, and not write it. */
-export function hasObject({ files, path: repoPath, algorithm, secure }: Repo, id: ObjectId): boolean {
-  return (
-    files.lstatIfExists(objectPath(repoPath, id)) !== undefined &&
-    isVouchedFor(files, { repoPath, algorithm, secure }, id)
-  );
 }

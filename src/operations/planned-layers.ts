@@ -37,7 +37,7 @@ export interface PlannedLayer {
   readonly entries: readonly LayerEntry[] | undefined;
   /** Bytes of the splitstream that would be written for it; 0 for a layer that is here. */
   readonly streamBytes: number;
-  /** Whether a pull writes down what is in it, for later ones. */
+  /** Whether a pull writes down what is in it, for later ones, and none has. */
   readonly hasIndex: boolean;
 }
 
@@ -84,6 +84,7 @@ class LayerPlanner {
   /** The same layer can be in an image twice. */
   readonly #planned = new Map<DiffId, PlannedLayer>();
   #held: HeldContents | undefined;
+  #index: ContentIndex | undefined;
   /** Set when the source turned out not to give parts: a pull asks for none any more then. */
   #isRefused = false;
 
@@ -126,7 +127,7 @@ class LayerPlanner {
       const contents = toc.entries.map((entry) => ({ sizeBytes: entry.sizeBytes, content: held.contentOf(entry) }));
       const read = readLayerOutline(unpackTarSplit(tables, toc, bytes), contents, this.#repo.algorithm);
       for (const entry of toc.entries) this.missing.set(entry.digest, { layer, entry });
-      const hasIndex = toc.entries.some(({ sizeBytes }) => sizeBytes > 0);
+      const hasIndex = toc.entries.some(({ sizeBytes }) => sizeBytes > 0) && this.#index?.has(layer.diffId) !== true;
       return { offer: this.#offerOf(layer, { tables, toc, held }), ...read, hasIndex };
     } catch (error) {
       // Of a bundle there is no whole to be taken.
@@ -181,6 +182,7 @@ class LayerPlanner {
     if (this.#held !== undefined) return this.#held;
     const { index, measuredLayers } = loadIndex(this.#system, this.#repo, { source: this.#source, image: this.#image });
     this.measuredLayers = measuredLayers;
+    this.#index = index;
     this.#held = new HeldContents(this.#repo, index.table);
     return this.#held;
   }

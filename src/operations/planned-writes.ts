@@ -9,8 +9,8 @@ import { compressZstd } from "../linux/zstd-encoder.ts";
 import { hasRootImage } from "../repo/object-graph.ts";
 import { resolveTag } from "../repo/references.ts";
 import type { Repo } from "../repo/repo.ts";
+import { objectPath } from "../repo/repo-paths.ts";
 import { configStreamName, findStream, layerStreamName, manifestStreamName, rootImageRefs } from "../repo/streams.ts";
-import { hasObject } from "./held-contents.ts";
 import { type PlannedObject, type PlannedRootImages, planRootImages } from "./planned-images.ts";
 import type { PlannedLayer, PlannedLayers } from "./planned-layers.ts";
 import type { PlannedTree } from "./planned-tree.ts";
@@ -95,8 +95,9 @@ function unknownImages({ bootable }: Pick<ComingWrites, "bootable">): PlannedRoo
   return { raw: unknown(), boot: bootable ? unknown() : undefined };
 }
 
-function isThere(repo: Repo, id: ObjectId | undefined): boolean {
-  return id !== undefined && hasObject(repo, id);
+/** Also of one that is damaged: it is repaired, and none more. */
+function isThere({ files, path }: Repo, id: ObjectId | undefined): boolean {
+  return id !== undefined && files.lstatIfExists(objectPath(path, id)) !== undefined;
 }
 
 /** What the stream of a document names. */

@@ -149,7 +149,10 @@ describe("planSwitchImage", () => {
     });
     const { boot: found } = (await plan()).plan ?? expect.unreachable();
     expect(found).toMatchObject({ kind: "no-space", kernel: "6.1-v2", freeableBytes: 0 });
-    expect(found.kind === "no-space" && found.neededBytes > found.availableBytes).toBe(true);
+    const { neededBytes, availableBytes } = found.kind === "no-space" ? found : expect.unreachable();
+    expect(neededBytes).toBeGreaterThan(availableBytes);
+    const facts = { neededBytes, availableBytes, freeableBytes: 0 };
+    expect(await failureOf(switchRunning(linux, "latest"))).toMatchObject({ code: "no-space", facts });
   });
 
   test("an image that cannot boot is told, and compared all the same", async () => {
@@ -184,7 +187,7 @@ describe("planSwitchImage", () => {
     const untold = { kind: "unknown", reason: "a layer is not here and without a table of contents" };
     expect(found.plan).toMatchObject({
       ...{ files: untold, packages: untold, boot: untold, uncountedLayers: 1, isDownloadBound: false },
-      ...{ newInodes: null, otherBytes: null },
+      ...{ newInodes: null, otherBytes: null, otherObjects: 7 },
     });
   });
 

@@ -90,6 +90,17 @@ test("planText: all of it where all is asked for", () => {
   expect(text).toMatch(/\n\+ \/a.*\n- \/b\n~ \/c\nand more\n$/);
 });
 
+test("planText: no more than there is", () => {
+  const path = { path: "/only", change: "added" } as const;
+  const files = { kind: "known", added: 1, removed: 0, changed: 0, touched: 0, paths: [path], isCut: false } as const;
+  const removed = Array.from({ length: 20 }, (_, at) => ({ name: `old${at}`, version: "1", architecture: "all" }));
+  const packages = { ...imagePlan.packages, replaced: [], added: [], removed } as ImagePlan["packages"];
+  const text = planText({ ...described, ...imagePlan, files, packages });
+  expect(text).toContain("Files:         1 added, 0 removed, 0 changed\n");
+  expect(text).toMatch(/\nold19 .*\n$/);
+  expect(planText({ ...described, ...imagePlan, files, packages }, { verbose: true })).toMatch(/\n\n\+ \/only\n$/);
+});
+
 test("planText: what is not known says why", () => {
   const base = { image: null, manifestDigest: null, rootImage: null };
   const text = planText({ ...described, ...imagePlan, base, files: unknown, packages: unknown }, { verbose: true });
@@ -105,10 +116,16 @@ test("planText: what is not known says why", () => {
 test("planSwitchText: the boot partition and what is pruned", () => {
   const text = planSwitchText({ kind: "deploy", reason: null, ...described, plan });
   expect(lines(text)[0]).toBe("It would boot next");
+  expect(lines(text)[1]).toMatch(/^ {2}Image: +oci:/);
   expect(text).toMatch(/\n {2}In place of: +oci:/);
+  expect(text).toContain("\nPACKAGE  NOW  THEN\napt      1    2\n");
   expect(text).toContain("  Boot:         kernel 6.1, new: at most 50.0 MB of 60.0 MB free\n");
   expect(text).toContain("  Makes room:   1 kernel with osdeploy-000001 would go first, 40.0 MB\n");
   expect(text).toContain("  Pruned later: at most 1 deployment, 1 boot entry, 1 kernel, 7 objects (8.0 kB)\n");
+  const exact = { ...plan, prune: { ...plan.prune, isBound: false } as DeploymentPlan["prune"] };
+  expect(planSwitchText({ kind: "deploy", reason: null, ...described, plan: exact })).toContain(
+    "Pruned later: 1 deployment,",
+  );
 });
 
 test("planSwitchText: kernels that are there, that do not fit, or that there are not", () => {
@@ -167,5 +184,9 @@ test("downloadWords and newFilesWords: exact, bounded, unknown", () => {
   expect(newFilesWords({ ...none, uncountedLayers: 0 })).toBe("0 objects (0 B)");
   expect(newFilesWords({ ...none, uncountedLayers: 2 })).toBe(
     "unknown before they are here: 2 layers without a table of contents",
+  );
+  expect(newFilesWords({ ...none, uncountedLayers: 1 })).toMatch(/^unknown before they are here: 1 layer /);
+  expect(newFilesWords({ ...none, newObjects: 1, newBytes: 70, otherObjects: 6, uncountedLayers: 1 })).toBe(
+    "1 object (70 B), and 6 of the repo's own, and what is in 1 layer without a table of contents",
   );
 });

@@ -46,4 +46,11 @@ test("planFileChanges: names only so many", () => {
   const found = planFileChanges(differences, never);
   expect(found).toMatchObject({ added: namedPathLimit + 1, isCut: true });
   expect(found.paths).toHaveLength(namedPathLimit);
+  const others = differences.map((each, i) =>
+    i % 2 === 0
+      ? { ...each, before: each.after, after: undefined }
+      : { ...each, before: file("y"), changes: ["content"] as const },
+  );
+  expect(planFileChanges(others, never)).toMatchObject({ added: 0, isCut: true });
+  expect(planFileChanges(others.slice(1), never)).toMatchObject({ isCut: false });
 });
