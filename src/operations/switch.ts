@@ -15,6 +15,7 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { assert, OsdeployError } from "../core/errors.ts";
 import { formatImageReference, type ImageReference } from "../core/oci/reference.ts";
 import type { EtcConflict } from "../core/tree/merge-etc.ts";
+import { mayGiveFilesAway } from "../linux/capabilities.ts";
 import { onSameFileSystem } from "../linux/file-system.ts";
 import type { Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
@@ -90,6 +91,7 @@ export type SwitchResult =
 export async function switchImage(system: System, request: SwitchRequest): Promise<SwitchResult> {
   system.progress({ kind: "start", task: "switch", subject: formatImageReference(request.image) });
   const result = await withWritableSystem(system, request, (writable) => {
+    checkOwners(system, request);
     checkKernelArguments(writable.state, request.kernelArguments);
     warnOfLostArguments(system, writable, request.kernelArguments);
     return withRepo(system, writable.sysroot, (repo) =>
@@ -113,6 +115,19 @@ export async function switchImage(system: System, request: SwitchRequest): Promi
   });
   system.progress({ kind: "done" });
   return result;
+}
+
+/**
+ * Refuses who would find out at the first file of /etc, when all layers are there. The files of a directory can be the user's own.
+ *
+ * @throws OsdeployError `permission-denied`.
+ */
+function checkOwners({ linux }: System, { image }: SwitchRequest): void {
+  if (image.kind === "root-directory" || mayGiveFilesAway(linux.files)) return;
+  const reason = "the files of its /etc and /var have owners, and this user may not give files away (CAP_CHOWN)";
+  throw new OsdeployError("permission-denied", `Cannot deploy an image: ${reason}`, {
+    facts: { hint: "Run it as root" },
+  });
 }
 
 /** Where the boot entries are lost, the new one has the kernel arguments that were kept, and what is given now. */

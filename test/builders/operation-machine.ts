@@ -73,10 +73,14 @@ export async function pullTag(
 export async function switchTo(
   linux: Linux,
   tag: string,
-  options: { readonly kernelArguments?: readonly string[]; readonly system?: Partial<System> } = {},
+  options: {
+    readonly kernelArguments?: readonly string[];
+    readonly system?: Partial<System>;
+    readonly image?: string;
+  } = {},
 ): Promise<SwitchResult> {
   return await switchImage(systemOn(linux, options.system), {
-    image: parseImageReference(layoutReference(tag)),
+    image: parseImageReference(options.image ?? layoutReference(tag)),
     sysroot: sysrootPath,
     platform: linuxAmd64,
     source: noLogin,

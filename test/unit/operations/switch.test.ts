@@ -18,8 +18,9 @@ import {
   switchTo,
   sysrootPath,
 } from "../../builders/operation-machine.ts";
-import { buildOsImage, content } from "../../builders/os-images.ts";
+import { buildOsImage, content, placeRootDirectory } from "../../builders/os-images.ts";
 import { idOf } from "../../builders/repos.ts";
+import { putFile } from "../../builders/tool-runs.ts";
 import type { FakeLinux } from "../../fakes/fake-linux.ts";
 
 const boot = fromText("/target/boot");
@@ -205,6 +206,15 @@ describe("switchImage", () => {
 });
 
 describe("what is left alone", () => {
+  test("a sysroot of somebody who may not give files to root, but for files that are theirs", async () => {
+    putFile(linux.files, "/proc/self/status", "CapEff:\t0000000000000000\n");
+    const failure = await failureOf(switchTo(linux, "v1"));
+    expect(failure).toMatchObject({ code: "permission-denied", facts: { hint: "Run it as root" } });
+    expect(linux.files.lstatIfExists(fromText("/target/composefs"))).toBeUndefined();
+    placeRootDirectory(linux.files, fromText("/own"));
+    expect(await switchTo(linux, "", { image: "rootfs:/own" })).toMatchObject({ kind: "deployed" });
+  });
+
   test("foreign and damaged boot entries", async () => {
     const entries = fromText("/target/boot/loader/entries");
     for (const path of ["/target/boot", "/target/boot/loader", entries])
