@@ -65,7 +65,7 @@ export function openImageSource(reference: ImageReference, linux: Linux, options
     case "root-directory":
       throw new OsdeployError(
         "unsupported",
-        `Cannot pull ${formatImageReference(reference)}: it is a directory, not an image`,
+        `Cannot use ${formatImageReference(reference)} here: it is a directory, not an image`,
       );
   }
 }

@@ -194,7 +194,7 @@ describe("a layout: nested indexes", () => {
 
 test("openImageSource: rootfs: is no image", () => {
   expect(() => openImageSource(parseImageReference("rootfs:/srv"), openLinux(), { environment })).toThrow(
-    "Cannot pull rootfs:/srv: it is a directory, not an image",
+    "Cannot use rootfs:/srv here: it is a directory, not an image",
   );
 });
 
