@@ -66,6 +66,7 @@ export function openImageSource(reference: ImageReference, linux: Linux, options
       throw new OsdeployError(
         "unsupported",
         `Cannot use ${formatImageReference(reference)} here: it is a directory, not an image`,
+        { facts: { hint: "osdeploy pull makes an image of it in a repo, for image inspect and image push" } },
       );
   }
 }
