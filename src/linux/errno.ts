@@ -10,6 +10,8 @@ export interface FailedCall {
   readonly to?: ByteString;
   /** Set where `path` is to be made: what is missing then is the directory above it. */
   readonly isNew?: true;
+  /** What EINVAL says of this call, where that can be one thing only. */
+  readonly invalid?: string;
 }
 
 interface Meaning {
@@ -94,7 +96,8 @@ export function inForeignWords(what: string, cause: unknown): unknown {
   return new OsdeployError(cause.code, `${what}: ${libraryTexts[errno] ?? errno}`, { cause });
 }
 
-function wordsOf(name: string, { isNew }: FailedCall): string {
+function wordsOf(name: string, { isNew, invalid }: FailedCall): string {
+  if (name === "EINVAL" && invalid !== undefined) return invalid;
   if (name === "ENOENT" && isNew) return "the directory above it does not exist";
   const known = meanings[name]?.words;
   if (known !== undefined) return known;

@@ -19,7 +19,8 @@ export const liveAttributes: Pick<LinuxFiles, AttributeCalls> = {
   },
   setOwner: (path, uid, gid) => {
     const name = toNodePath(path);
-    attempt({ verb: "set the owner of", path }, () => lchownSync(name, uid, gid));
+    const invalid = `this user namespace has no user or no group ${uid}:${gid}`;
+    attempt({ verb: "set the owner of", path, invalid }, () => lchownSync(name, uid, gid));
   },
   setTime,
   makeNode,

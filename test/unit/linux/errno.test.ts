@@ -36,6 +36,12 @@ describe("systemCallError", () => {
     );
   });
 
+  test("says what is invalid, where the call knows", () => {
+    const call = { verb: "set the owner of", path: fromText("/a"), invalid: "there is no user 7" };
+    expect(systemCallError(call, "EINVAL").message).toBe('Cannot set the owner of "/a": there is no user 7 (EINVAL)');
+    expect(systemCallError(call, "EIO").message).toBe('Cannot set the owner of "/a": input/output error (EIO)');
+  });
+
   test("what is to be made is not said to be missing: that is the directory above it", () => {
     expect(systemCallError({ verb: "make the directory", path: fromText("/a/b"), isNew: true }, "ENOENT").message).toBe(
       'Cannot make the directory "/a/b": the directory above it does not exist (ENOENT)',
