@@ -16,10 +16,10 @@ const undiciParts = {
       ? `import api from "undici/lib/api/index.js";
         import Agent from "undici/lib/dispatcher/agent.js";
         import Dispatcher from "undici/lib/dispatcher/dispatcher.js";
-        import EnvHttpProxyAgent from "undici/lib/dispatcher/env-http-proxy-agent.js";
+        import ProxyAgent from "undici/lib/dispatcher/proxy-agent.js";
         // As undici's own entry does.
         Object.assign(Dispatcher.prototype, api);
-        export { Agent, EnvHttpProxyAgent };`
+        export { Agent, ProxyAgent };`
       : undefined,
 };
 

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { OsdeployError } from "../core/errors.ts";
+import { type Proxies, ProxyFailure, proxyFor } from "./proxies.ts";
 import type { RegistryTls } from "./registry-tls.ts";
 
 /** How patient the client is, in milliseconds. */
@@ -11,14 +12,6 @@ export interface HttpTimeouts {
   readonly headersMs: number;
   /** Between two pieces of an answer. */
   readonly idleMs: number;
-}
-
-/** Addresses of proxies, as the environment names them; undefined for none. */
-export interface Proxies {
-  readonly http: string | undefined;
-  readonly https: string | undefined;
-  /** Hosts that are reached directly, as in `NO_PROXY`. */
-  readonly except: string | undefined;
 }
 
 export interface HttpOptions {
@@ -54,7 +47,7 @@ export interface HttpRequest {
 const redirectLimit = 8;
 
 /** What is used of undici. The bundled program has no more of it, see `bundle.mjs`. */
-type Undici = Pick<typeof import("undici"), "Agent" | "EnvHttpProxyAgent">;
+type Undici = Pick<typeof import("undici"), "Agent" | "ProxyAgent">;
 
 /** The ways to connect: with client certificates and without, directly and through each proxy. */
 interface Ways {
@@ -67,7 +60,7 @@ interface Ways {
  * `Authorization` goes only to the origin it was meant for, client certificates only to the registry's host, and nothing
  * that started encrypted goes on in the clear.
  *
- * Errors are those of the connection, as undici throws them; `connectionFailure` puts them into words.
+ * Errors are those of the connection, as undici throws them, or a `ProxyFailure`; `connectionFailure` puts them into words.
  */
 export class HttpClient {
   readonly #options: HttpOptions;
@@ -113,10 +106,11 @@ export class HttpClient {
   }
 
   async #sendOnce(url: URL, { method, headers, body }: HttpRequest): Promise<HttpAnswer> {
-    const { timeouts, signal, host } = this.#options;
+    const { timeouts, signal, host, proxies } = this.#options;
     const ways = url.host === normalHost(host) ? this.#own : this.#others;
-    const proxied = isLoopback(url.hostname) ? undefined : ways.proxied.get(url.protocol);
-    const answer = await (proxied ?? ways.direct).request({
+    const proxy = proxyFor(url, proxies);
+    const way = (proxy && ways.proxied.get(url.protocol)) ?? ways.direct;
+    const asked = way.request({
       method,
       origin: url.origin,
       path: `${url.pathname}${url.search}`,
@@ -127,6 +121,7 @@ export class HttpClient {
       ...(body === undefined ? {} : { body: sendable(body()) }),
       ...(signal === undefined ? {} : { signal }),
     });
+    const answer = await (proxy === undefined ? asked : asked.catch((error) => throwOfProxy(error, proxy)));
     const header = (name: string) => {
       const value = answer.headers[name];
       return Array.isArray(value) ? value.join(", ") : value;
@@ -152,11 +147,8 @@ function openWays(
     timeout: timeouts.connectMs,
     ...(secureContext === undefined ? {} : { secureContext }),
   };
-  const through = (proxy: string) =>
-    new undici.EnvHttpProxyAgent({
-      ...{ httpProxy: proxy, httpsProxy: proxy, noProxy: proxies.except ?? "" },
-      ...{ connect: tls, requestTls: tls },
-    });
+  const through = ({ href }: URL) =>
+    new undici.ProxyAgent({ uri: href, proxyTls: { timeout: timeouts.connectMs }, requestTls: tls });
   const named = [
     ["http:", proxies.http],
     ["https:", proxies.https],
@@ -171,9 +163,9 @@ function sendable(body: Uint8Array | string | AsyncIterable<Uint8Array>): Uint8A
   return typeof body === "string" || body instanceof Uint8Array ? body : Readable.from(body);
 }
 
-/** Whether `hostname` (of a URL) is this machine itself. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(\.[0-9]{1,3}){3}$/.test(hostname);
+/** A connection that goes through a proxy is one to the proxy, where it cannot be made. */
+function throwOfProxy(error: unknown, { host }: URL): never {
+  throw ProxyFailure.of(error, host) ?? error;
 }
 
 /** Where an answer sends on to; undefined when it is no redirect. */

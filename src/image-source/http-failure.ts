@@ -3,6 +3,7 @@ import { OsdeployError } from "../core/errors.ts";
 import { parseDocument } from "../core/oci/json.ts";
 import { arrayOf, member, textOf } from "../core/oci/json-place.ts";
 import type { HttpAnswer } from "./http-client.ts";
+import { ProxyFailure } from "./proxies.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
 /** What a registry's error text may take of a message. */
@@ -63,7 +64,8 @@ export function connectionFailure(
   const code = codeOf(error);
   const known = passing.get(code);
   const state = known ?? lasting.get(code) ?? certificateState(code) ?? `the connection failed (${code})`;
-  const reason = new OsdeployError("network", `Cannot ${what}: ${host}: ${state}`, {
+  const place = error instanceof ProxyFailure ? `the proxy ${error.proxy}` : host;
+  const reason = new OsdeployError("network", `Cannot ${what}: ${place}: ${state}`, {
     facts: { errno: code },
     cause: error,
   });

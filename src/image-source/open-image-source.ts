@@ -12,9 +12,10 @@ import type { TrustOptions } from "./check-trust.ts";
 import type { Environment } from "./configuration-file.ts";
 import { openDockerArchive } from "./docker-archive-source.ts";
 import { findLogin } from "./find-login.ts";
-import type { HttpTimeouts, Proxies } from "./http-client.ts";
+import type { HttpTimeouts } from "./http-client.ts";
 import type { ImageSource } from "./image-source.ts";
 import { openLayoutSource } from "./layout-source.ts";
+import { readProxies } from "./proxies.ts";
 import { addressReader } from "./read-address.ts";
 import type { RegistriesConf } from "./registries-conf.ts";
 import { readRegistriesConf } from "./registries-files.ts";
@@ -122,7 +123,7 @@ async function registryOptions(endpoint: Endpoint, linux: Linux, options: Endpoi
     login: await loginFor(endpoint, linux, options),
     tlsVerify: (options.tlsVerify ?? true) && !endpoint.insecure,
     tls: registryTls(linux.files, endpoint.host, environment),
-    proxies: proxiesOf(environment.variables),
+    proxies: readProxies(environment.variables),
     timeouts: options.timeouts ?? defaultTimeouts,
     retry: { ...(options.retry ?? defaultRetry), random: () => randomOf(linux), signal },
     now: linux.clock.now,
@@ -141,12 +142,6 @@ function randomOf({ clock }: Linux): number {
   return Number.parseInt(clock.randomName().slice(0, 8), 16) / 2 ** 32;
 }
 
-/** As curl and Go programs read them: lower case first. */
-function proxiesOf(variables: Environment["variables"]): Proxies {
-  const either = (name: string) => variables[name] || variables[name.toUpperCase()] || undefined;
-  return { http: either("http_proxy"), https: either("https_proxy"), except: either("no_proxy") };
-}
-
 /** What the check of an image's signatures needs, by the same options that the image is opened with. */
 export function trustOptions(linux: Linux, options: SourceOptions): TrustOptions {
   const { environment, signal } = options;
@@ -158,7 +153,7 @@ export function trustOptions(linux: Linux, options: SourceOptions): TrustOptions
     readAddress: addressReader({
       tlsVerify: options.tlsVerify ?? true,
       tlsFor: (host) => registryTls(linux.files, host, environment),
-      proxies: proxiesOf(environment.variables),
+      proxies: readProxies(environment.variables),
       timeouts: options.timeouts ?? defaultTimeouts,
       retry: { ...(options.retry ?? defaultRetry), random: () => randomOf(linux), signal },
     }),

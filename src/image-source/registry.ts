@@ -1,14 +1,8 @@
 import { OsdeployError } from "../core/errors.ts";
 import type { Login } from "./auth-file.ts";
-import {
-  type HttpAnswer,
-  HttpClient,
-  type HttpRequest,
-  type HttpTimeouts,
-  isLoopback,
-  type Proxies,
-} from "./http-client.ts";
+import { type HttpAnswer, HttpClient, type HttpRequest, type HttpTimeouts } from "./http-client.ts";
 import { connectionFailure, speaksNoTls } from "./http-failure.ts";
+import { isLoopback, type Proxies } from "./proxies.ts";
 import { RegistryLogin } from "./registry-login.ts";
 import type { RegistryTls } from "./registry-tls.ts";
 import type { RetryOptions } from "./retry.ts";

@@ -69,10 +69,11 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   // The one place that knows the machine: all of Node, and the C library.
   linux: { folders: allOfCore, modules: ["koffi", "node:*"] },
   repo: store,
-  // smol-toml reads registries.conf, yaml registries.d; node:tls only puts authorities and client certificates together.
+  // smol-toml reads registries.conf, yaml registries.d; node:tls only puts authorities and client certificates together,
+  // and node:net only tells nets of addresses apart.
   "image-source": {
     folders: store.folders,
-    modules: ["undici", "smol-toml", "yaml", "node:stream", "node:buffer", "node:tls"],
+    modules: ["undici", "smol-toml", "yaml", "node:stream", "node:buffer", "node:net", "node:tls"],
   },
   // ini reads origin files, which bootc writes too.
   sysroot: { folders: store.folders, modules: ["ini"] },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { OsdeployError } from "../../../src/core/errors.ts";
 import { connectionFailure, PassingFailure, speaksNoTls } from "../../../src/image-source/http-failure.ts";
+import { ProxyFailure } from "../../../src/image-source/proxies.ts";
 
 const errorWith = (code: string) => Object.assign(new Error("told by undici or the kernel"), { code });
 const at = { host: "quay.io", signal: undefined };
@@ -38,6 +39,14 @@ describe("connectionFailure", () => {
     const failure = connectionFailure(errorWith(code), "fetch it", at);
     expect(failure).toBeInstanceOf(OsdeployError);
     expect(failure).toMatchObject({ code: "network", message: `Cannot fetch it: quay.io: ${state}` });
+  });
+
+  test("of a proxy that cannot be reached it is the proxy that is told", () => {
+    const failure = (code: string) => connectionFailure(ProxyFailure.of(errorWith(code), "proxy:3128"), "fetch it", at);
+    const refused = failure("ECONNREFUSED");
+    expect(refused).toMatchObject({ message: "Cannot fetch it: the proxy proxy:3128: nothing listens there" });
+    expect(failure("UND_ERR_CONNECT_TIMEOUT")).toBeInstanceOf(PassingFailure);
+    expect(ProxyFailure.of(errorWith("DEPTH_ZERO_SELF_SIGNED_CERT"), "proxy:3128")).toBeUndefined();
   });
 
   test("whatever the error is called: who was told to stop was interrupted", () => {

@@ -14,7 +14,7 @@ async function read(faults: Fault[], { limitBytes = 100, tries = 3, signal }: Pa
   open.push(server);
   const options: AddressOptions = {
     ...{ tlsVerify: true, tlsFor: () => ({ own: undefined, others: undefined }) },
-    proxies: { http: undefined, https: undefined, except: undefined },
+    proxies: { http: undefined, https: undefined, except: [] },
     timeouts: { connectMs: 2_000, headersMs: 400, idleMs: 400 },
     retry: { tries, delayMs: 1, random: () => 0, signal },
   };

@@ -20,7 +20,7 @@ async function registryAt(fake: FakeRegistry, changes: Partial<RegistryOptions> 
     { host: fake.host, repository: "os" },
     {
       ...{ login: undefined, tlsVerify: true, tls: { own: undefined, others: undefined } },
-      proxies: { http: undefined, https: undefined, except: undefined },
+      proxies: { http: undefined, https: undefined, except: [] },
       timeouts: { connectMs: 2_000, headersMs: 2_000, idleMs: 2_000 },
       retry: { tries: 2, delayMs: 1, random: () => 0, signal: undefined },
       now: Date.now,

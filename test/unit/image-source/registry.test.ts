@@ -16,7 +16,7 @@ const open: { stop(): Promise<void> }[] = [];
 /** Nobody in particular, who knows no authorities of his own. */
 const patient: RegistryOptions = {
   ...{ login: undefined, tlsVerify: true, tls: { own: undefined, others: undefined }, now: () => 0 },
-  proxies: { http: undefined, https: undefined, except: undefined },
+  proxies: { http: undefined, https: undefined, except: [] },
   timeouts: { connectMs: 2_000, headersMs: 2_000, idleMs: 2_000 },
   retry: { tries: 2, delayMs: 1, random: () => 0, signal: undefined },
 };
