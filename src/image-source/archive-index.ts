@@ -29,6 +29,10 @@ type Member = { readonly location: BlobLocation } | { readonly target: ByteStrin
  * have no place of their own to be read from.
  */
 export function indexArchive(files: LinuxFiles, path: Path): ArchiveIndex {
+  if (files.lstatIfExists(path)?.kind === "directory") {
+    const state = "it is a directory; write oci: in front of that of a layout";
+    throw new OsdeployError("bad-format", `Cannot read the archive ${toText(path)}: ${state}`);
+  }
   const file = wholeFile(files, path);
   if (file === undefined) throw new OsdeployError("not-found", `Cannot find the archive ${toText(path)}`);
   const members = new Map<ByteString, Member>();

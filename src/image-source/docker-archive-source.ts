@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { encodeText } from "../core/bytes/utf8.ts";
 import { BlobHasher, sha256Of } from "../core/digest/blob-hasher.ts";
 import {
@@ -149,6 +149,9 @@ class DockerArchiveSource implements ImageSource {
   #find(path: string): BlobLocation {
     const location = this.#archive.locate(readPath(fromText(path) as ByteString, defaultTarLimits));
     if (location !== undefined) return location;
-    throw new OsdeployError("not-found", `Cannot find ${JSON.stringify(path.slice(0, 200))} in ${this.describe()}`);
+    const isLayout = path === "manifest.json" && this.#archive.locate(fromText("index.json")) !== undefined;
+    const meant = isLayout ? `; it is an OCI archive: write oci-archive:${toText(this.#reference.path)}` : "";
+    const what = JSON.stringify(path.slice(0, 200));
+    throw new OsdeployError("not-found", `Cannot find ${what} in ${this.describe()}${meant}`);
   }
 }

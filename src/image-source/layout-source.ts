@@ -1,4 +1,4 @@
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import { type LayerDigest, parseManifestDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type OciArchiveReference,
 } from "../core/oci/reference.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
+import { pathBelow } from "../linux/path.ts";
 import { indexArchive } from "./archive-index.ts";
 import { checkRange, lendRange, partOf, readRange, streamRange, wholeFile } from "./file-range.ts";
 import type {
@@ -168,9 +169,24 @@ class LayoutSource implements ImageSource {
   #readFile(path: string): Uint8Array {
     const location = this.#locate(fromText(path));
     if (location === undefined) {
-      throw new OsdeployError("not-found", `Cannot find an image in ${this.describe()}: it has no ${path}`);
+      const state = this.#whyEmpty() ?? `it has no ${path}`;
+      throw new OsdeployError("not-found", `Cannot find an image in ${this.describe()}: ${state}`);
     }
     return readRange(this.#files, location, documentLimitBytes);
+  }
+
+  /** What was most likely meant, where the reference leads to something else than a layout. */
+  #whyEmpty(): string | undefined {
+    const { kind, path } = this.#reference;
+    if (kind === "oci-archive") {
+      const isDockers = this.#locate(fromText("manifest.json")) !== undefined;
+      return isDockers ? `it is an archive of docker's; write docker-archive:${toText(path)}` : undefined;
+    }
+    if (this.#files.lstatIfExists(pathBelow(path, ".")) !== undefined) return undefined;
+    const isThere = this.#files.lstatIfExists(path) !== undefined;
+    return isThere
+      ? `it is not a directory; write oci-archive:${toText(path)} for an archive`
+      : "there is no such directory";
   }
 }
 

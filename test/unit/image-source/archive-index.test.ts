@@ -190,7 +190,7 @@ describe("indexArchive", () => {
 
   test("refuses what is not there, and what is no file", () => {
     expect(() => indexOf(join(directory, "gone"))).toThrow(expect.objectContaining({ code: "not-found" }));
-    expect(() => indexOf(directory)).toThrow("it is a directory, not a file");
+    expect(() => indexOf(directory)).toThrow("it is a directory; write oci: in front of that of a layout");
   });
 
   test("a file that got shorter since: an error, not fewer bytes", async () => {

@@ -76,6 +76,30 @@ describe("a layout", () => {
     });
   });
 
+  test.each([
+    ["a path where nothing is", () => {}, "oci:", "there is no such directory"],
+    [
+      "an archive",
+      (path: string) => writeFileSync(path, ""),
+      "oci:",
+      "it is not a directory; write oci-archive:PATH for an archive",
+    ],
+    [
+      "an archive of docker's",
+      (path: string) => writeDockerArchive(path, [{ image }]),
+      "oci-archive:",
+      "it is an archive of docker's; write docker-archive:PATH",
+    ],
+  ])("that is %s is none, and what was meant is told", async (_, write, transport, state) => {
+    const path = join(directory, "other");
+    await write(path);
+    const other = openImageSource(parseImageReference(`${transport}${path}`), openLinux(), { environment });
+    await expect(other.resolve(parsePlatform("amd64"))).rejects.toMatchObject({
+      code: "not-found",
+      message: `Cannot find an image in ${transport}${path}: ${state.replace("PATH", path)}`,
+    });
+  });
+
   test("index.json that is a manifest is refused", async () => {
     writeFileSync(join(directory, "index.json"), image.manifest);
     await expect(resolve()).rejects.toMatchObject({ code: "bad-format" });
@@ -207,6 +231,16 @@ test("a Docker archive: layers may be zstd-compressed, and the manifest says so"
   expect(layers).toMatchObject([
     { mediaType: "application/vnd.oci.image.layer.v1.tar+zstd", compression: "zstd", digest: zstd.layers[0]?.digest },
   ]);
+});
+
+test("a Docker archive that is an OCI archive is told so", async () => {
+  const path = join(directory, "oci.tar");
+  writeFileSync(path, await buildTar([{ path: "index.json", content: "{}" }]));
+  const archive = openImageSource(parseImageReference(`docker-archive:${path}`), openLinux(), { environment });
+  await expect(archive.resolve(parsePlatform("amd64"))).rejects.toMatchObject({
+    code: "not-found",
+    message: `Cannot find "manifest.json" in docker-archive:${path}; it is an OCI archive: write oci-archive:${path}`,
+  });
 });
 
 test("a Docker archive without an image: not-found; with a broken one: bad-format", async () => {
