@@ -3,7 +3,7 @@ import { version } from "../version.ts";
 import { toJsonLine } from "./json.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, ProgressTally } from "./progress-tally.ts";
-import { phaseWords, taskWords } from "./progress-words.ts";
+import { phaseWord, taskWords } from "./progress-words.ts";
 import { shortDigest } from "./units.ts";
 
 /** Between two lines that only say that bytes have moved. */
@@ -84,7 +84,7 @@ function stepsValue(tally: ProgressTally): unknown {
     type: "ProgressSteps",
     ...taskFields(tally),
     phase: tally.phase,
-    phaseDescription: tally.phase === undefined ? undefined : phaseWords[tally.phase],
+    phaseDescription: tally.phase === undefined ? undefined : phaseWord(tally.phase, tally.task),
     steps: tally.phaseDone?.done,
     stepsTotal: tally.phaseDone?.total,
   };

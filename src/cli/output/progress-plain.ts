@@ -3,7 +3,7 @@ import type { ProgressEvent } from "../../operations/progress.ts";
 import { printable } from "./plain-text.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, type OverallTally, ProgressTally } from "./progress-tally.ts";
-import { phaseWords, taskWords } from "./progress-words.ts";
+import { phaseWord, taskWords } from "./progress-words.ts";
 import { formatPercent, formatSeconds, shortDigest } from "./units.ts";
 
 /** Between two lines about the whole, so that a log of a slow pull stays short. */
@@ -38,7 +38,7 @@ function plainLines(event: ProgressEvent, tally: ProgressTally): readonly string
         .layers()
         .flatMap((layer, at) => (layer.digest === event.digest ? [layerText(layer, at, tally)] : []));
     case "phase":
-      return [phaseWords[event.phase]];
+      return [phaseWord(event.phase, tally.task)];
     case "warning":
       return [warningText(event.message)];
     default:

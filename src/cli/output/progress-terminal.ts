@@ -5,7 +5,7 @@ import { printable } from "./plain-text.ts";
 import { overallText, warningText } from "./progress-plain.ts";
 import type { ProgressRenderer, RendererHost } from "./progress-renderer.ts";
 import { type LayerTally, ProgressTally } from "./progress-tally.ts";
-import { phaseWords, taskWords } from "./progress-words.ts";
+import { phaseWord, taskWords } from "./progress-words.ts";
 import { formatPercent, shortDigest } from "./units.ts";
 
 /** At most ten pictures a second: more cannot be read, and cost the import its CPU. */
@@ -70,7 +70,8 @@ function blockOf(tally: ProgressTally, host: RendererHost): readonly string[] {
   const overall = tally.overall();
   const wide = host.columns() >= 72;
   const lines = moving.map((layer) => movingLayer(layer, wide));
-  if (overall.layers > 0 && overall.layersDone < overall.layers) return [...lines, overallText(overall)];
+  if (overall.layers > 0 && overall.layersDone < overall.layers)
+    return [...lines, fitting(overallText(overall), host.columns())];
   return tally.phase === undefined ? lines : [...lines, phaseLine(tally)];
 }
 
@@ -83,11 +84,18 @@ function movingLayer(layer: LayerTally, wide: boolean): string {
 }
 
 function phaseLine(tally: ProgressTally): string {
-  const phase = tally.phase === undefined ? "" : phaseWords[tally.phase];
+  const phase = tally.phase === undefined ? "" : phaseWord(tally.phase, tally.task);
   const done = tally.phaseDone;
   return done === undefined
     ? phase
     : `${phase}  ${done.done} of ${done.total}  ${formatPercent(done.done, done.total)}`;
+}
+
+/** As many of the parts of a line as fit: of a number that is cut nobody sees that it is another one. */
+function fitting(line: string, columns: number): string {
+  const parts = line.split("  ");
+  while (parts.length > 1 && parts.join("  ").length >= columns) parts.pop();
+  return parts.join("  ");
 }
 
 /** A line that wraps could not be taken back by going up one line. The last column stays free: some terminals wrap there. */

@@ -13,8 +13,12 @@ export const taskWords: Readonly<Record<ProgressTask, string>> = {
   install: "Installing to",
 };
 
-/** What each phase is called while it runs. */
-export const phaseWords: Readonly<Record<ProgressPhase, string>> = {
+/** What `phase` is called while it runs as a part of `task`. */
+export function phaseWord(phase: ProgressPhase, task: ProgressTask | undefined): string {
+  return ((task === "push" || task === "copy") && sendingWords[phase]) || phaseWords[phase];
+}
+
+const phaseWords: Readonly<Record<ProgressPhase, string>> = {
   resolve: "Resolving the image",
   layers: "Importing layers",
   "read-directory": "Reading the directory",
@@ -30,4 +34,10 @@ export const phaseWords: Readonly<Record<ProgressPhase, string>> = {
   sweep: "Removing what is not in use",
   "check-objects": "Reading objects",
   "check-metadata": "Checking names, streams and root images",
+};
+
+/** Where nothing comes into a repo, and no object gets a name. */
+const sendingWords: Readonly<Partial<Record<ProgressPhase, string>>> = {
+  layers: "Copying layers",
+  publish: "Setting the name",
 };

@@ -89,6 +89,19 @@ describe("plain", () => {
     );
   });
 
+  test.each(["push", "copy"] as const)("progress: a %s puts nothing into a repo, and says so", (task) => {
+    const io = new FakeCliIo();
+    const renderer = openProgress({ mode: "plain" }, io, () => 0);
+    renderer.show({ kind: "start", task, subject: "oci:os" });
+    for (const phase of ["resolve", "layers", "publish"] as const) renderer.show({ kind: "phase", phase });
+    expect(io.stderr.text.split("\n").slice(1)).toEqual([
+      "Resolving the image",
+      "Copying layers",
+      "Setting the name",
+      "",
+    ]);
+  });
+
   test("progress: a terminal that cannot move its cursor gets plain lines", () => {
     expect(show("auto", { terminal: 80, environment: { TERM: "dumb" } })).toBe(show("plain"));
   });
@@ -130,6 +143,8 @@ describe("terminal", () => {
     const block = written.split("\n").filter((line) => line.includes("Layers 1/2") || line.includes("8.0 MB"));
     expect(block.length).toBeGreaterThan(1);
     for (const line of block) expect(line.replace(upAndClear, "").length).toBeLessThan(30);
+    // Not "Layers 1/2  4.0 MB of 8.0 MB ", and in other widths not half a rate.
+    expect(block).toContain("Layers 1/2  4.0 MB of 8.0 MB");
   });
 
   test("progress: the block is no higher than the terminal, and keeps the line of the whole", () => {
