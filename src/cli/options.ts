@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { argumentBytes } from "../core/bytes/argument-text.ts";
-import { type ByteString, fromText } from "../core/bytes/byte-string.ts";
+import { type ByteString, fromText, toText } from "../core/bytes/byte-string.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
 import { type ProgressMode, progressModes } from "./output/progress.ts";
 
@@ -44,6 +44,11 @@ export function sysrootOption(): Option {
   return new Option("--sysroot <dir>", "the physical root that holds the repo and all deployments")
     .default(fromText("/sysroot"), "/sysroot")
     .argParser(parsePath);
+}
+
+/** The command that makes room in `sysroot`: that of this machine takes deployments of another system away. */
+export function gcCommand(sysroot: ByteString): string {
+  return sysroot === "/sysroot" ? "osdeploy gc" : `osdeploy gc --sysroot ${toText(sysroot)}`;
 }
 
 /** `--fsverity-algorithm`, the digest that names the objects. */

@@ -25,7 +25,7 @@ export function writeMeta(
     files.unlink(temporary);
     const state = "kernel or file system have no fs-verity; use another file system, or make an insecure repo";
     throw new OsdeployError("unsupported", `Cannot seal repo "${toText(path)}": ${state}`, {
-      facts: { repo: toText(path) },
+      facts: { repo: toText(path), hint: "To make one without: osdeploy repo init --insecure" },
     });
   }
   // The seal decides the mode of the whole repo, so it has to be durable before the name is.

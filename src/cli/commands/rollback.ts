@@ -1,7 +1,7 @@
 import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
-import { sysrootOption } from "../options.ts";
+import { gcCommand, sysrootOption } from "../options.ts";
 import { rollbackText } from "../output/deployment-text.ts";
 
 interface RollbackOptions {
@@ -25,7 +25,7 @@ export const define: DefineCommand = (command, frame) => {
           const { rollback } = await import("../../operations/rollback.ts");
           return rollback(system, { sysroot: options.sysroot, apply: options.apply === true });
         },
-        { text: rollbackText, whenFull: "osdeploy gc" },
+        { text: rollbackText, whenFull: gcCommand(options.sysroot) },
       ),
     );
   addExamples(command, [

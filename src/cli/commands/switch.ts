@@ -2,7 +2,7 @@ import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { parseImageReference } from "../../core/oci/reference.ts";
 import { addExamples } from "../examples.ts";
 import type { DefineCommand } from "../frame.ts";
-import { kernelArgumentOption, sysrootOption } from "../options.ts";
+import { gcCommand, kernelArgumentOption, sysrootOption } from "../options.ts";
 import { switchText, switchValue } from "../output/deployment-text.ts";
 import { planSwitchText } from "../output/plan-text.ts";
 import { addSourceOptions, imageHelp, type SourceWords, sourceRequest } from "../source-options.ts";
@@ -46,7 +46,7 @@ export const define: DefineCommand = (command, frame) => {
               const { switchImage } = await import("../../operations/switch.ts");
               return switchImage(system, request);
             },
-            { text: switchText, json: switchValue, whenFull: "osdeploy gc" },
+            { text: switchText, json: switchValue, whenFull: gcCommand(sysroot) },
           );
     });
   addExamples(command, [

@@ -3,7 +3,7 @@ import type { ByteString } from "../../core/bytes/byte-string.ts";
 import { addExamples } from "../examples.ts";
 import { successStatus, unchangedStatus } from "../exit-status.ts";
 import type { DefineCommand } from "../frame.ts";
-import { sysrootOption } from "../options.ts";
+import { gcCommand, sysrootOption } from "../options.ts";
 import { checkUpgradeText, upgradeText, upgradeValue } from "../output/upgrade-text.ts";
 import { addSourceOptions, type SourceWords, sourceSettings } from "../source-options.ts";
 
@@ -39,7 +39,7 @@ export const define: DefineCommand = (command, frame) => {
       const { sysroot, ignoreQuarantine = false, apply = false, fromDownloaded = false } = options;
       const request = { ...sourceSettings(options, frame), sysroot, ignoreQuarantine };
       const how = { ...request, apply, fromDownloaded, finalizationLocked: options.downloadOnly === true };
-      const told = { text: upgradeText, json: upgradeValue, whenFull: "osdeploy gc" };
+      const told = { text: upgradeText, json: upgradeValue, whenFull: gcCommand(sysroot) };
       return options.check
         ? frame.read(
             async (system) => (await import("../../operations/check-upgrade.ts")).checkUpgrade(system, request),
