@@ -60,11 +60,15 @@ function addCommand(program: Command, row: CommandRow, frame: Frame): Command {
     const { summary, voice } = group ?? row;
     const known = parent.commands.find((command) => command.name() === word);
     if (known === undefined) {
-      parent = prepare(parent.command(word), frame, { way, voice }).summary(summary).description(summary);
+      parent = prepare(parent.command(word), frame, { way, voice }).summary(summary).description(asSentence(summary));
       group?.addOptions?.(parent);
     } else parent = known;
   }
   return parent;
+}
+
+function asSentence(summary: string): string {
+  return `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 }
 
 /** What is wrong with the words beside those that ask for help: commander looks at none of them. */

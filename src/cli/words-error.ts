@@ -27,6 +27,8 @@ export function wordsError(error: unknown, { name, voice, usage }: WrongCommand)
   const text = error.message
     .replace(/^error: /, "")
     .replace(/\s*\n/g, " ")
+    // The state that an option's parser tells, which begins in lower case.
+    .replace(/ is invalid\. (?=[a-z])/, " is invalid: ")
     .replace(/\.$/, "");
   if (voice === "mkcomposefs") return new OsdeployError("usage", wordsOfMkcomposefs(error, usage));
   if (voice !== "osdeploy") {

@@ -115,7 +115,7 @@ export function systemCallError(call: FailedCall, errno: string, cause?: unknown
   return new OsdeployError(
     meanings[errno]?.code ?? "system",
     `Cannot ${call.verb} ${object}: ${wordsOf(errno, call)} (${errno})`,
-    { facts: { errno, path: showPath(call.path) }, cause },
+    { facts: { errno, path: showPath(asNamed(call.path)) }, cause },
   );
 }
 
@@ -137,5 +137,10 @@ function hex(character: string): string {
 }
 
 function quotePath(path: ByteString): string {
-  return `"${showPath(path)}"`;
+  return `"${showPath(asNamed(path))}"`;
+}
+
+/** The path that somebody named: `/.` behind it only asks for what it leads to. */
+function asNamed(path: ByteString): ByteString {
+  return path.replace(/(?<=.)\/\.$/s, "") as ByteString;
 }

@@ -36,6 +36,11 @@ describe("the docs", () => {
     for (const { file, text } of pages) expect(readText(`docs/reference/man/${file}`).text, file).toBe(text);
   });
 
+  test("docs: no description breaks its lines itself: terminals differ in width", async () => {
+    const descriptions = (await manual()).map(({ file, text }) => [file, text.split(/^## .*\n/m)[2]?.trim()] as const);
+    expect(descriptions.filter(([, text]) => text === undefined || /[^\n]\n[^\n]/.test(text))).toEqual([]);
+  });
+
   test("docs: every exit status is in the reference, with its error code where it has one", () => {
     const rows = tableRows(readText("docs/reference/exit-status.md").text);
     const documented = rows.map(([status, code]) => `${code?.replaceAll("`", "")} ${status}`);

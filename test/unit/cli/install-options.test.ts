@@ -32,7 +32,7 @@ test.each([
   ] as const) {
     const io = new FakeCliIo();
     expect(await runMain([...words, "--karg", karg], io)).toBe(2);
-    expect(io.stderr.text).toContain(`option '--karg <argument>' argument '${karg}' is invalid. ${state}\n`);
+    expect(io.stderr.text).toContain(`option '--karg <argument>' argument '${karg}' is invalid: ${state}\n`);
   }
 });
 

@@ -47,6 +47,12 @@ describe("help", () => {
     expect(await run(argv)).toMatchObject({ status: 0, out: expect.stringMatching(/^Usage: osdeploy /) });
   });
 
+  test("runMain: the help of a group begins with a sentence, as that of a command does", async () => {
+    const { out } = await run(["image", "--help"], 80);
+    expect(out).toContain("\n\nLook into images, and send them elsewhere.\n\nOptions:\n");
+    expect(out).toContain("  inspect            show an image's digests");
+  });
+
   test.each([40, 60, 80])("runMain: in %i columns options wrap as the text above them does", async (columns) => {
     for (const argv of [["help", "pull"], ["help"]]) {
       const [help = ""] = (await run(argv, columns)).out.split("Examples:");

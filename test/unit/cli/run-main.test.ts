@@ -116,10 +116,10 @@ describe("words", () => {
     [["pull"], "missing required argument 'image'", "osdeploy pull"],
     [["pull", "a", "b"], "too many arguments for 'pull'. Expected 1 argument but got 2", "osdeploy pull"],
     [["pull", "--rep", "x"], "unknown option '--rep' (Did you mean --repo?)", "osdeploy pull"],
-    [["pull", "a", "--repo", ""], "option '--repo <dir>' argument '' is invalid. it is empty", "osdeploy pull"],
+    [["pull", "a", "--repo", ""], "option '--repo <dir>' argument '' is invalid: it is empty", "osdeploy pull"],
     [
       ["pull", "a", "--tls-verify", "maybe"],
-      "option '--tls-verify [bool]' argument 'maybe' is invalid. it is neither true nor false",
+      "option '--tls-verify [bool]' argument 'maybe' is invalid: it is neither true nor false",
       "osdeploy pull",
     ],
     [

@@ -42,6 +42,18 @@ describe("systemCallError", () => {
     expect(systemCallError(call, "EIO").message).toBe('Cannot set the owner of "/a": input/output error (EIO)');
   });
 
+  test.each([
+    ["/a/.", "/a"],
+    ["/.", "/."],
+    ["a/..", "a/.."],
+  ])("%s is told as %s: somebody named it so", (path, told) => {
+    const error = systemCallError({ verb: "open", path: fromText(path) }, "EACCES");
+    expect(error).toMatchObject({
+      message: `Cannot open "${told}": permission denied (EACCES)`,
+      facts: { path: told },
+    });
+  });
+
   test("what is to be made is not said to be missing: that is the directory above it", () => {
     expect(systemCallError({ verb: "make the directory", path: fromText("/a/b"), isNew: true }, "ENOENT").message).toBe(
       'Cannot make the directory "/a/b": the directory above it does not exist (ENOENT)',

@@ -12,8 +12,8 @@ interface UntagOptions {
 export const define: DefineCommand = (command, frame) => {
   command
     .description(
-      `Takes names of images away. Objects that no other image and no deployment needs go with the next
-"osdeploy repo gc". The names that keep deployments are left alone.`,
+      "Takes names of images away. Objects that no other image and no deployment needs go with the next " +
+        '"osdeploy repo gc". The names that keep deployments are left alone.',
     )
     .argument("<image...>", "tags, or references that were pulled")
     .addOption(repoOption())
@@ -26,5 +26,5 @@ export const define: DefineCommand = (command, frame) => {
         { text: untaggedText },
       ),
     );
-  addExamples(command, [["osdeploy image untag quay.io/os:1", "then: osdeploy repo gc"]]);
+  addExamples(command, [["osdeploy image untag quay.io/os:1", "keep this image no longer"]]);
 };

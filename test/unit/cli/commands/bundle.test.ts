@@ -77,7 +77,7 @@ describe("bundle", () => {
   test.each([
     [[], "missing required argument 'image'"],
     [["--hosts", "a.json"], "missing required argument 'image'"],
-    [["--hosts", "", "oci:os"], "option '--hosts <file...>' argument '' is invalid. it is empty"],
+    [["--hosts", "", "oci:os"], "option '--hosts <file...>' argument '' is invalid: it is empty"],
   ])("refuses %j", async (words, state) => {
     const { status, err } = await run("bundle", "--output", join(scratch, "none.tar"), ...words);
     expect([status, err]).toEqual([
