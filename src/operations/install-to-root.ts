@@ -111,6 +111,7 @@ function findPlaces({ linux }: System, { root, rootSpec, isExisting, esp }: Inst
   }
   refusePart(root, found, subvolumeArgument(found) !== undefined);
   const bootPath = pathBelow(root, "boot");
+  refuseElsewhere(linux.files, root, bootPath);
   const boot = mountedPlace(linux, bootPath);
   if (boot !== undefined) refusePart(bootPath, boot, false);
   return { root: found, boot, esp: esp && findEsp(linux, esp, boot) };
@@ -122,6 +123,16 @@ function refusePart(path: Path, { directory, type }: MountedPlace, isSubvolume: 
   const state = `what is mounted there is not all of a file system (${type}), only its directory ${toText(directory as Path)}`;
   throw new OsdeployError("unsupported", `Cannot install to "${toText(path)}": ${state}`, {
     facts: { hint: "Mount the file system itself there" },
+  });
+}
+
+/** A symlink that starts at the top, as that system has it, leads to the boot partition of the machine that installs. */
+function refuseElsewhere(files: LinuxFiles, root: Path, boot: Path): void {
+  const place = unless("not-found", () => files.realPath(boot));
+  if (place === undefined || place.startsWith(root === "/" ? root : `${root}/`)) return;
+  const state = `its boot is a symlink that leads to ${toText(place)}, which is not below it`;
+  throw new OsdeployError("unsupported", `Cannot install to "${toText(root)}": ${state}`, {
+    facts: { hint: "Mount the boot partition at boot below it, in place of the symlink" },
   });
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { blsOptions } from "../../../src/core/boot/bls-entry.ts";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { describeFiles } from "../../builders/machine-text.ts";
 import { bootMount, entriesOf, espMount, install, machine, refusal, rootMount } from "../../builders/root-installs.ts";
 import { putFile } from "../../builders/tool-runs.ts";
 
@@ -73,6 +74,31 @@ describe("installToRoot, on what is not all of a file system", () => {
     expect(await refusal(machine(), { root: fromText("/none") })).toBe(
       'not-found: Cannot install to "/none": no file system is mounted there',
     );
+  });
+
+  test.each([
+    ["/boot", "/boot"],
+    ["../boot", "/boot"],
+    ["/target-boot", "/target-boot"],
+  ])("refuses a boot that is a symlink to %s: that belongs to the machine that installs", async (target, at) => {
+    const linux = machine({ mounts: [rootMount, { ...bootMount, at }] });
+    putFile(linux.files, `${at}/loader/loader.conf`, "its own\n");
+    linux.files.symlink(fromText(target), fromText("/target/boot"));
+    const before = describeFiles(linux.files, fromText(at));
+    for (const isExisting of [true, false]) {
+      expect(await refusal(linux, { isExisting })).toBe(
+        `unsupported: Cannot install to "/target": its boot is a symlink that leads to ${at}, which is not below it`,
+      );
+    }
+    expect(describeFiles(linux.files, fromText(at))).toEqual(before);
+  });
+
+  test("takes a boot that is a symlink to a place below the root", async () => {
+    const linux = machine({ mounts: [rootMount, { ...bootMount, at: "/target/efi" }] });
+    linux.files.symlink(fromText("efi"), fromText("/target/boot"));
+    putFile(linux.files, "/target/efi/loader/loader.conf", "its own\n");
+    await install(linux, { bootloader: "none", isExisting: true });
+    expect(entriesOf(linux)).toHaveLength(1);
   });
 
   test("finds the root behind a symlink", async () => {
