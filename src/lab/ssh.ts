@@ -50,7 +50,7 @@ const greetingMs = 10_000;
 
 /**
  * Whether an ssh server answers on a port of loopback. QEMU takes connections as soon as it runs: only the greeting shows
- * that the guest does. False at once when `signal` is aborted meanwhile.
+ * that the guest does. False at once when `signal` is aborted, before or meanwhile.
  */
 export function sshAnswers(port: number, signal?: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
@@ -62,6 +62,8 @@ export function sshAnswers(port: number, signal?: AbortSignal): Promise<boolean>
     };
     const giveUp = () => end(false);
     signal?.addEventListener("abort", giveUp);
+    // A signal that was aborted before fires no more.
+    if (signal?.aborted) giveUp();
     socket.setTimeout(greetingMs, giveUp);
     socket.on("data", (bytes) => end(decodeText(bytes).startsWith("SSH-")));
     socket.on("error", giveUp);

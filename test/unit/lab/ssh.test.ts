@@ -97,6 +97,13 @@ describe("sshAnswers", () => {
     await expect(waitForSsh(linux, lab.get("one"), stop.signal)).rejects.toMatchObject({ code: "interrupted" });
     expect(performance.now() - start).toBeLessThan(5_000);
   });
+
+  test("gives no answer at once where somebody wanted an end before", async () => {
+    const port = await serve(() => {});
+    const start = performance.now();
+    expect(await sshAnswers(port, AbortSignal.abort())).toBe(false);
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
 });
 
 test("freePort, isFreePort: what nobody has", async () => {
