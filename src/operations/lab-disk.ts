@@ -14,7 +14,7 @@ import { removeTree } from "../linux/remove-tree.ts";
 import { followedText } from "./followed-image.ts";
 import { type InstallToDiskRequest, type InstallToDiskResult, installToDisk } from "./install-to-disk.ts";
 import { type ImageRequest, resolveTrusted } from "./offered-image.ts";
-import { keysLimitBytes } from "./root-keys.ts";
+import { checkRootKeys, keysLimitBytes } from "./root-keys.ts";
 import type { System } from "./system.ts";
 
 /** What a machine's disk is made of. */
@@ -131,8 +131,11 @@ function rootKeys({ linux }: System, lab: Lab, more: Path | undefined): string {
   const { sshKey } = lab.paths;
   if (linux.files.lstatIfExists(sshKey) === undefined) makeKey({ linux }, sshKey);
   const { files } = linux;
-  const text = (path: Path) =>
-    decodeText(withOpen(files, path, "input", (fd) => readToEnd(files, fd, keysLimitBytes))).trimEnd();
+  const text = (path: Path) => {
+    const bytes = withOpen(files, path, "input", (fd) => readToEnd(files, fd, keysLimitBytes));
+    checkRootKeys(bytes, path);
+    return decodeText(bytes).trimEnd();
+  };
   return `${[text(publicKey(sshKey)), ...(more === undefined ? [] : [text(more)])].join("\n")}\n`;
 }
 

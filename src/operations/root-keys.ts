@@ -51,17 +51,23 @@ function refuseOthers(tree: FileTree, path: string): void {
 /**
  * Reads a file of keys; called before an installation as well, so that what is wrong with it is told at once.
  *
- * @throws OsdeployError `not-found`; `bad-format` when it holds no key.
+ * @throws OsdeployError `not-found`; as {@link checkRootKeys}.
  */
 export function readRootKeys(files: LinuxFiles, keys: Path | undefined): Uint8Array | undefined {
   if (keys === undefined) return undefined;
   // In many homes the file is a link.
   const bytes = files.readFile(files.realPath(keys), keysLimitBytes);
+  checkRootKeys(bytes, keys);
+  return bytes;
+}
+
+/** Checks what is in a file of keys. @throws OsdeployError `bad-format` when that is no key, or a secret one. */
+export function checkRootKeys(bytes: Uint8Array, path: Path): void {
   const lines = decodeText(bytes).split("\n");
   const isSecret = lines.some((line) => /^-----BEGIN .*PRIVATE KEY/.test(line.trim()));
-  if (!isSecret && lines.some((line) => /^[^#]/.test(line.trim()))) return bytes;
+  if (!isSecret && lines.some((line) => /^[^#]/.test(line.trim()))) return;
   const state = isSecret ? "it holds a private key, which would be on every machine" : "there is none in it";
-  throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(keys)}": ${state}`, {
+  throw new OsdeployError("bad-format", `Cannot use the keys in "${toText(path)}": ${state}`, {
     facts: { hint: "Name a file with public keys, such as ~/.ssh/id_ed25519.pub" },
   });
 }

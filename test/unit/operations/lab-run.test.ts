@@ -120,6 +120,18 @@ describe("runLabMachine", () => {
     expect(new Lab(linux, labPath).get("mine").machine.baseDisk).toBe(name);
   });
 
+  test.each([
+    ["-----BEGIN OPENSSH PRIVATE KEY-----\n", "it holds a private key, which would be on every machine"],
+    ["# none\n", "there is none in it"],
+  ])("further keys that are none are refused by the name of their file: %j", async (text, state) => {
+    const { linux } = await host();
+    place(linux, "/keys", text);
+    await expect(runLabMachine(systemOn(linux), { ...request, sshKeys: fromText("/keys") })).rejects.toMatchObject({
+      code: "bad-format",
+      message: `Cannot use the keys in "/keys": ${state}`,
+    });
+  });
+
   test("the name of a machine that is damaged is taken", async () => {
     const { linux } = await host();
     const { name } = await runLabMachine(systemOn(linux), request);
