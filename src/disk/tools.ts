@@ -34,7 +34,7 @@ export interface ToolOutput {
  * Runs a tool to its end; a failure is an error with the tool's own words.
  *
  * @throws OsdeployError `unsupported` where it is missing, with the package to install; `permission-denied`
- * when the kernel refused it what it needs; `system` when it fails otherwise.
+ * when the kernel refused it what it needs; `no-space`; `system` when it fails otherwise.
  */
 export function runTool(
   programs: LinuxPrograms,
@@ -45,15 +45,17 @@ export function runTool(
   if (status === 0) return { stdout, stderr };
   const said = lastWords(stderr) || lastWords(decodeText(stdout)) || "it says nothing";
   const isRefused = /(permission denied|operation not permitted)$/i.test(said);
-  const code = isRefused ? "permission-denied" : saysNoRoom(said) ? "no-space" : "system";
+  // mcopy says so of the FAT partition that it fills.
+  const isFull = saysNoRoom(said) || /\bdisk full$/i.test(said);
+  const code = isRefused ? "permission-denied" : isFull ? "no-space" : "system";
   throw new OsdeployError(code, `Cannot install: ${tool} failed with status ${status}: ${said}`, {
-    facts: { tool, status, ...(isRefused && { errno: "EACCES" }), ...(code === "no-space" && { hint: roomHint }) },
+    facts: { tool, status, ...(isRefused && { errno: "EACCES" }), ...(saysNoRoom(said) && { hint: roomHint }) },
   });
 }
 
 /** Whether a tool says that a file system of this machine is full. */
 export function saysNoRoom(said: string): boolean {
-  return /no space left on device|disk full/i.test(said);
+  return /no space left on device/i.test(said);
 }
 
 /** Where the room is, when {@link saysNoRoom}. */

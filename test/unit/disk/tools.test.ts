@@ -50,13 +50,22 @@ test("runTool: what a tool may not do, its user may not", () => {
 
 test.each([
   ["qemu-img", "qemu-img: error while writing at byte 0: No space left on device"],
-  ["mcopy", "Disk full"],
+  [
+    "mcopy",
+    "plain_io: No space left on device\nbuffer_flush: short write\nerror in fat_write: No space left on device",
+  ],
 ] as const)("runTool: where the disk of this machine is full, %s says so, and the user is told where", (tool, said) => {
   expect(() => runTool(ending(1, "", `${said}\n`), [tool])).toThrow(
     expect.objectContaining({
       code: "no-space",
       facts: { tool, status: 1, hint: expect.stringContaining("/var/tmp") },
     }),
+  );
+});
+
+test("runTool: a FAT partition in which no room is left is told without where this machine needs any", () => {
+  expect(() => runTool(ending(1, "", "Disk full\n"), ["mcopy"])).toThrow(
+    expect.objectContaining({ code: "no-space", facts: { tool: "mcopy", status: 1 } }),
   );
 });
 
