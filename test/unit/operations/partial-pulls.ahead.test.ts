@@ -167,6 +167,45 @@ describe("over a link on which answers take long", () => {
     await partial.close();
   });
 
+  test("tables that cannot be had while others are waited for are told by whoever takes the layer", async () => {
+    const release: (() => void)[] = [];
+    const held = (bytes: () => AsyncIterable<Uint8Array>) =>
+      (async function* () {
+        await new Promise<void>((done) => release.push(done));
+        yield* bytes();
+      })();
+    async function* tablesOf(lengthBytes: number): AsyncGenerator<Uint8Array> {
+      linux.advance(30);
+      yield new Uint8Array(lengthBytes);
+    }
+    const source = {
+      bundle: () => undefined,
+      registry: () => ({ latencyMs: 30 }),
+      readBlobRange: ({ digest }: ResolvedLayer, { offsetBytes, lengthBytes }: BlobRange) => {
+        const number = numberOf(digest);
+        if (number === 0 && offsetBytes > 0) return tablesOf(lengthBytes);
+        return held(() => {
+          if (number === 0) return slowly(number, () => linux.advance(30));
+          throw new OsdeployError("network", `Cannot fetch the tables of ${number}`);
+        });
+      },
+    } as unknown as ImageSource;
+    const options = { source, layers, imageLayers: [], damaged: new Set<never>(), run };
+    const partial = new PartialPulls(systemOn(linux), repo, options);
+    await partial.prepare([openInlineLane(linux.files, run.newStagingOptions())]);
+    const soon = () => new Promise((done) => setTimeout(done, 10));
+    const first = take(partial, 0, laneOf({ bytes: 1 }));
+    for (let waited = 0; release.length < layers.length && waited < 100; waited++) await soon();
+    const parts = release.pop();
+    for (const fail of release) fail();
+    await soon();
+    parts?.();
+    expect(await first).toBeUndefined();
+    expect(asked).toEqual([0]);
+    await expect(take(partial, 1, laneOf({ bytes: 1 }))).rejects.toThrow("Cannot fetch the tables of 1");
+    await partial.close();
+  });
+
   test("when the source gives no parts, what nobody has taken is given up, and what somebody has goes on", async () => {
     const partial = await partialOver(30);
     const refuse = new OsdeployError("unsupported", "Cannot fetch a part: the registry gives none");

@@ -152,6 +152,17 @@ describe("a registry that does not give parts", () => {
   });
 });
 
+test("a registry that gives no parts of one layer is asked for none of the next", async () => {
+  const other = await buildChunkedLayer([{ path: "usr/" }, { path: "usr/other", content: noise(600_000, 21) }], chunks);
+  const linux = await machineWithRepo({});
+  const registry = await registryWith({ v1: v1Image, both: buildChunkedImage([v2, other]) });
+  await pullFrom(linux, registry, "v1");
+  registry.faults.push({ path: new RegExp(`${v2.digest}|${other.digest}`), status: 416, times: 2 });
+  const pulled = await pullFrom(linux, registry, "both");
+  expect(pulled.warnings).toEqual([expect.stringContaining(`Layer ${v2.digest} cannot come in parts`)]);
+  expect(pulled.rawImage).toBe((await wholePull(buildChunkedImage([v2, other]))).rawImage);
+});
+
 test("a registry that cannot be reached any more ends the pull: nothing is asked for as a whole", async () => {
   const linux = await machineWithRepo({});
   const registry = await registryWith({ v1: v1Image, v2: v2Image });

@@ -73,6 +73,20 @@ describe("ContentTable", () => {
     expect(table.find(inline.digest, 20)?.place).toEqual({ kind: "inline", bytes: few });
   });
 
+  test("forgets what lies in an object, in every thread, and finds all else, also what collides with it", () => {
+    const behind = { ...inline, digest: `${whole.digest.slice(0, 8)}${inline.digest.slice(8)}` };
+    const other = content(400, 3);
+    const elsewhere: IndexedContent = {
+      digest: sha256Hex(other),
+      place: { kind: "object", id: idOf(other), offsetBytes: 0, sizeBytes: 400, isWhole: true },
+    };
+    const table = tableOf([whole, part, behind], [elsewhere]);
+    new ContentTable(table.memory).forgetObjects(new Set([largeId]));
+    expect([table.find(whole.digest, 5000), table.find(part.digest, 2000)]).toEqual([undefined, undefined]);
+    expect(table.find(behind.digest, 20)?.place).toEqual({ kind: "inline", bytes: few });
+    expect(table.find(elsewhere.digest, 400)?.place).toMatchObject({ id: idOf(other) });
+  });
+
   test("gives up records whose digests collide with many others, and finds all else as fast", () => {
     const contents = colliding(20_000);
     const start = performance.now();
