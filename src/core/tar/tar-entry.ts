@@ -29,7 +29,8 @@ const maxTarget = 4095;
  * What `header` stands for under `extension`.
  *
  * A header without magic and with a name that ends in a slash is a directory, as in the days when there was no other way
- * to say it. Links, directories and devices with a size are refused: readers disagree on whether content follows.
+ * to say it. With magic, such a name of the type NUL is refused: most readers take it for a directory. Links, directories
+ * and devices with a size are refused: readers disagree on whether content follows.
  *
  * @throws OsdeployError `bad-format`; `unsupported` for unknown types and sparse files; `limit-exceeded`.
  */
@@ -77,11 +78,18 @@ const kinds: Readonly<Record<string, LayerEntry["kind"]>> = {
 function readKind(header: TarHeader, rawPath: ByteString): LayerEntry["kind"] {
   const letter = String.fromCharCode(header.type);
   const kind = kinds[letter];
-  if (kind === "regular") return header.format === "v7" && rawPath.endsWith("/") ? "directory" : kind;
+  if (kind === "regular") return rawPath.endsWith("/") ? readKindOfSlash(header, rawPath) : kind;
   if (kind !== undefined) return kind;
   if (letter === "S") throw sparseFile();
   const type = JSON.stringify(letter);
   throw new OsdeployError("unsupported", `Cannot read tar entry ${inQuotes(rawPath)}: its type ${type} is unknown`);
+}
+
+/** What a regular file with a slash at its end is. */
+function readKindOfSlash({ type, format }: TarHeader, rawPath: ByteString): "directory" | "regular" {
+  if (format === "v7") return "directory";
+  if (type === 0) throw refuse(rawPath, "it is a file, and to other readers a directory");
+  return "regular";
 }
 
 function readStat(header: TarHeader, extension: Extension): Stat {

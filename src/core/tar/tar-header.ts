@@ -1,4 +1,4 @@
-import { type ByteString, fromBytes } from "../bytes/byte-string.ts";
+import { type ByteString, fromBytes, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
 import { checkRange, checkSeconds, type NumberField, readNumber } from "./tar-number.ts";
 
@@ -121,8 +121,21 @@ function readFormat(block: Uint8Array): TarHeader["format"] {
 /** Only POSIX headers have a prefix; GNU's keep times there. */
 function readName(block: Uint8Array, format: TarHeader["format"]): ByteString {
   const name = readText(block, 0, 100);
+  if (format === "gnu" && block[345] !== 0) checkTimes(block, name);
   if (format !== "ustar" || block[345] === 0) return name;
   return `${readText(block, 345, 155)}/${name}` as ByteString;
+}
+
+const timeFields = [345, 357] as const;
+
+/** Old writers put a prefix there all the same, and there are readers that look for it where the bytes are no times. */
+function checkTimes(block: Uint8Array, name: ByteString): void {
+  for (const offset of timeFields) {
+    const isBinary = (block[offset] as number) >= 0x80;
+    if (isBinary || /^ *[0-7]*[ \0]*$/.test(fromBytes(block, offset, offset + 12))) continue;
+    const shown = inQuotes(name);
+    throw new OsdeployError("bad-format", `Cannot read tar entry ${shown}: its GNU header has a prefix, or bad times`);
+  }
 }
 
 /** The bytes up to the first NUL, or the whole field: names of full length have no NUL. */

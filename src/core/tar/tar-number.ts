@@ -10,7 +10,8 @@ export interface NumberField {
 
 /**
  * A numeric header field: octal text, with leading spaces and ended by space, NUL or the field's end; or, when the first
- * bit is set, GNU's base-256 as a two's complement number. Empty is 0.
+ * bit is set, GNU's base-256 as a two's complement number. Empty is 0. Where a NUL comes first and something behind it,
+ * readers differ, and a size could show each of them other files: that is no number.
  *
  * @throws OsdeployError `bad-format` for anything else.
  * @see https://www.gnu.org/software/tar/manual/html_node/Standard.html
@@ -21,6 +22,7 @@ export function readNumber(header: Uint8Array, field: NumberField): number | big
   const end = field.offset + field.length;
   let at = field.offset;
   while (at < end && header[at] === 0x20) at++;
+  if (header[at] === 0) return readEmpty(header, field, at);
   // At most twelve octal digits: exact in a double.
   let value = 0;
   while (at < end && isOctal(header[at] as number)) value = value * 8 + ((header[at++] as number) - 0x30);
@@ -29,6 +31,15 @@ export function readNumber(header: Uint8Array, field: NumberField): number | big
     throw badNumber(field, fromBytes(header, field.offset, end));
   }
   return value;
+}
+
+/** A field without digits in front of its first NUL, at `at`. */
+function readEmpty(header: Uint8Array, field: NumberField, at: number): 0 {
+  const end = field.offset + field.length;
+  for (let i = at; i < end; i++) {
+    if (header[i] !== 0 && header[i] !== 0x20) throw badNumber(field, fromBytes(header, field.offset, end));
+  }
+  return 0;
 }
 
 function isOctal(byte: number): boolean {

@@ -4,7 +4,7 @@ import type { Extension } from "../../../../src/core/tar/pax.ts";
 import { readEntry } from "../../../../src/core/tar/tar-entry.ts";
 import { readHeader } from "../../../../src/core/tar/tar-header.ts";
 import { defaultTarLimits } from "../../../../src/core/tar/tar-limits.ts";
-import { header, type TarFields, v7 } from "../../../builders/tar-blocks.ts";
+import { gnu, header, type TarFields, v7 } from "../../../builders/tar-blocks.ts";
 
 const stat = { permissions: 0o644, uid: 0, gid: 0, mtimeSeconds: 0n, mtimeNanoseconds: 0 };
 const xattrs = new Map();
@@ -100,6 +100,8 @@ test.each([
   [{ type: "3", magic: v7, major: "0000012\0", minor: "0000012\0" }, "cannot say the number of"],
   [{ type: "4", magic: v7 }, "cannot say the number of"],
   [{ type: "\0", name: "etc/", magic: v7, size: 1 }, "it is a directory with a size of 1"],
+  [{ type: "\0", name: "etc/" }, "it is a file, and to other readers a directory"],
+  [{ type: "\0", name: "etc/", magic: gnu, size: 1 }, "it is a file, and to other readers a directory"],
 ])("readEntry: refuses %j", (fields, message) => {
   expect(() => read(fields)).toThrow(
     expect.objectContaining({ code: "bad-format", message: expect.stringContaining(message) }),

@@ -62,11 +62,30 @@ test("readHeader: what stands behind a field without NUL is not part of it", () 
 });
 
 test("readHeader: only POSIX headers have a prefix and only headers with a magic have devices", () => {
-  const fields = { name: "n", prefix: "p", type: "4", major: "0000001\0", minor: "0000002\0" };
+  const fields = { name: "n", prefix: "7", type: "4", major: "0000001\0", minor: "0000002\0" };
   expect(readHeader(header({ ...fields, magic: gnu }))).toMatchObject({ format: "gnu", name: "n", major: 1, minor: 2 });
   expect(readHeader(header({ ...fields, magic: v7 }))).toMatchObject({ format: "v7", name: "n", major: 0, minor: 0 });
-  expect(readHeader(header({ ...fields, magic: ustar }))).toMatchObject({ format: "ustar", name: "p/n" });
+  expect(readHeader(header({ ...fields, magic: ustar }))).toMatchObject({ format: "ustar", name: "7/n" });
 });
+
+test.each(["00000000017", "00000000017\0" + "00000000017 ", "        17  " + "\x80\0\0\0\0\0\0\0\0\0\0\x01"])(
+  "readHeader: GNU headers keep times where POSIX ones have a prefix: %j",
+  (prefix) => {
+    expect(readHeader(header({ name: "n", prefix, magic: gnu }))?.name).toBe("n");
+  },
+);
+
+test.each(["usr/lib", "7/", "12 34", "00000000017\0a"])(
+  "readHeader: refuses a GNU header with %j in the place of times",
+  (prefix) => {
+    expect(() => readHeader(header({ name: "n", prefix, magic: gnu }))).toThrow(
+      expect.objectContaining({
+        code: "bad-format",
+        message: 'Cannot read tar entry "n": its GNU header has a prefix, or bad times',
+      }),
+    );
+  },
+);
 
 test("readHeader: a block of zeros is none", () => {
   expect(readHeader(new Uint8Array(512))).toBeUndefined();

@@ -14,6 +14,7 @@ test.each([
   ["\0\0\0\0\0\0\0\0", 0],
   ["        ", 0],
   ["12\0garbage", 0o12],
+  ["  \0 \0\0", 0],
 ])("readNumber: octal text %j", (bytes, expected) => {
   expect(number(bytes)).toBe(expected);
 });
@@ -29,11 +30,14 @@ test.each([
   expect(number(bytes)).toBe(expected);
 });
 
-test.each(["0000648\0", "-1      ", "0x12\0\0\0\0", "1,2     "])("readNumber: %j is no number", (bytes) => {
-  expect(() => number(bytes)).toThrow(
-    expect.objectContaining({ code: "bad-format", message: expect.stringContaining("its size") }),
-  );
-});
+test.each(["0000648\0", "-1      ", "0x12\0\0\0\0", "1,2     ", "\x000000644", " \x00000644", "\0\0\0\0\0\0\0x"])(
+  "readNumber: %j is no number",
+  (bytes) => {
+    expect(() => number(bytes)).toThrow(
+      expect.objectContaining({ code: "bad-format", message: expect.stringContaining("its size") }),
+    );
+  },
+);
 
 test("checkRange: takes the ends of the range and nothing beyond them", () => {
   expect(checkRange(0, { min: 0, max: 9 }, "uid")).toBe(0);
