@@ -61,8 +61,8 @@ const headerPhase: Phase = { kind: "header" };
  * Read are v7, ustar, PAX and GNU headers with long names, base-256 numbers, hard links, devices and FIFOs. Global PAX
  * headers are skipped. Two zero blocks end the tar; one, or none behind a whole entry, will do, as all readers have it: who
  * has to know whether a tar is complete measures it. What follows the end is structure. Refused are sparse files, unknown
- * types, sizes where no content can be, a zero block between entries, extensions without an entry, and two extensions of
- * one kind before an entry, of which some readers take the first, some the last and some both.
+ * types, sizes where no content can be, a zero block between entries, extensions without an entry, and of those before an
+ * entry two of one kind, of which some readers take the first, some the last and some both, or a global header among them.
  */
 export class TarScanner {
   readonly #sink: TarSink;
@@ -183,8 +183,11 @@ export class TarScanner {
   #readExtension({ type, sizeBytes }: TarHeader): true {
     const bytes = this.#window.subarray(this.#at, this.#at + sizeBytes);
     this.#at += sizeBytes;
-    // Global headers are skipped: what they could say of paths and owners, image builders never mean.
-    if (type !== globalType) {
+    if (type === globalType) {
+      // Skipped: what they could say of paths and owners, image builders never mean. Go's reader forgets extensions there.
+      if (this.#pendingExtensions.size > 0)
+        throw this.#bad("a global header stands between an entry and its extensions");
+    } else {
       if (this.#pendingExtensions.has(type)) throw this.#bad("an entry has two extension headers of one kind");
       this.#pendingExtensions.add(type);
       readExtension(type, bytes, this.#extension, this.#limits);

@@ -99,6 +99,20 @@ test("TarScanner: global PAX headers say nothing, not even of sparse files", () 
   expect(paths(tarOf(pax({ path: "evil", "GNU.sparse.major": "1" }, "g"), entry({ name: "a" })))).toEqual(["a"]);
 });
 
+// Go, and so podman, reads on as if nothing came before it.
+test.each([
+  ["a PAX header", pax({ size: "0" })],
+  ["a long name", gnuLong("L", "a")],
+])("TarScanner: refuses a global header between %s and its entry", (_, extension) => {
+  const tar = tarOf(extension, pax({ comment: "c" }, "g"), entry({ name: "x" }, entry({ name: "hidden" })));
+  expect(() => scanLayer(tar)).toThrow(
+    expect.objectContaining({
+      code: "bad-format",
+      message: "Cannot read tar: a global header stands between an entry and its extensions",
+    }),
+  );
+});
+
 test("TarScanner: extensions of several kinds before one entry add up", () => {
   const tar = tarOf(gnuLong("L", "long"), pax({ uid: "2" }), entry({ name: "x" }));
   expect(scanLayer(tar).entries).toMatchObject([{ path: "long", stat: { uid: 2 } }]);
