@@ -1,7 +1,7 @@
 import { BlobHasher } from "../core/digest/blob-hasher.ts";
 import { type BlobDigest, type ManifestDigest, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
-import { chooseForPlatform, nothingForPlatform } from "../core/oci/choose-image.ts";
+import { chooseForPlatform, chooseTheImage, nothingForPlatform } from "../core/oci/choose-image.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { checkDocumentType } from "../core/oci/document-type.ts";
 import { checkImagePlatform, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
@@ -39,10 +39,10 @@ interface Found {
   readonly manifest: TypedDocument;
 }
 
-/** Goes on from the lines of a layout's `index.json` that were chosen. */
+/** Goes on from the lines of a layout's `index.json` that were chosen. @throws OsdeployError `usage` when these are several images. */
 export async function resolveEntries(entries: readonly IndexEntry[], search: Search): Promise<ResolvedImage> {
   const way: Way = { reads: 0, seen: [...entries] };
-  const chosen = entries.length === 1 ? entries : chooseForPlatform(entries, search.platform);
+  const chosen = chooseTheImage(entries, search.platform, search.name);
   return assemble(await searchEntries(chosen, search, { way, depth: 0 }), search, way);
 }
 

@@ -10,12 +10,15 @@ const refNameKey = "org.opencontainers.image.ref.name";
 /** What says of an entry that its layers are zstd; podman writes it besides an image with gzip for the same platform. */
 const zstdKey = "io.github.containers.compression.zstd";
 
+/** What docker calls an image besides: in what it saves, all images with one tag have the same tag, whatever their names are. */
+const imageNameKey = "io.containerd.image.name";
+
 /** How many tags or platforms an error message lists. */
 const listLimit = 20;
 
 /**
  * The entries of a layout's `index.json` that `choice` means: one manifest, or several that only their platforms tell
- * apart ({@link chooseForPlatform}).
+ * apart ({@link chooseTheImage}).
  *
  * @throws OsdeployError `not-found` for a tag, position or digest that is not there; `usage` when several images are
  * there and nothing says which: to take the first, as some tools do, would deploy whatever was copied in first.
@@ -26,19 +29,19 @@ export function chooseInLayout(index: ImageIndex, choice: ImageChoice, layout: s
     case "only":
       return theOnlyImage(entries, layout);
     case "tag":
-      return found(
+      return checkFound(
         entries.filter((entry) => tagOf(entry) === choice.tag),
         `tag ${choice.tag}`,
         { entries, layout },
       );
     case "digest":
-      return found(
-        entries.filter((entry) => entry.digest === choice.digest),
-        choice.digest,
-        { entries, layout },
-      );
+      // An image with two tags stands there twice.
+      return checkFound(entries.filter((entry) => entry.digest === choice.digest).slice(0, 1), choice.digest, {
+        entries,
+        layout,
+      });
     case "position":
-      return found(entries.slice(choice.position, choice.position + 1), `image @${choice.position}`, {
+      return checkFound(entries.slice(choice.position, choice.position + 1), `image @${choice.position}`, {
         entries,
         layout,
       });
@@ -53,14 +56,50 @@ export function chooseInLayout(index: ImageIndex, choice: ImageChoice, layout: s
  * only such one and nothing else is there.
  */
 export function chooseForPlatform(entries: readonly IndexEntry[], wanted: Platform): readonly IndexEntry[] {
+  const { best, indexes, silent } = sorted(entries, wanted);
+  if (best.length > 0) return best.slice(0, 1);
+  if (indexes.length > 0) return indexes;
+  return silent.length === 1 ? silent : [];
+}
+
+/**
+ * Where to go on from what {@link chooseInLayout} found: as {@link chooseForPlatform}, but nothing is first among equals. In
+ * an index that is what its author says; in a layout it is what was copied in first.
+ *
+ * @throws OsdeployError `usage` when several images are left.
+ */
+export function chooseTheImage(
+  entries: readonly IndexEntry[],
+  wanted: Platform,
+  layout: string,
+): readonly IndexEntry[] {
+  if (entries.length === 1) return entries;
+  const { best, indexes, silent } = sorted(entries, wanted);
+  const found = best.length + indexes.length > 0 ? [...best, ...indexes] : silent;
+  const images = [...new Map(found.map((entry) => [entry.digest, entry])).values()];
+  if (images.length <= 1) return images;
+  const there = images.slice(0, listLimit).map(describe).join(", ");
+  const state = `it holds several for ${formatPlatform(wanted)}; write the digest of one behind its path: ${there}`;
+  throw new OsdeployError("usage", `Cannot choose an image in ${layout}: ${state}`);
+}
+
+function describe(entry: IndexEntry): string {
+  const name = entry.annotations.get(imageNameKey);
+  return name === undefined ? `@${entry.digest}` : `@${entry.digest} (${list([name])})`;
+}
+
+/** The images among `entries`: the best for `wanted`, further indexes, and those that do not say what they are for. */
+function sorted(
+  entries: readonly IndexEntry[],
+  wanted: Platform,
+): { readonly [kind in "best" | "indexes" | "silent"]: readonly IndexEntry[] } {
   const images = entries.filter((entry) => !isAttachment(entry));
   const manifests = images.filter((entry) => documentKind(entry.mediaType) === "manifest");
-  const best = bestOf(manifests, wanted);
-  if (best !== undefined) return [best];
-  const indexes = images.filter((entry) => documentKind(entry.mediaType) === "index");
-  if (indexes.length > 0) return indexes;
-  const silent = manifests.filter((entry) => entry.platform === undefined);
-  return silent.length === 1 ? silent : [];
+  return {
+    best: bestOf(manifests, wanted),
+    indexes: images.filter((entry) => documentKind(entry.mediaType) === "index"),
+    silent: manifests.filter((entry) => entry.platform === undefined),
+  };
 }
 
 /** The error that none of `entries` is for `wanted`; it says what there is. */
@@ -91,14 +130,17 @@ function theOnlyImage(entries: readonly IndexEntry[], layout: string): readonly 
       `Cannot choose an image in ${layout}: it holds several; write one of the tags after it: ${list(tags)}`,
     );
   }
-  // Without any tag the layout is one image for several platforms, or one image with attached signatures.
-  return found(tags.length === 1 ? images.filter((entry) => tagOf(entry) === tags[0]) : images, "image", {
-    entries,
-    layout,
-  });
+  // Without any tag the layout is one image for several platforms, or one image with attached signatures. With one, the
+  // others are what is attached, or what had this tag before.
+  const [only] = tags;
+  return checkFound(
+    images.filter((entry) => tagOf(entry) === only),
+    "image",
+    { entries, layout },
+  );
 }
 
-function found(
+function checkFound(
   chosen: readonly IndexEntry[],
   what: string,
   from: { readonly entries: readonly IndexEntry[]; readonly layout: string },
@@ -109,15 +151,14 @@ function found(
   throw new OsdeployError("not-found", `Cannot find ${what} in ${from.layout}${there}`);
 }
 
-/** The best platform; of equal ones zstd before gzip, as in containers/image, and then the first. */
-function bestOf(manifests: readonly IndexEntry[], wanted: Platform): IndexEntry | undefined {
-  let best: { readonly entry: IndexEntry; readonly rank: number } | undefined;
-  for (const entry of manifests) {
+/** Those of the best platform; of equal ones zstd before gzip, as in containers/image. */
+function bestOf(manifests: readonly IndexEntry[], wanted: Platform): readonly IndexEntry[] {
+  const ranked = manifests.flatMap((entry) => {
     const platform = entry.platform === undefined ? undefined : platformRank(entry.platform, wanted);
-    const rank = platform === undefined ? undefined : 2 * platform + (isZstd(entry) ? 0 : 1);
-    if (rank !== undefined && (best === undefined || rank < best.rank)) best = { entry, rank };
-  }
-  return best?.entry;
+    return platform === undefined ? [] : [{ entry, rank: 2 * platform + (isZstd(entry) ? 0 : 1) }];
+  });
+  const best = Math.min(...ranked.map(({ rank }) => rank));
+  return ranked.flatMap(({ entry, rank }) => (rank === best ? [entry] : []));
 }
 
 function isZstd(entry: IndexEntry): boolean {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { chooseForPlatform, chooseInLayout, nothingForPlatform } from "../../../../src/core/oci/choose-image.ts";
+import {
+  chooseForPlatform,
+  chooseInLayout,
+  chooseTheImage,
+  nothingForPlatform,
+} from "../../../../src/core/oci/choose-image.ts";
 import { parseIndex } from "../../../../src/core/oci/image-index.ts";
 import { parseDocument } from "../../../../src/core/oci/json.ts";
 import { parsePlatform } from "../../../../src/core/oci/platform.ts";
@@ -22,6 +27,8 @@ function index(...entries: readonly object[]) {
 const on = (architecture: string, variant?: string) => ({ platform: { os: "linux", architecture, variant } });
 const tagged = (tag: string) => ({ annotations: { "org.opencontainers.image.ref.name": tag } });
 const letters = (entries: readonly { readonly digest: string }[]) => entries.map((entry) => entry.digest[7]).join("");
+const same = (letter: string) => ({ digest: `sha256:${letter.repeat(64)}` });
+const named = (name: string) => ({ annotations: { "io.containerd.image.name": name } });
 const unknown = { platform: { os: "unknown", architecture: "unknown" } };
 const zstd = (value = "true") => ({ annotations: { "io.github.containers.compression.zstd": value } });
 const attestation = { annotations: { "vnd.docker.reference.type": "attestation-manifest" } };
@@ -81,6 +88,7 @@ describe("chooseInLayout", () => {
     ["the only image", "", [{}], "a"],
     ["the only image, tagged or not", "", [tagged("x")], "a"],
     ["the tagged one, beside what is attached to it", "", [tagged("x"), {}, { ...tagged("sig"), ...referrer }], "a"],
+    ["the tagged one, beside what had its tag before", "", [on("amd64"), { ...on("amd64"), ...tagged("x") }], "b"],
     ["all platforms of the only image", "", [on("amd64"), on("arm64"), attestation], "ab"],
     [
       "all platforms of one tag",
@@ -94,6 +102,7 @@ describe("chooseInLayout", () => {
     ["the tag", ":two", [tagged("one"), tagged("two"), tagged("three")], "b"],
     ["the position", ":@2", [tagged("one"), tagged("two"), tagged("three")], "c"],
     ["the digest", `@sha256:${"b".repeat(64)}`, [tagged("one"), tagged("one")], "b"],
+    ["the digest that has two tags once", `@sha256:${"c".repeat(64)}`, [tagged("one"), same("c"), same("c")], "c"],
     ["the digest, whatever the tag", `:one@sha256:${"b".repeat(64)}`, [tagged("one"), tagged("two")], "b"],
   ])("takes %s", (_, text, entries, expected) => {
     expect(choose(text, ...entries)).toBe(expected);
@@ -119,5 +128,43 @@ describe("chooseInLayout", () => {
 
   test("an index may have at most 1000 entries", () => {
     expect(() => index(...Array(1001).fill({}))).toThrow("manifests has more than 1000 members");
+  });
+});
+
+describe("chooseTheImage", () => {
+  const choose = (...entries: readonly object[]) => letters(chooseTheImage(index(...entries).entries, amd64, "oci:os"));
+
+  test.each([
+    ["what was named, whatever it is", [{ ...on("s390x"), ...attestation }], "a"],
+    ["the one for the platform", [on("arm64"), on("amd64")], "b"],
+    ["the one for the platform, beside what says nothing", [{}, on("amd64")], "b"],
+    ["zstd of one image in two compressions", [on("amd64"), { ...on("amd64"), ...zstd() }], "b"],
+    ["an image that stands there twice", [same("c"), same("c")], "c"],
+    [
+      "an image for a platform that stands there twice",
+      [on("arm64"), ...Array(2).fill({ ...on("amd64"), ...same("c") })],
+      "c",
+    ],
+    ["the index", [on("arm64"), { mediaType: indexType }, {}], "b"],
+    ["nothing, where nothing is for the platform", [on("arm64"), on("s390x")], ""],
+  ])("takes %s", (_, entries, expected) => {
+    expect(choose(...entries)).toBe(expected);
+  });
+
+  test.each([
+    ["images for the platform", [on("amd64"), on("amd64")]],
+    ["images that say nothing", [{}, {}]],
+    ["indexes", [{ mediaType: indexType }, { mediaType: indexType }]],
+    ["an image and an index", [on("amd64"), { mediaType: indexType }]],
+  ])("refuses two different %s: which of them was copied in first says nothing", (_, entries) => {
+    expect(() => choose(...entries)).toThrow(expect.objectContaining({ code: "usage" }));
+  });
+
+  test("says by which digests, and by docker's names where there are any", () => {
+    const entries = [on("arm64"), { ...on("amd64"), ...named("docker.io/library/a:latest") }, on("amd64")];
+    expect(() => choose(...entries)).toThrow(
+      `Cannot choose an image in oci:os: it holds several for linux/amd64; write the digest of one behind its path: ` +
+        `@sha256:${"b".repeat(64)} ("docker.io/library/a:latest"), @sha256:${"c".repeat(64)}`,
+    );
   });
 });
