@@ -18,6 +18,7 @@ import {
 } from "../core/oci/docker-archive.ts";
 import { checkImagePlatform, type ImageConfig, pairLayers, parseImageConfig } from "../core/oci/image-config.ts";
 import { documentLimitBytes } from "../core/oci/json.ts";
+import { compressionOf, tellingBytes } from "../core/oci/layer-compression.ts";
 import type { LayerDescriptor } from "../core/oci/manifest.ts";
 import { type Compression, ociConfigType, ociLayerType, ociManifestType } from "../core/oci/media-type.ts";
 import type { Platform } from "../core/oci/platform.ts";
@@ -134,10 +135,8 @@ class DockerArchiveSource implements ImageSource {
   }
 
   #compressionOf(location: BlobLocation): Compression {
-    const lengthBytes = Math.min(location.lengthBytes, 4);
-    const [a, b, c, d] = readRange(this.#files, { ...location, lengthBytes }, 4);
-    if (a === 0x1f && b === 0x8b) return "gzip";
-    return a === 0x28 && b === 0xb5 && c === 0x2f && d === 0xfd ? "zstd" : "none";
+    const lengthBytes = Math.min(location.lengthBytes, tellingBytes);
+    return compressionOf(readRange(this.#files, { ...location, lengthBytes }, tellingBytes), "none") ?? "none";
   }
 
   async #measure(location: BlobLocation): Promise<LayerDigest> {

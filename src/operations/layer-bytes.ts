@@ -3,7 +3,7 @@ import { type DiffId, splitDigest } from "../core/digest/oci-digest.ts";
 import { OsdeployError } from "../core/errors.ts";
 import { checkedBlob } from "../image-source/checked-blob.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
-import { openDecoder } from "../linux/open-decoder.ts";
+import { openLayerDecoder } from "../linux/layer-decoder.ts";
 import { readLayerTar } from "../repo/layer-tar.ts";
 import type { Repo } from "../repo/repo.ts";
 import { checkInterrupted, type System } from "./system.ts";
@@ -45,7 +45,7 @@ export async function* fetchedTar(
 }
 
 async function* unpack(source: ImageSource, layer: ResolvedLayer, advance: (bytes: number) => void): LayerBytes {
-  const decoder = openDecoder(layer.compression);
+  const decoder = openLayerDecoder(layer.compression);
   const output = new Uint8Array(outputBytes);
   let received = 0;
   try {

@@ -6,8 +6,8 @@ import { TarScanner } from "../core/tar/tar-scanner.ts";
 import type { LayerColumns } from "../core/tree/layer-columns.ts";
 import { type BlobPair, openBlobPair } from "../linux/blob-pair.ts";
 import type { Decoder } from "../linux/decoder.ts";
+import { openLayerDecoder } from "../linux/layer-decoder.ts";
 import type { LinuxFiles } from "../linux/linux.ts";
-import { openDecoder } from "../linux/open-decoder.ts";
 import { LayerSink, type LayerStats, type SinkOptions } from "./layer-sink.ts";
 import type { ObjectStaging, StagedObject } from "./object-staging.ts";
 import type { StreamName } from "./publish.ts";
@@ -19,7 +19,7 @@ export interface LayerToImport extends SinkOptions {
   /** Bytes of the layer as it is fetched, compressed or not. */
   readonly sizeBytes: number;
   readonly diffId: DiffId;
-  /** What the media type says; anything but a tar has to be refused before. */
+  /** What the media type says; anything but a tar has to be refused before. Where the bytes say something else, that counts. */
   readonly compression: Compression;
   readonly limits?: LayerLimits;
 }
@@ -97,7 +97,7 @@ export class LayerImport {
     this.#sink = new LayerSink(files, staging, layer);
     this.#scanner = new TarScanner(this.#sink, { limits: this.#limits.tar });
     this.#digests = openBlobPair(splitDigest(layer.digest).algorithm, splitDigest(layer.diffId).algorithm);
-    this.#decoder = openDecoder(layer.compression);
+    this.#decoder = openLayerDecoder(layer.compression);
   }
 
   /**
@@ -128,9 +128,7 @@ export class LayerImport {
    */
   finish(): ImportedLayer {
     this.#checkLayer();
-    if (this.#contentError !== undefined) throw this.#contentError;
-    this.#decoder.finish();
-    this.#scanner.finish();
+    this.#finishContent();
     const diffId = this.#digests.measuredSecond();
     if (diffId !== this.#layer.diffId) throw this.#mismatch(`its tar measures to ${diffId}, not ${this.#layer.diffId}`);
     const { id, stats, columns } = this.#sink.finish();
@@ -181,6 +179,25 @@ export class LayerImport {
     this.#digests.update(decoded);
     this.#end += decoded.length;
     this.#start += this.#scanner.scan(this.#window, this.#start, this.#end);
+  }
+
+  #finishContent(): void {
+    try {
+      if (this.#contentError !== undefined) throw this.#contentError;
+      this.#decoder.finish();
+      this.#scanner.finish();
+    } catch (error) {
+      throw this.#named(asContentError(error));
+    }
+  }
+
+  /** Who reads a tar or decompresses does not know whose it is; an image has a hundred layers. */
+  #named(error: OsdeployError): OsdeployError {
+    const { digest } = this.#layer;
+    const { code, message, facts } = error;
+    if (message.includes(digest)) return error;
+    const named = `Cannot use layer ${digest}: ${message}`;
+    return new OsdeployError(code, named, { facts: { ...facts, layer: digest }, cause: error });
   }
 
   #checkTarBytes(): void {

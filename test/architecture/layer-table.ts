@@ -54,7 +54,8 @@ export const layerTable: Readonly<Record<string, LayerRow>> = {
   "core/erofs": { folders: trees, modules: [] },
   // A layer's splitstream is its tar in another shape: who reads the layer from it reads tar headers.
   "core/splitstream": { folders: [...trees, "core/tar"], modules: [] },
-  "core/oci": { folders: values, modules: [] },
+  // A layer that is not compressed is known by the header that it begins with.
+  "core/oci": { folders: [...values, "core/tar"], modules: [] },
   // Packs layers: a tar and what OCI says of one.
   "core/zstd-chunked": { folders: [...values, "core/tar"], modules: [] },
   // What is installed in a tree, by the databases of package managers.

@@ -1,4 +1,4 @@
-/** How the bytes of a layer are compressed, as its media type says. The bytes themselves may disagree. */
+/** How the bytes of a layer are compressed, as its media type says. The bytes themselves may disagree, and are believed. */
 export type Compression = "none" | "gzip" | "zstd";
 
 /** What a media type says a document is, as far as it matters here. */

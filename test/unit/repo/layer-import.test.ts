@@ -185,11 +185,28 @@ describe("LayerImport", () => {
     });
   });
 
+  test.each(["none", "gzip", "zstd"] as const)(
+    "LayerImport: %s under the media type of another",
+    async (compression) => {
+      const layer = await buildLayer(files, compression);
+      for (const promised of ["none", "gzip", "zstd"] as const) {
+        withFreshRepo((repo) => {
+          const { tarBytes } = importLayer(repo, toImport(layer, promised), { blob: layer.blob, pieceBytes: 1000 });
+          expect(tarBytes).toBe(layer.tar.length);
+        });
+      }
+    },
+  );
+
   test("LayerImport: a layer of the right digest that is no tar is bad-format", () => {
     const blob = content(10_000);
     const layer = { tar: blob, diffId: sha256(blob), blob, digest: sha256(blob), mediaType: "" };
-    expect(failure(toImport(layer, "none"), blob)).toMatchObject({ code: "bad-format" });
-    expect(failure(toImport(layer, "gzip"), blob)).toMatchObject({ code: "bad-format" });
+    const named = (why: string) => ({
+      code: "bad-format",
+      message: expect.stringMatching(`^Cannot use layer ${layer.digest}: ${why}`),
+    });
+    expect(failure(toImport(layer, "none"), blob)).toMatchObject(named("Cannot read tar header: its"));
+    expect(failure(toImport(layer, "gzip"), blob)).toMatchObject(named("Cannot decompress the gzip stream: incorrect"));
   });
 
   test("LayerImport: a tar without end is bad-format", async () => {
