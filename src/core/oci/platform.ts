@@ -60,15 +60,20 @@ const armVariants: readonly string[] = ["v8", "v7", "v6", "v5"];
  * How well an image for `offered` runs where `wanted` is asked for: 0 is best, undefined is not at all.
  *
  * A variant that was not asked for comes last: `linux/amd64` is asked for by all who do not know of `v3`, and a list that
- * holds nothing else is still better than none.
+ * holds nothing else is still better than none. Of several the lowest is best: more machines run it.
  */
 export function platformRank(offered: Platform, wanted: Platform): number | undefined {
   if (offered.os !== wanted.os || offered.architecture !== wanted.architecture) return undefined;
   if (offered.variant === wanted.variant) return 0;
   if (offered.variant === undefined) return armVariants.length + 1;
-  if (wanted.variant === undefined) return armVariants.length + 2;
+  if (wanted.variant === undefined) return armVariants.length + 2 + levelOf(offered.variant);
   const steps = armVariants.indexOf(offered.variant) - armVariants.indexOf(wanted.variant);
   return wanted.architecture === "arm" && armVariants.includes(wanted.variant) && steps > 0 ? steps : undefined;
+}
+
+/** The number of a variant such as `v3`; behind all of these for one that is not called so. */
+function levelOf(variant: string): number {
+  return Number(/^v([0-9]{1,2})(?![0-9])/.exec(variant)?.[1] ?? 100);
 }
 
 /** Some variants are the ones that everybody means who names none. */

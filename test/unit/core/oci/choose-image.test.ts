@@ -45,6 +45,7 @@ describe("chooseForPlatform", () => {
     ["the better platform before zstd", [{ ...on("amd64", "v3"), ...zstd() }, on("amd64")], "b"],
     ["the plain one before a variant", [on("amd64", "v3"), on("amd64")], "b"],
     ["a variant, where there is nothing else", [on("arm64"), on("amd64", "v4")], "b"],
+    ["the lowest of several variants", [on("amd64", "v4"), on("amd64", "v2"), on("amd64", "v3")], "b"],
     ["a manifest before an index", [{ mediaType: indexType }, on("amd64")], "b"],
     ["all indexes, where no manifest fits", [on("arm64"), { mediaType: indexType }, { mediaType: indexType }], "bc"],
     ["the only one without a platform", [on("arm64"), {}], "b"],

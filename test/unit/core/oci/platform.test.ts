@@ -35,6 +35,11 @@ describe("platforms", () => {
 
   test.each([
     ["linux/amd64", ["linux/amd64", "linux/amd64/v3"], ["linux/arm64", "windows/amd64"]],
+    [
+      "linux/riscv64",
+      ["linux/riscv64", "linux/riscv64/v2", "linux/riscv64/v10", "linux/riscv64/rva23"],
+      ["linux/arm64"],
+    ],
     ["linux/amd64/v3", ["linux/amd64/v3", "linux/amd64"], ["linux/amd64/v2", "linux/amd64/v4"]],
     ["linux/arm/v7", ["linux/arm/v7", "linux/arm/v6", "linux/arm/v5"], ["linux/arm/v8", "linux/arm/x"]],
     ["linux/arm/x", ["linux/arm/x"], ["linux/arm/v7"]],
