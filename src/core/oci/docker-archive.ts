@@ -1,8 +1,8 @@
 import type { ConfigDigest, LayerDigest } from "../digest/oci-digest.ts";
-import { OsdeployError } from "../errors.ts";
+import { OsdeployError, unless } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { parseDocument } from "./json.ts";
-import { arrayOf, badPlace, type JsonPlace, member, optional, textOf } from "./json-place.ts";
+import { arrayOf, type JsonPlace, member, optional, textOf } from "./json-place.ts";
 import { ociManifestType } from "./media-type.ts";
 import type { ArchiveChoice } from "./reference.ts";
 import { formatRegistryName, parseRegistryName } from "./registry-name.ts";
@@ -15,7 +15,7 @@ const listLimit = 20;
 /** An image in a docker-archive: paths in the archive, not yet checked. */
 export interface ArchivedImage {
   readonly configPath: string;
-  /** Full names with tags. */
+  /** Full names with tags, of those that are names. */
   readonly names: readonly string[];
   /** Lowest first. */
   readonly layerPaths: readonly string[];
@@ -35,17 +35,14 @@ export function parseArchiveManifest(bytes: Uint8Array, document: string): reado
   }));
 }
 
+/** What is no name is left out: nobody can ask for it, and it says nothing against the image, or against others beside it. */
 function namesOf(place: JsonPlace): readonly string[] {
   const tags = optional(place, "RepoTags");
-  return tags === undefined ? [] : arrayOf(tags, imageLimit).map(fullName);
+  return tags === undefined ? [] : arrayOf(tags, imageLimit).flatMap((tag) => fullName(textOf(tag)) ?? []);
 }
 
-function fullName(place: JsonPlace): string {
-  try {
-    return formatRegistryName(parseRegistryName(textOf(place)));
-  } catch {
-    throw badPlace(place, "is not the name of an image");
-  }
+function fullName(text: string): string | undefined {
+  return unless("usage", () => formatRegistryName(parseRegistryName(text)));
 }
 
 /**

@@ -19,11 +19,16 @@ describe("parseArchiveManifest", () => {
     ]);
   });
 
+  test("leaves out what is no name", () => {
+    const RepoTags = ["<none>:<none>", "os:v1", "", "Team/OS:v1"];
+    expect(parse([{ ...first, RepoTags }]).map(({ names }) => names)).toEqual([["docker.io/library/os:v1"]]);
+  });
+
   test.each([
     ["no array", {}, "it is not an array"],
     ["no config", [{ ...first, Config: null }], '[0] has no "Config"'],
     ["no layers", [{ ...first, Layers: undefined }], '[0] has no "Layers"'],
-    ["a name that is none", [{ ...first, RepoTags: ["A B"] }], "[0].RepoTags[0] is not the name of an image"],
+    ["a name that is no text", [{ ...first, RepoTags: [1] }], "[0].RepoTags[0] is not text"],
   ])("refuses %s", (_, value, state) => {
     expect(() => parse(value)).toThrow(state);
   });
