@@ -1,5 +1,5 @@
 import { type ByteString, toText } from "../core/bytes/byte-string.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unless } from "../core/errors.ts";
 import type { Descriptor } from "../core/oci/descriptor.ts";
 import { kindNames } from "../core/tree/kind-names.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
@@ -9,16 +9,18 @@ import type { BlobLocation, BlobRange } from "./image-source.ts";
 const chunkBytes = 256 * 1024;
 
 /**
- * The range of a whole regular file; undefined where there is nothing.
+ * The range of a whole regular file, also of one that a symlink leads to: people point with one at the newest archive, and
+ * build tools fill layouts with them. Wherever it leads, what counts is the digest. Undefined where there is nothing.
  *
- * @throws OsdeployError `bad-format` for what is no regular file: a symlink could lead anywhere.
+ * @throws OsdeployError `bad-format` for what is no regular file.
  */
 export function wholeFile(files: LinuxFiles, path: Path): BlobLocation | undefined {
-  const stat = files.lstatIfExists(path);
-  if (stat === undefined) return undefined;
+  const real = files.lstatIfExists(path)?.kind === "symlink" ? unless("not-found", () => files.realPath(path)) : path;
+  const stat = real === undefined ? undefined : files.lstatIfExists(real);
+  if (real === undefined || stat === undefined) return undefined;
   if (stat.kind !== "regular")
     throw new OsdeployError("bad-format", `Cannot read ${toText(path)}: it is a ${kindNames[stat.kind]}, not a file`);
-  return { path, offsetBytes: 0, lengthBytes: stat.sizeBytes };
+  return { path: real, offsetBytes: 0, lengthBytes: stat.sizeBytes };
 }
 
 /**

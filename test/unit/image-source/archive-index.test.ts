@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -62,6 +62,18 @@ describe("indexArchive", () => {
       undefined,
     ]);
     expect(contentOf(index, "a/b")).toBe("B");
+  });
+
+  test("reads the archive that a symlink leads to, also when the symlink is changed then", async () => {
+    const path = join(directory, "newest.tar");
+    symlinkSync(write(await buildTar([{ path: "a", content: "1" }])), path);
+    const index = indexOf(path);
+    rmSync(path);
+    symlinkSync(write(await buildTar([{ path: "a", content: "22" }])), path);
+    expect([contentOf(index, "a"), contentOf(indexOf(path), "a")]).toEqual(["1", "22"]);
+    rmSync(path);
+    symlinkSync("gone.tar", path);
+    expect(() => indexOf(path)).toThrow(`Cannot find the archive ${path}`);
   });
 
   test("of two files with one name the last counts", async () => {

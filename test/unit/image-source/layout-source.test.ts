@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -145,14 +145,24 @@ describe("a layout", () => {
   });
 
   test.each([
-    ["symlink", (path: string) => symlinkSync("/etc/hostname", path)],
-    ["directory", (path: string) => mkdirSync(path)],
-  ])("a blob that is a %s is refused", async (kind, make) => {
+    ["a directory", (path: string) => mkdirSync(path), "it is a directory, not a file"],
+    ["a symlink to a directory", (path: string) => symlinkSync("..", path), "it is a directory, not a file"],
+    ["a symlink to nothing", (path: string) => symlinkSync("gone", path), "Cannot find blob"],
+    ["a symlink to another file", (path: string) => symlinkSync("/etc/passwd", path), "as its descriptor says"],
+  ])("a blob that is %s is refused", async (_, make, why) => {
     const [layer] = (await resolve()).layers;
     if (layer === undefined) throw new Error("the image has a layer");
     rmSync(blobPath(layer.digest));
     make(blobPath(layer.digest));
-    expect(() => source().locateBlob(layer)).toThrow(`it is a ${kind}, not a file`);
+    expect(() => source().locateBlob(layer)).toThrow(why);
+  });
+
+  test("of symlinks, as build tools make them, is read", async () => {
+    for (const path of [join(directory, "index.json"), blobPath(image.manifestDigest), blobPath(image.configDigest)]) {
+      renameSync(path, `${path}.real`);
+      symlinkSync(`${path}.real`, path);
+    }
+    expect((await resolve()).manifest.digest).toBe(image.manifestDigest);
   });
 
   test("a sha512 digest names a blob, too", async () => {
