@@ -76,11 +76,24 @@ function levelOf(variant: string): number {
   return Number(/^v([0-9]{1,2})(?![0-9])/.exec(variant)?.[1] ?? 100);
 }
 
-/** Some variants are the ones that everybody means who names none. */
+/** What the kernel, packagers and compilers call architectures; people write it after `--platform`, and builders into configs. */
+const otherNames: ReadonlyMap<string, readonly [architecture: string, variant?: string]> = new Map([
+  ["x86_64", ["amd64"]],
+  ["x86-64", ["amd64"]],
+  ["aarch64", ["arm64"]],
+  ["i386", ["386"]],
+  ["i686", ["386"]],
+  ["armhf", ["arm", "v7"]],
+  ["armel", ["arm", "v6"]],
+]);
+
+/** Go's name for an architecture. Some variants are the ones that everybody means who names none. */
 function normal(platform: Platform): Platform {
-  const { os, architecture, variant } = platform;
+  const { os } = platform;
+  const [architecture, named] = otherNames.get(platform.architecture) ?? [platform.architecture];
+  const variant = platform.variant ?? named;
   if (architecture === "arm64" && variant === "v8") return { os, architecture, variant: undefined };
   if (architecture === "amd64" && variant === "v1") return { os, architecture, variant: undefined };
   if (architecture === "arm" && variant === undefined) return { os, architecture, variant: "v7" };
-  return platform;
+  return { os, architecture, variant };
 }

@@ -89,6 +89,7 @@ describe("checkImagePlatform", () => {
   test.each([
     [{ os: "linux", architecture: "amd64", variant: "v4" }],
     [{ architecture: "amd64" }],
+    [{ os: "linux", architecture: "x86_64" }],
     [{ os: "linux" }],
     [{}],
   ])("accepts %j for linux/amd64", (fields) => {
@@ -97,6 +98,7 @@ describe("checkImagePlatform", () => {
 
   test.each([
     [{ os: "linux", architecture: "arm64" }, "linux/arm64"],
+    [{ os: "linux", architecture: "aarch64" }, "linux/arm64"],
     [{ os: "windows", architecture: "amd64" }, "windows/amd64"],
   ])("refuses %j for linux/amd64", (fields, named) => {
     expect(() => check(fields)).toThrow(`Cannot use image i: it is for ${named}, not for linux/amd64`);

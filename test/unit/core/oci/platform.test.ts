@@ -22,6 +22,13 @@ describe("platforms", () => {
     ["linux/arm", "linux/arm/v7"],
     ["linux/arm/v6", "linux/arm/v6"],
     ["linux/arm64/v9", "linux/arm64/v9"],
+    ["x86_64", "linux/amd64"],
+    ["linux/x86-64/v3", "linux/amd64/v3"],
+    ["aarch64", "linux/arm64"],
+    ["i686", "linux/386"],
+    ["linux/armhf", "linux/arm/v7"],
+    ["linux/armel", "linux/arm/v6"],
+    ["linux/armel/v5", "linux/arm/v5"],
   ])("parsePlatform: %s is %s", (text, canonical) => {
     expect(formatPlatform(parsePlatform(text))).toBe(canonical);
   });
