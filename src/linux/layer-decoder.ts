@@ -58,7 +58,8 @@ class LayerDecoder implements Decoder {
       const state = `its ${this.#held.length} bytes are no gzip, no zstd and no tar`;
       throw new OsdeployError("bad-format", `Cannot decompress the layer: ${state}`);
     }
-    this.#decoder.finish();
+    // No bytes are a tar without files, whatever was promised; podman takes it for one, too.
+    if (this.#isKnown) this.#decoder.finish();
   }
 
   close(): void {

@@ -43,6 +43,12 @@ export class ZstdFrameWriter {
     return this.#writtenBytes;
   }
 
+  /** Ends the stream, with an empty frame where there is none: nothing at all is no zstd. Returns its bytes in all. */
+  finish(): number {
+    this.#isOpen ||= this.#writtenBytes === 0;
+    return this.endFrame();
+  }
+
   close(): void {
     this.#encoder.close();
   }

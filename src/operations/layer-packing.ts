@@ -117,7 +117,7 @@ async function compressZstd(file: BlobFile, tar: AsyncIterable<Uint8Array>, leve
   const writer = new ZstdFrameWriter((bytes) => file.write(bytes), level);
   try {
     for await (const piece of tar) writer.write(piece);
-    writer.endFrame();
+    writer.finish();
   } finally {
     writer.close();
   }
@@ -142,7 +142,7 @@ async function packChunked(
     chunkable(() => writer.finish());
     const packedTarSplit = tarSplit.finish();
     writer.finishToc(sha256Of(packedTarSplit.bytes));
-    const tail = chunkedTail(data.endFrame(), { toc: toc.finish(), tarSplit: packedTarSplit });
+    const tail = chunkedTail(data.finish(), { toc: toc.finish(), tarSplit: packedTarSplit });
     file.write(tail.bytes);
     return { ...file.finish(), compression: "zstd", annotations: tail.annotations, refusal: undefined };
   } finally {
@@ -177,7 +177,7 @@ class TableWriter {
   }
 
   finish(): PackedTable {
-    this.#writer.endFrame();
+    this.#writer.finish();
     return { bytes: joinBytes(this.#pieces), unpackedBytes: this.#unpackedBytes };
   }
 

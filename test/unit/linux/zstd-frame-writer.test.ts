@@ -22,3 +22,18 @@ test("ZstdFrameWriter: each frame unpacks by itself, whatever its size and its p
     expect((await unzstd(frame)).equals(contents[at] ?? Buffer.alloc(0))).toBe(true);
   expect((await unzstd(all)).equals(Buffer.concat(contents))).toBe(true);
 });
+
+test("ZstdFrameWriter: finish writes an empty frame where there is none, and nothing more where there is one", async () => {
+  for (const content of [Buffer.alloc(0), Buffer.from("content")]) {
+    const written: Buffer[] = [];
+    const writer = new ZstdFrameWriter((bytes) => written.push(Buffer.from(bytes)), 1);
+    writer.write(content);
+    const end = content.length === 0 ? undefined : writer.endFrame();
+    const length = writer.finish();
+    writer.close();
+    const all = Buffer.concat(written);
+    expect(all).toHaveLength(end ?? length);
+    expect(all.subarray(0, 4).toString("hex")).toBe("28b52ffd");
+    expect((await unzstd(all)).equals(content)).toBe(true);
+  }
+});

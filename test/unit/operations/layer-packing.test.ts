@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { findChunkedTables } from "../../../src/core/oci/zstd-chunked-tables.ts";
 import { parseChunkedToc } from "../../../src/core/oci/zstd-chunked-toc.ts";
+import { decompressZstd } from "../../../src/linux/zstd-decoder.ts";
 import { type LayerFormat, packLayer } from "../../../src/operations/layer-packing.ts";
 import { buildTar, sha256 } from "../../builders/oci-layer.ts";
 import { FakeLinux } from "../../fakes/fake-linux.ts";
@@ -29,9 +30,9 @@ async function* inOneBuffer(bytes: Uint8Array, length: number): AsyncGenerator<U
   }
 }
 
-async function pack(format: LayerFormat, pieceBytes = 300_000) {
+async function pack(format: LayerFormat, pieceBytes = 300_000, bytes: Uint8Array = tar) {
   const linux = new FakeLinux();
-  const packed = await packLayer(linux.files, path, { tar: () => inOneBuffer(tar, pieceBytes), options: { format } });
+  const packed = await packLayer(linux.files, path, { tar: () => inOneBuffer(bytes, pieceBytes), options: { format } });
   const blob = Buffer.from(linux.files.readFile(path, 1e9));
   expect(packed).toMatchObject({ digest: sha256(blob), sizeBytes: blob.length, refusal: undefined });
   return { packed, blob };
@@ -68,6 +69,17 @@ test("packLayer: the large tables of a zstd:chunked layer are whole", async () =
   if (frame === undefined) throw new Error("the fourth file has content");
   expect((await unzstd(cut(frame as typeof tables.toc))).toString()).toBe("3");
   expect((await pack("zstd:chunked", 1000)).packed).toEqual(packed);
+});
+
+test("packLayer: a tar of no bytes is a stream, too, with an empty frame that other tools know it by", async () => {
+  const nothing = new Uint8Array(0);
+  expect((await pack("none", 1, nothing)).blob).toHaveLength(0);
+  expect(gunzipSync((await pack("gzip", 1, nothing)).blob)).toHaveLength(0);
+  for (const format of ["zstd", "zstd:chunked"] as const) {
+    const { blob } = await pack(format, 1, nothing);
+    expect(blob.subarray(0, 4).toString("hex")).toBe("28b52ffd");
+    expect(decompressZstd(blob, 100)).toHaveLength(0);
+  }
 });
 
 test("packLayer: errors of the tar are the tar's own", async () => {
