@@ -102,11 +102,15 @@ function sorted(
   };
 }
 
-/** The error that none of `entries` is for `wanted`; it says what there is. */
+/** The error that none of `entries` is for `wanted`; it says what there is, also of images that do not say what they are for. */
 export function nothingForPlatform(entries: readonly IndexEntry[], wanted: Platform, document: string): OsdeployError {
   const images = entries.filter((entry) => !isAttachment(entry));
   const platforms = images.flatMap((entry) => (entry.platform === undefined ? [] : formatPlatform(entry.platform)));
-  const there = platforms.length === 0 ? "" : `; it has ${list([...new Set(platforms)])}`;
+  const { silent } = sorted(entries, wanted);
+  const named = platforms.length === 0 ? [] : [list([...new Set(platforms)])];
+  const unnamed =
+    silent.length < 2 ? [] : [`${silent.length} that name no platform: one of them can be had by its digest`];
+  const there = named.length + unnamed.length === 0 ? "" : `; it has ${[...named, ...unnamed].join(", and ")}`;
   return new OsdeployError(
     "not-found",
     `Cannot use ${document}: it has no image for ${formatPlatform(wanted)}${there}`,
@@ -123,6 +127,11 @@ export function isAttachment(entry: IndexEntry): boolean {
 
 function theOnlyImage(entries: readonly IndexEntry[], layout: string): readonly IndexEntry[] {
   const images = entries.filter((entry) => !isAttachment(entry));
+  const [first] = entries;
+  if (images.length === 0 && first !== undefined) {
+    const state = `all it holds says that it is none; write a digest behind its path to take it nevertheless: @${first.digest}`;
+    throw new OsdeployError("not-found", `Cannot find image in ${layout}: ${state}`);
+  }
   const tags = tagsOf(images);
   if (tags.length > 1) {
     throw new OsdeployError(

@@ -76,7 +76,12 @@ function parseEntry(place: JsonPlace): IndexEntry {
   const platform = optional(place, "platform");
   return {
     ...parseDescriptor(place, parseManifestDigest),
-    platform: platform === undefined ? undefined : parsePlatformFields(platform),
+    platform: platform === undefined ? undefined : unlessSilent(parsePlatformFields(platform)),
     artifactType: optionalText(place, "artifactType"),
   };
+}
+
+/** Go programs write empty texts for what they do not know. */
+function unlessSilent(platform: Platform): Platform | undefined {
+  return platform.os === "" && platform.architecture === "" ? undefined : platform;
 }

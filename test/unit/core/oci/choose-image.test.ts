@@ -49,6 +49,7 @@ describe("chooseForPlatform", () => {
     ["a manifest before an index", [{ mediaType: indexType }, on("amd64")], "b"],
     ["all indexes, where no manifest fits", [on("arm64"), { mediaType: indexType }, { mediaType: indexType }], "bc"],
     ["the only one without a platform", [on("arm64"), {}], "b"],
+    ["the only one with a platform of empty texts", [on("arm64"), { platform: { os: "", architecture: "" } }], "b"],
     ["none of several without a platform", [{}, {}], ""],
     ["none for the platform", [on("arm64"), on("s390x")], ""],
     ["no attestation", [{ ...on("amd64"), ...attestation }, unknown, {}], "c"],
@@ -69,6 +70,15 @@ describe("chooseForPlatform", () => {
       'Cannot use os: it has no image for linux/amd64; it has "linux/arm64", "linux/arm/v7"',
     );
     expect(nothingForPlatform([], amd64, "os").message).toBe("Cannot use os: it has no image for linux/amd64");
+  });
+
+  test("nothingForPlatform: counts images that name no platform, where one alone would have been taken", () => {
+    const message = (...entries: readonly object[]) =>
+      nothingForPlatform(index(...entries).entries, amd64, "os").message;
+    expect(message({}, {}, attestation)).toBe(
+      "Cannot use os: it has no image for linux/amd64; it has 2 that name no platform: one of them can be had by its digest",
+    );
+    expect(message(on("arm64"), {}, {})).toContain('it has "linux/arm64", and 2 that name no platform');
   });
 
   test("nothingForPlatform: lists at most twenty, each on one line and cut", () => {
@@ -122,7 +132,11 @@ describe("chooseInLayout", () => {
     [":@1", [tagged("one")], 'Cannot find image @1 in oci:os; it has the tags "one"'],
     [`@sha256:${"f".repeat(64)}`, [{}], `Cannot find sha256:${"f".repeat(64)} in oci:os`],
     ["", [], "Cannot find image in oci:os"],
-    ["", [attestation], "Cannot find image in oci:os"],
+    [
+      "",
+      [attestation, referrer],
+      `Cannot find image in oci:os: all it holds says that it is none; write a digest behind its path to take it nevertheless: @sha256:${"a".repeat(64)}`,
+    ],
   ])("refuses %j where it is not", (text, entries, message) => {
     expect(() => choose(text, ...entries)).toThrow(message);
   });
