@@ -1,5 +1,6 @@
 import { type ByteString, inQuotes } from "../bytes/byte-string.ts";
 import { OsdeployError } from "../errors.ts";
+import { whiteoutPrefix } from "../tree/layer.ts";
 import type { TarLimits } from "./tar-limits.ts";
 
 /** NAME_MAX of Linux. */
@@ -9,8 +10,8 @@ const maxName = 255;
  * The path that `raw` means, relative to the root: slashes at both ends, empty and `.` components dropped. The root is
  * the empty path.
  *
- * @throws OsdeployError `bad-format` for the empty string, NUL, `..`, or a name of more than 255 bytes; `limit-exceeded`
- * for a path too long or too deep.
+ * @throws OsdeployError `bad-format` for the empty string, NUL, `..`, or a name of more than 255 bytes, without the prefix
+ * of a whiteout; `limit-exceeded` for a path too long or too deep.
  */
 export function readPath(raw: ByteString, limits: TarLimits): ByteString {
   if (raw.length > limits.pathBytes) {
@@ -45,7 +46,9 @@ function cleanPath(raw: ByteString, limits: TarLimits): ByteString {
   if (raw.includes("\0")) throw badPath(raw, "its path holds a NUL byte");
   const names = raw.split("/").filter((name) => name !== "" && name !== ".");
   if (names.includes("..")) throw badPath(raw, 'its path holds ".."');
-  if (names.some((name) => name.length > maxName)) throw badPath(raw, "a name in its path has more than 255 bytes");
+  if (names.some((name, i) => nameBytes(name, i === names.length - 1) > maxName)) {
+    throw badPath(raw, "a name in its path has more than 255 bytes");
+  }
   if (names.length > limits.pathDepth) {
     throw new OsdeployError(
       "limit-exceeded",
@@ -53,6 +56,11 @@ function cleanPath(raw: ByteString, limits: TarLimits): ByteString {
     );
   }
   return names.join("/") as ByteString;
+}
+
+/** Of a whiteout that of the name that it takes away, which may be as long as any. */
+function nameBytes(name: string, isLast: boolean): number {
+  return isLast && name.startsWith(whiteoutPrefix) ? name.length - whiteoutPrefix.length : name.length;
 }
 
 function badPath(raw: ByteString, state: string): OsdeployError {

@@ -19,6 +19,7 @@ test.each([
   ["\xff/\x01\n", "\xff/\x01\n"],
   [`${"n".repeat(255)}/x`, `${"n".repeat(255)}/x`],
   [`./${"n".repeat(255)}/x`, `${"n".repeat(255)}/x`],
+  [`a/.wh.${"n".repeat(255)}`, `a/.wh.${"n".repeat(255)}`],
 ])("readPath: %j is %j", (raw, path) => {
   expect(read(raw)).toBe(path);
 });
@@ -32,6 +33,8 @@ test.each([
   ["..", '".."'],
   ["n".repeat(256), "more than 255 bytes"],
   [`a/${"n".repeat(256)}/b`, "more than 255 bytes"],
+  [`.wh.${"n".repeat(256)}`, "more than 255 bytes"],
+  [`.wh.${"n".repeat(252)}/b`, "more than 255 bytes"],
 ])("readPath: refuses %j", (raw, message) => {
   expect(() => read(raw)).toThrow(
     expect.objectContaining({ code: "bad-format", message: expect.stringContaining(message) }),

@@ -113,6 +113,11 @@ test.each([
   );
 });
 
+test("TarScanner: a whiteout of a long name is longer than a name can be", () => {
+  const tar = tarOf(pax({ path: `usr/.wh.${"n".repeat(255)}` }), entry({ name: "usr/.wh.n" }));
+  expect(paths(tar)).toEqual([`usr/.wh.${"n".repeat(255)}`]);
+});
+
 test("TarScanner: extensions of several kinds before one entry add up", () => {
   const tar = tarOf(gnuLong("L", "long"), pax({ uid: "2" }), entry({ name: "x" }));
   expect(scanLayer(tar).entries).toMatchObject([{ path: "long", stat: { uid: 2 } }]);
