@@ -22,7 +22,7 @@ import { isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
 import { claimContents, measureContents, readContents } from "../repo/content-measure.ts";
 import { ContentTable, type ContentTableMemory } from "../repo/content-table.ts";
 import { FetchedFrames } from "../repo/fetched-frames.ts";
-import { rangePath } from "../repo/kept-ranges.ts";
+import { begunBytes, rangePath } from "../repo/kept-ranges.ts";
 import { isAsClaimed, KnownContents } from "../repo/known-contents.ts";
 import { LayerAssembly } from "../repo/layer-assembly.ts";
 import type { LayerContent } from "../repo/layer-contents.ts";
@@ -113,14 +113,13 @@ export function planPartial(staging: ObjectStaging, job: PartialJob): PlannedPar
   });
 }
 
-function isWorthwhile({ costs, kept, tables }: PartialJob, { ranges }: PartialPullPlan<number>): boolean {
+function isWorthwhile({ costs, kept, layer, tables }: PartialJob, { ranges }: PartialPullPlan<number>): boolean {
   if (costs.partsOnly) return true;
   const missing = ranges.map((range) => range.lengthBytes - coveredBytes(range, kept));
   const requests = missing.filter((bytes) => bytes > 0).length;
   const fetchBytes = missing.reduce((sum, bytes) => sum + bytes, 0);
-  // No frame begins at 0, so what was kept from there on is the beginning of the whole; parts serve no whole pull.
-  const begun = kept.find(({ offsetBytes }) => offsetBytes === 0)?.lengthBytes ?? 0;
-  return isWorthParts({ requests, fetchBytes }, { fetchBytes: tables.toc.offsetBytes - begun }, costs.link);
+  const whole = { fetchBytes: tables.toc.offsetBytes - begunBytes(layer, kept) };
+  return isWorthParts({ requests, fetchBytes }, whole, costs.link);
 }
 
 /**

@@ -15,6 +15,7 @@ import type { ChunkedToc } from "../core/oci/zstd-chunked-toc.ts";
 import type { ImageSource, ResolvedLayer } from "../image-source/image-source.ts";
 import { checkServedParts } from "../image-source/layout-source.ts";
 import { tablesRange } from "../repo/chunked-tables.ts";
+import { begunBytes } from "../repo/kept-ranges.ts";
 import { requestsInFlight } from "./fetch-ranges.ts";
 import type { HeldContents } from "./held-contents.ts";
 import { layerRequests, smallLayerBytes } from "./partial-pulls.ts";
@@ -78,10 +79,4 @@ function rangesOf({ held, toc }: OutlinedLayer, costs: RangeCosts): readonly Fet
 
 function exactly(bytes: number, { inParts }: Pick<ChunkedDownload, "inParts">): ChunkedDownload {
   return { inParts, leastBytes: bytes, mostBytes: bytes };
-}
-
-/** Bytes from the beginning of a layer that are kept; a longer file than the layer is nothing to go on with. */
-export function begunBytes({ sizeBytes }: ResolvedLayer, kept: readonly FetchRange[]): number {
-  const begun = kept.find(({ offsetBytes }) => offsetBytes === 0)?.lengthBytes ?? 0;
-  return begun <= sizeBytes ? begun : 0;
 }

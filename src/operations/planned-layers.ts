@@ -16,7 +16,7 @@ import { readToc, tablesRange, unpackTarSplit } from "../repo/chunked-tables.ts"
 import { ContentIndex } from "../repo/content-index.ts";
 import { isEmptyIndex, writeContentIndex } from "../repo/content-index-file.ts";
 import { measureContents, readContents } from "../repo/content-measure.ts";
-import { listKeptRanges } from "../repo/kept-ranges.ts";
+import { begunBytes, listKeptRanges } from "../repo/kept-ranges.ts";
 import { unlessDamaged } from "../repo/read-object.ts";
 import type { Repo } from "../repo/repo.ts";
 import { objectPath } from "../repo/repo-paths.ts";
@@ -27,7 +27,7 @@ import { HeldContents } from "./held-contents.ts";
 import { findSimilarImage } from "./known-image.ts";
 import { missingLayers } from "./missing-layers.ts";
 import { isAttemptOver, leastRequests, smallLayerBytes } from "./partial-pulls.ts";
-import { begunBytes, planDownload } from "./planned-download.ts";
+import { planDownload } from "./planned-download.ts";
 import { checkInterrupted, type System } from "./system.ts";
 
 /** A layer as a pull would find it. */

@@ -109,6 +109,15 @@ export function listKeptRanges(files: LinuxFiles, repoPath: Path, digest: LayerD
   return findRanges(files, { directory: partsDirectory(whole), whole });
 }
 
+/**
+ * Bytes of a layer's beginning that serve a pull of the whole: no frame begins at 0, so what was kept from there on is that.
+ * A longer file than the layer is nothing to go on with.
+ */
+export function begunBytes({ sizeBytes }: { readonly sizeBytes: number }, kept: readonly FetchRange[]): number {
+  const begun = kept.find(({ offsetBytes }) => offsetBytes === 0)?.lengthBytes ?? 0;
+  return begun <= sizeBytes ? begun : 0;
+}
+
 function findRanges(
   files: LinuxFiles,
   { directory, whole }: { readonly directory: Path; readonly whole: Path },

@@ -72,6 +72,25 @@ describe("what a plan says of the download", () => {
     expect(planned).toMatchObject({ downloadBytes: 10, isDownloadBound: false, layers: [{ inParts: false }] });
   });
 
+  test("of a layer that is all here nothing comes", async () => {
+    const machine = await upgradable();
+    machine.linux.files.writeNewFile(layerFile, v2.blob, 0o600);
+    expect((await compare(machine)).planned).toMatchObject({ downloadBytes: 0, layers: [{ inParts: false }] });
+  });
+
+  test("a longer file than the layer is nothing to go on with, but its parts are", async () => {
+    const machine = await upgradable();
+    machine.linux.files.writeNewFile(layerFile, Buffer.concat([v2.blob, Buffer.alloc(10)]), 0o600);
+    expect((await compare(machine)).planned).toMatchObject({ downloadBytes: 0, layers: [{ inParts: true }] });
+  });
+
+  test("of a layer of which nothing is here the table of contents comes besides", async () => {
+    const other = await buildChunkedLayer([{ path: "usr/other", content: noise(600_000, 31) }]);
+    const { planned } = await compare(await upgradable({ v1: v1Image, v2: buildChunkedImage([other]) }));
+    const downloadBytes = other.blob.length + other.tableBytes;
+    expect(planned).toMatchObject({ downloadBytes, isDownloadBound: false, layers: [{ inParts: false }] });
+  });
+
   test("parts that an earlier pull has left do not come again", async () => {
     const machine = await upgradable();
     const { files } = machine.linux;
