@@ -96,11 +96,12 @@ export async function waitForSsh(
   });
 }
 
-/** A port of loopback that nobody uses now, and that is none of `taken`. */
+/** A port of loopback that nobody uses now, and that is none of `taken`. @throws OsdeployError `busy` when there is none. */
 export async function freePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
   for (;;) {
     const port = await bindOnce(0);
-    if (port !== undefined && !taken.has(port)) return port;
+    if (port === undefined) throw new OsdeployError("busy", "Cannot find a free port: all are in use");
+    if (!taken.has(port)) return port;
   }
 }
 

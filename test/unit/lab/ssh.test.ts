@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { createServer, Server, type Socket } from "node:net";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { freePort, isFreePort, sshAnswers, sshWords, sshWordsAside, waitForSsh } from "../../../src/lab/ssh.ts";
 import { addMachine, labLinux, labPath } from "../../builders/lab-machines.ts";
@@ -115,4 +115,13 @@ test("freePort, isFreePort: what nobody has", async () => {
   server.close();
   const taken = new Set(Array.from({ length: 2 ** 14 }, (_, index) => 4 * index + 1));
   for (let tries = 0; tries < 10; tries++) expect(taken).not.toContain(await freePort(taken));
+});
+
+test("freePort: where no port is left, none is looked for without end", async () => {
+  const listen = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server) {
+    setImmediate(() => this.emit("error", Object.assign(new Error("no port"), { code: "EADDRINUSE" })));
+    return this;
+  });
+  onTestFinished(() => listen.mockRestore());
+  await expect(freePort()).rejects.toMatchObject({ code: "busy", message: "Cannot find a free port: all are in use" });
 });
