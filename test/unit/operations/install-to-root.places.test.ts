@@ -101,6 +101,15 @@ describe("installToRoot, on what is not all of a file system", () => {
     expect(entriesOf(linux)).toHaveLength(1);
   });
 
+  test("nothing leads out of the root of the machine itself", async () => {
+    const linux = machine({ mounts: [{ ...rootMount, at: "/" }] });
+    linux.files.makeDirectory(fromText("/efi"), 0o755);
+    linux.files.symlink(fromText("efi"), fromText("/boot"));
+    const root = fromText("/");
+    expect(await install(linux, { root, bootloader: "none", isExisting: true })).toMatchObject({ root: "/" });
+    expect(linux.files.readDirectory(fromText("/efi"))).toContain("loader");
+  });
+
   test("finds the root behind a symlink", async () => {
     const linux = machine();
     linux.files.symlink(fromText("/target"), fromText("/link"));

@@ -1,5 +1,5 @@
-import { createServer } from "node:net";
-import { describe, expect, test } from "vitest";
+import { createServer, Server } from "node:net";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
 import { decodeText } from "../../../src/core/bytes/utf8.ts";
 import { OsdeployError } from "../../../src/core/errors.ts";
@@ -9,7 +9,7 @@ import { Lab } from "../../../src/lab/lab.ts";
 import { pathBelow } from "../../../src/linux/path.ts";
 import { runLabMachine, startLabMachine } from "../../../src/operations/lab-run.ts";
 import { labHost as host, labDiskOf, labRunRequest as request } from "../../builders/lab-host.ts";
-import { labPath, place } from "../../builders/lab-machines.ts";
+import { addMachine, labPath, place } from "../../builders/lab-machines.ts";
 import { noLogin, systemOn } from "../../builders/operation-machine.ts";
 import { placeLayout } from "../../builders/os-images.ts";
 import { FakeRegistry } from "../../fakes/fake-registry.ts";
@@ -97,6 +97,36 @@ describe("runLabMachine", () => {
     const after = linux.crash({ keepUnsynced: false, names: "kept" });
     expect(decodeText(after.files.readFile(fromText("/lab/ssh-key"), 100))).toBe("private");
     expect(decodeText(after.files.readFile(fromText("/lab/ssh-key.pub"), 100))).toBe("key of the lab\n");
+  });
+
+  test("a key whose public half alone got its name is made anew", async () => {
+    const { linux } = await host({
+      "ssh-keygen": (words) => {
+        for (const path of [`${words.at(-1)}`, `${words.at(-1)}.pub`]) place(linux, path, "key of the lab\n");
+        return {};
+      },
+    });
+    const { rename } = linux.files;
+    let renames = 0;
+    Object.assign(linux.files, {
+      rename: (...words: Parameters<typeof rename>) => {
+        if (++renames === 2) throw new OsdeployError("system", "the disk is gone");
+        return rename(...words);
+      },
+    });
+    await expect(runLabMachine(systemOn(linux), request)).rejects.toThrow("the disk is gone");
+    expect(await runLabMachine(systemOn(linux), request)).toMatchObject({ diskReused: true });
+  });
+
+  test("its ports are none of other machines, though those are switched off, and two", async () => {
+    const { linux } = await host();
+    addMachine(linux, { name: "off", sshPort: 4001, registryPort: 4002 });
+    const found = [4001, 4002, 4003, 4001, 4003, 4002, 4004].map((port) => ({ port, address: "", family: "" }));
+    const address = vi.spyOn(Server.prototype, "address").mockImplementation(() => found.shift() ?? null);
+    onTestFinished(() => address.mockRestore());
+    await runLabMachine(systemOn(linux), request);
+    const { machine } = new Lab(linux, labPath).get("layout-v1");
+    expect([machine.sshPort, machine.registryPort]).toEqual([4003, 4004]);
   });
 
   test("in a lab whose path is not ASCII", async () => {

@@ -74,6 +74,12 @@ describe("readRootKeys", () => {
     expect(new TextDecoder().decode(read(text))).toBe(text);
   });
 
+  test("takes a file that is a link", () => {
+    const linux = machine();
+    linux.files.symlink(fromText("keys"), fromText("/link"));
+    expect(new TextDecoder().decode(readRootKeys(linux.files, fromText("/link")))).toBe(key);
+  });
+
   test.each(["", "\n", " \r\n", "# none\n  # none"])("refuses a file without one: %j", (text) => {
     expect(() => read(text)).toThrow('Cannot use the keys in "/keys": there is none in it');
   });
