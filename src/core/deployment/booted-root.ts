@@ -53,11 +53,11 @@ export function parseMounts(mountinfo: string): readonly MountLine[] {
 
 /** Only blanks part fields: whatever else looks like one is a byte of a name. A source can be empty. */
 function parseLine(line: string): MountLine | undefined {
-  const match = /^\d+ \d+ (\d+:\d+) ([^ ]+) ([^ ]+) ([^ ]+) (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/.exec(line);
+  const match = /^\d+ \d+ (\d+:\d+) ([^ ]+) ([^ ]+) ([^ ]+) (?:[^ ]+ )*?- ([^ ]+) ([^ ]*) (.*)$/s.exec(line);
   if (match === null) return undefined;
   const [, device = "", directory = "", mountPoint = "", options = "", type = "", source = "", superOptions = ""] =
     match;
-  const subvolume = /(?:^|,)subvol=(.*)$/.exec(superOptions)?.[1];
+  const subvolume = /(?:^|,)subvol=(.*)$/s.exec(superOptions)?.[1];
   return {
     device,
     directory: unescaped(directory),

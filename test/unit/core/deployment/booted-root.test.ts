@@ -35,6 +35,13 @@ describe("mountAt", () => {
     expect(mountAt(mountinfo, "/run")).toMatchObject({ type: "tmpfs", source: "" });
   });
 
+  test("finds a mount whose options hold a carriage return, which the kernel writes as it is", () => {
+    const overlay = "30 23 0:30 / /a rw - overlay x rw,lowerdir=/low\rer";
+    const btrfs = "31 23 0:31 /@\r /b rw - btrfs /dev/x rw,subvol=/@\r";
+    expect(mountAt(`${overlay}\n${btrfs}\n`, "/a")).toMatchObject({ type: "overlay" });
+    expect(mountAt(`${overlay}\n${btrfs}\n`, "/b")).toMatchObject({ directory: "/@\r", subvolume: "/@\r" });
+  });
+
   test("tells what of a file system is mounted, and which subvolume of btrfs", () => {
     const lines = [
       "30 23 0:30 /@ /a rw - btrfs /dev/x rw,ssd,subvolid=256,subvol=/@",
