@@ -65,7 +65,8 @@ export async function installToRoot(system: System, asked: InstallToRootRequest)
   if (bootloader === "systemd-boot") checkExtendedBoot(linux, places);
   // A directory with other things in it is no sysroot, unless there is the beginning of one.
   if (request.isExisting) makeDirectories(linux.files, request.root, "state/deploy");
-  const result = await withWritableSystem(system, { sysroot: request.root, bootloader }, (writable) =>
+  const opening = { sysroot: request.root, bootloader, mayMake: true };
+  const result = await withWritableSystem(system, opening, (writable) =>
     withRepo(system, writable.sysroot, async (repo) => {
       refuseDeployments(request.root, writable);
       if (!request.allowMissingVerity && !repo.secure) throw insecureRepo(request.root);

@@ -90,7 +90,7 @@ export type SwitchResult =
  */
 export async function switchImage(system: System, request: SwitchRequest): Promise<SwitchResult> {
   system.progress({ kind: "start", task: "switch", subject: formatImageReference(request.image) });
-  const result = await withWritableSystem(system, request, (writable) => {
+  const result = await withWritableSystem(system, { ...request, mayMake: true }, (writable) => {
     checkOwners(system, request);
     checkKernelArguments(writable.state, request.kernelArguments);
     warnOfLostArguments(system, writable, request.kernelArguments);

@@ -2,7 +2,7 @@ import type { Bootloader, BootloaderKind } from "../bootloader/bootloader.ts";
 import { openBootloader } from "../bootloader/open-bootloader.ts";
 import type { SysrootState } from "../core/deployment/deployment.ts";
 import type { Path } from "../linux/linux.ts";
-import { openWritableSysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
+import { type OpenOptions, openWritableSysroot, type WritableSysroot } from "../sysroot/sysroot.ts";
 import { checkBootPartition } from "./boot-partition.ts";
 import { inTurn } from "./in-turn.ts";
 import { readSysrootState } from "./sysroot-state.ts";
@@ -17,12 +17,10 @@ export interface WritableSystem {
 }
 
 /** Which sysroot, and how to get at it. */
-export interface SystemRequest {
+export interface SystemRequest extends OpenOptions {
   readonly sysroot: Path;
   /** The loader of its boot partition; looked for there when not given. */
   readonly bootloader?: BootloaderKind | undefined;
-  /** Whether to wait for another operation to end, and not to fail. */
-  readonly wait?: boolean;
 }
 
 /**
@@ -51,7 +49,8 @@ export async function withWritableSystem<T>(
   }
 }
 
-async function open(system: System, { sysroot, wait = false }: SystemRequest): Promise<WritableSysroot> {
-  const openOnce = () => openWritableSysroot(system.linux, sysroot);
+async function open(system: System, request: SystemRequest): Promise<WritableSysroot> {
+  const { sysroot, wait = false, mayMake = false } = request;
+  const openOnce = () => openWritableSysroot(system.linux, sysroot, { mayMake });
   return wait ? await inTurn(system, openOnce) : openOnce();
 }

@@ -14,6 +14,14 @@ import { inUsersWords, usersPath, type View } from "./users-words.ts";
 /** What may lie in a directory that is to become a sysroot: mount points and what mkfs makes. */
 const harmlessNames: ReadonlySet<string> = new Set(["lost+found", "boot", "efi"]);
 
+/** How a sysroot is opened to change it. */
+export interface OpenOptions {
+  /** Whether the thread sleeps in the kernel until another operation has ended. */
+  readonly wait?: boolean;
+  /** Whether an empty directory becomes a sysroot: only for who brings a deployment. */
+  readonly mayMake?: boolean;
+}
+
 /** A sysroot, and how it stands to the running system. */
 export interface Sysroot {
   readonly files: LinuxFiles;
@@ -73,16 +81,16 @@ function closeAll({ closers }: Opened): void {
 }
 
 /**
- * Opens the sysroot at `root` to change it; an empty directory becomes one. Removes what crashed runs left half-made;
- * what cannot be removed stays, and is told.
- * With `wait` the thread sleeps in the kernel until another operation has ended.
+ * Opens the sysroot at `root` to change it. Removes what crashed runs left half-made; what cannot be removed stays, and is
+ * told.
  *
- * @throws OsdeployError `not-found` when there is no such directory; `already-exists` when it holds something that is no
- * sysroot; `busy` when another operation changes it and `wait` is false.
+ * @throws OsdeployError `not-found` when there is none; with `mayMake` `already-exists` when the directory holds something
+ * that is no sysroot; `busy` when another operation changes it and `wait` is false.
  */
-export function openWritableSysroot(linux: Linux, root: Path, options = { wait: false }): WritableSysroot {
+export function openWritableSysroot(linux: Linux, root: Path, options: OpenOptions = {}): WritableSysroot {
   const { files } = linux;
-  refuseOtherDirectories(files, sysrootPaths(root));
+  const { wait = false, mayMake = false } = options;
+  checkDirectory(files, root, { mayMake });
   const running = findRunningSystem(files, root);
   const opened: Opened = { views: [], closers: [] };
   try {
@@ -90,7 +98,7 @@ export function openWritableSysroot(linux: Linux, root: Path, options = { wait: 
     makeDirectories(files, paths.root, "state/deploy");
     const fd = files.open(pathBelow(paths.root, "state"), "directory");
     opened.closers.push(() => files.close(fd));
-    if (!files.lock(fd, "exclusive", options)) throw busy(root, lockHolder(files, files.fstat(fd)));
+    if (!files.lock(fd, "exclusive", { wait })) throw busy(root, lockHolder(files, files.fstat(fd)));
     const leftovers = removeLeftovers(files, listUnfinished(files, paths));
     const told = leftovers.map((error) => inUsersWords(error, opened.views));
     return new WritableSysroot({ files, paths, running }, told, opened);
@@ -134,10 +142,7 @@ export function openSysroot(files: LinuxFiles, root: Path): Sysroot {
   const running = findRunningSystem(files, root);
   const paths = sysrootPaths(root, ...(running?.bootMount === undefined ? [] : [bootMountPoint]));
   checkSysroot(files, root);
-  if (files.lstatIfExists(paths.repo) === undefined && files.lstatIfExists(paths.deployments) === undefined) {
-    const state = "it has neither a repo (composefs) nor deployments (state/deploy)";
-    throw new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": ${state}`);
-  }
+  if (!isSysroot(files, paths)) throw noSysroot(root);
   return { files, paths, running };
 }
 
@@ -151,23 +156,37 @@ export function checkSysroot(files: LinuxFiles, root: Path): void {
   });
 }
 
-/** A directory with other things in it is most likely a mistake: the root of a running system, a home. */
-function refuseOtherDirectories(files: LinuxFiles, paths: SysrootPaths): void {
-  checkSysroot(files, paths.root);
-  const stat = files.lstat(paths.root);
-  if (stat.kind !== "directory") {
-    throw new OsdeployError(
-      "not-found",
-      `Cannot use "${toText(paths.root)}" as a sysroot: it is a ${kindNames[stat.kind]}`,
-    );
+function isSysroot(files: LinuxFiles, { repo, deployments }: SysrootPaths): boolean {
+  return files.lstatIfExists(repo) !== undefined || files.lstatIfExists(deployments) !== undefined;
+}
+
+/** An empty mount point, most likely. */
+function noSysroot(root: Path): OsdeployError {
+  const state = "it has neither a repo (composefs) nor deployments (state/deploy)";
+  return new OsdeployError("not-found", `Cannot open sysroot "${toText(root)}": ${state}`, {
+    facts: { hint: "Mount its file system there first, or name another place with --sysroot DIR" },
+  });
+}
+
+function checkDirectory(files: LinuxFiles, root: Path, { mayMake }: { readonly mayMake: boolean }): void {
+  checkSysroot(files, root);
+  const { kind } = files.lstat(root);
+  if (kind !== "directory") {
+    throw new OsdeployError("not-found", `Cannot use "${toText(root)}" as a sysroot: it is a ${kindNames[kind]}`);
   }
-  if (files.lstatIfExists(paths.repo) !== undefined || files.lstatIfExists(paths.deployments) !== undefined) return;
-  const others = files.readDirectory(paths.root).filter((name) => !harmlessNames.has(name) && name !== "state");
+  if (isSysroot(files, sysrootPaths(root))) return;
+  if (!mayMake) throw noSysroot(root);
+  refuseOtherThings(files, root);
+}
+
+/** A directory with other things in it is most likely a mistake: the root of a running system, a home. */
+function refuseOtherThings(files: LinuxFiles, root: Path): void {
+  const others = files.readDirectory(root).filter((name) => !harmlessNames.has(name) && name !== "state");
   if (others.length === 0) return;
   const shown = others.slice(0, 3).map(toText).join(", ");
   throw new OsdeployError(
     "already-exists",
-    `Cannot use "${toText(paths.root)}" as a sysroot: it has no repo, and holds other things (${shown}${others.length > 3 ? ", …" : ""})`,
+    `Cannot use "${toText(root)}" as a sysroot: it has no repo, and holds other things (${shown}${others.length > 3 ? ", …" : ""})`,
     { facts: { hint: "Name an empty directory, or a sysroot that osdeploy or bootc made" } },
   );
 }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { pathBelow } from "../../../src/linux/path.ts";
 import { bootComplete } from "../../../src/operations/boot-complete.ts";
 import { finalizeStaged } from "../../../src/operations/finalize-staged.ts";
 import { status } from "../../../src/operations/status.ts";
@@ -216,6 +217,7 @@ describe("upgrade", () => {
 
   test("has nothing to follow without a deployment", async () => {
     linux = machineWith({ latest: v1 });
+    for (const name of ["state", "state/deploy"]) linux.files.makeDirectory(pathBelow(sysrootPath, name), 0o755);
     expect(await failureOf(run({ sysroot: sysrootPath }))).toMatchObject({
       code: "not-found",
       message: "Cannot upgrade: there is no deployment",

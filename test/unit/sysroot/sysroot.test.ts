@@ -22,7 +22,7 @@ describe("openWritableSysroot", () => {
     "makes a sysroot of a directory that holds %j",
     (directories) => {
       const linux = machine(...directories);
-      const sysroot = openWritableSysroot(linux, root);
+      const sysroot = openWritableSysroot(linux, root, { mayMake: true });
       expect(sysroot.paths).toEqual({
         root: "/target",
         repo: "/target/composefs",
@@ -45,7 +45,7 @@ describe("openWritableSysroot", () => {
 
   test("refuses a directory with other things, names some of them, and makes nothing", () => {
     const linux = machine("etc", "home", "usr", "var");
-    expect(() => openWritableSysroot(linux, root)).toThrow(
+    expect(() => openWritableSysroot(linux, root, { mayMake: true })).toThrow(
       expect.objectContaining({
         code: "already-exists",
         message: 'Cannot use "/target" as a sysroot: it has no repo, and holds other things (etc, home, usr, …)',
@@ -54,8 +54,23 @@ describe("openWritableSysroot", () => {
     expect(linux.files.readDirectory(root)).toEqual(["etc", "home", "usr", "var"]);
   });
 
+  test.each([[[]], [["boot", "etc"]]])(
+    "makes nothing in a directory that holds %j for who brings no deployment: a disk is not mounted there, most likely",
+    (directories) => {
+      const linux = machine(...directories);
+      expect(() => openWritableSysroot(linux, root)).toThrow(
+        expect.objectContaining({
+          code: "not-found",
+          message: 'Cannot open sysroot "/target": it has neither a repo (composefs) nor deployments (state/deploy)',
+          facts: { hint: "Mount its file system there first, or name another place with --sysroot DIR" },
+        }),
+      );
+      expect(linux.files.readDirectory(root)).toEqual(directories);
+    },
+  );
+
   test("names all other things where they are few", () => {
-    expect(() => openWritableSysroot(machine("etc"), root)).toThrow(/holds other things \(etc\)$/);
+    expect(() => openWritableSysroot(machine("etc"), root, { mayMake: true })).toThrow(/holds other things \(etc\)$/);
   });
 
   test("refuses what is no directory, and what is not there", () => {
@@ -79,7 +94,7 @@ describe("openWritableSysroot", () => {
   });
 
   test("is busy while another one is open, and free after it", () => {
-    const linux = machine();
+    const linux = machine("state", "state/deploy");
     const first = openWritableSysroot(linux, root);
     expect(() => openWritableSysroot(linux, root)).toThrow(
       expect.objectContaining({
