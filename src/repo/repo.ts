@@ -130,10 +130,24 @@ const metaLimitBytes = 64 * 1024;
 export function readState(files: LinuxFiles, path: Path): KnownState | undefined {
   const metaFile = metaPath(path);
   if (files.lstatIfExists(metaFile) === undefined) return undefined;
-  const meta = parseRepoMeta(decodeText(files.readFile(metaFile, metaLimitBytes)));
+  const meta = parseRepoMeta(decodeText(readMeta(files, path)));
   const secure =
     files.measureVerity(metaFile, "sha512") !== undefined || files.measureVerity(metaFile, "sha256") !== undefined;
   return { meta, secure, oldFormat: false };
+}
+
+/** A kernel without fs-verity opens no sealed file (EOPNOTSUPP), that of a live system for example. */
+function readMeta(files: LinuxFiles, path: Path): Uint8Array {
+  try {
+    return files.readFile(metaPath(path), metaLimitBytes);
+  } catch (cause) {
+    if (!(cause instanceof OsdeployError && cause.facts["errno"] === "ENOTSUP")) throw cause;
+    const state = "it is sealed with fs-verity, which this kernel does not have";
+    throw new OsdeployError("unsupported", `Cannot open repo "${toText(path)}": ${state}`, {
+      facts: { repo: toText(path), hint: "Start a system whose kernel has fs-verity (CONFIG_FS_VERITY)" },
+      cause,
+    });
+  }
 }
 
 /** Opens the directory of a repo, to lock it. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromText } from "../../../src/core/bytes/byte-string.ts";
+import { systemCallError } from "../../../src/linux/errno.ts";
 import { newRepoMeta } from "../../../src/repo/meta-file.ts";
 import { openRepo, type RepoAccess } from "../../../src/repo/repo.ts";
 import { content, idOf, makeRepo, repoPath, stageAndPublish, withRepo } from "../../builders/repos.ts";
@@ -54,6 +55,23 @@ describe("openRepo", () => {
     const exclusive = open(linux, "exclusive");
     expect(() => open(linux, "read")).toThrow(/a garbage collection holds its lock/);
     exclusive.close();
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("openRepo: a kernel without fs-verity opens no sealed repo, and the hint says so", () => {
+    const linux = new FakeLinux();
+    makeRepo(linux);
+    const readFile: typeof linux.files.readFile = (path) => {
+      throw systemCallError({ verb: "open", path }, "ENOTSUP");
+    };
+    const machine = { files: { ...linux.files, readFile }, clock: linux.clock };
+    expect(() => openRepo(machine, repoPath, { access: "read", wait: false })).toThrow(
+      expect.objectContaining({
+        code: "unsupported",
+        message: 'Cannot open repo "/repo": it is sealed with fs-verity, which this kernel does not have',
+        facts: expect.objectContaining({ hint: "Start a system whose kernel has fs-verity (CONFIG_FS_VERITY)" }),
+      }),
+    );
     expect(linux.openPaths).toEqual([]);
   });
 
