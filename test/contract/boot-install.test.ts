@@ -54,6 +54,17 @@ describe("boot/install.sh", () => {
     }
   });
 
+  test("units send nobody to a manual page that is not installed", () => {
+    const folder = below("usr/lib/systemd/system");
+    const named = readdirSync(folder).flatMap((name) => [
+      ...readFileSync(join(folder, name), "utf8").matchAll(/\bman:(osdeploy[a-z-]*)\(([1-8])\)/g),
+    ]);
+    const missing = named.filter(
+      ([, page, section]) => !existsSync(below(`usr/share/man/man${section}/${page}.${section}`)),
+    );
+    expect(missing.map(([text]) => text)).toEqual([]);
+  });
+
   test.skipIf(systemdAnalyze === undefined)(
     "systemd-analyze finds nothing wrong with the units (skipped without it)",
     () => {
