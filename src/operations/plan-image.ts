@@ -150,10 +150,10 @@ function pairOf({
   return base.tree.kind === "unknown" ? base.tree : { kind: "known", before: base.tree.tree, after: tree.tree };
 }
 
-/** The image in the repo that is most like the new one; undefined where there is none but that itself. */
-function similarBase(repo: Repo, { layers, manifest }: ResolvedImage): PlanBase | undefined {
+/** The image in the repo that is most like the new one: that itself, where it is there. */
+function similarBase(repo: Repo, { layers }: ResolvedImage): PlanBase | undefined {
   const stored = findSimilarImage(repo, layers);
-  if (stored === undefined || stored.manifestDigest === manifest.digest) return undefined;
+  if (stored === undefined) return undefined;
   const tree = orUntold((): PlannedTree => {
     return { kind: "known", tree: asLookedAt(readImageTree(repo, stored, { bootable: false })) };
   });

@@ -99,6 +99,16 @@ describe("planImage", () => {
     expect((await objects(linux)) - before).toBe(planned.newObjects + planned.otherObjects);
   });
 
+  test("an image that is here is compared with itself: nothing would be another, whatever else the repo holds", async () => {
+    const linux = await machine({ v1, v2 });
+    await bring(linux, "oci:/chunked:v1");
+    const { manifestDigest } = await bring(linux, "oci:/chunked:v2");
+    expect(await plan(linux, "oci:/chunked:v2")).toMatchObject({
+      ...{ downloadBytes: 0, newObjects: 0, base: { manifestDigest } },
+      files: { kind: "known", added: 0, removed: 0, changed: 0, touched: 0 },
+    });
+  });
+
   test("a table that cannot be used: the layer counts as a whole one", async () => {
     const linux = await machine({ v1 });
     damageTables(linux);
