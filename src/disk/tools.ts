@@ -41,7 +41,9 @@ export function runTool(
   [tool, ...words]: readonly [ToolName, ...string[]],
   options: ProgramOptions = {},
 ): ToolOutput {
-  const { status, stdout, stderr } = runFound(programs, [tool, ...words], { limitSeconds, ...options });
+  const ended = runFound(programs, [tool, ...words], { limitSeconds, ...options });
+  if (ended === undefined) throw missingTools([tool]);
+  const { status, stdout, stderr } = ended;
   if (status === 0) return { stdout, stderr };
   const said = lastWords(stderr) || lastWords(decodeText(stdout)) || "it says nothing";
   const isRefused = /(permission denied|operation not permitted)$/i.test(said);
@@ -63,15 +65,26 @@ export const roomHint =
   "A file is made in its own directory, and what is for a disk in /var/tmp first: make room there";
 
 /**
- * Refuses when one of the tools is missing, before anything is done.
+ * Refuses when some of the tools are missing, before anything is done.
  *
- * @throws OsdeployError `unsupported`, with the package to install.
+ * @throws OsdeployError `unsupported`, with all packages to install.
  */
 export function requireTools(programs: LinuxPrograms, tools: readonly ToolName[]): void {
-  for (const tool of tools) runFound(programs, [tool, "-V"], {});
+  const missing = tools.filter((tool) => runFound(programs, [tool, "-V"], {}) === undefined);
+  if (missing.length > 0) throw missingTools(missing);
 }
 
-/** Users without root's rights seldom have /usr/sbin in their PATH. */
+function missingTools(tools: readonly ToolName[]): OsdeployError {
+  const named = tools.join(", ");
+  const debs = [...new Set(tools.map((tool) => packages[tool]))];
+  const state = tools.length === 1 ? `the program ${named} is missing` : `the programs ${named} are missing`;
+  const place = debs.length === 1 ? `in the package ${debs[0]}` : `in the packages ${debs.join(", ")}`;
+  const hint =
+    tools.length === 1 ? `Install it; on Debian it is ${place}` : `Install them; on Debian they are ${place}`;
+  return new OsdeployError("unsupported", `Cannot install: ${state}`, { facts: { tool: named, hint } });
+}
+
+/** Undefined where it is missing. Users without root's rights seldom have /usr/sbin in their PATH. */
 function runFound(
   programs: LinuxPrograms,
   [tool, ...words]: readonly [ToolName, ...string[]],
@@ -84,9 +97,7 @@ function runFound(
       if (!(error instanceof OsdeployError && error.code === "not-found")) throw error;
     }
   }
-  throw new OsdeployError("unsupported", `Cannot install: the program ${tool} is missing`, {
-    facts: { tool, hint: `Install it; on Debian it is in the package ${packages[tool]}` },
-  });
+  return undefined;
 }
 
 /** The end of what a program said, in one line. */

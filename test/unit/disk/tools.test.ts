@@ -103,3 +103,17 @@ test("runTool: what is wrong with the machine is told as it is", () => {
   });
   expect(() => runTool(broken, ["wipefs"])).toThrow("it did not end within 3600 s");
 });
+
+test("requireTools: all that is missing is named at once, and each package once", () => {
+  const none = programs(toolsThatSay(() => undefined));
+  expect(() => requireTools(none, ["mkfs.vfat", "mmd", "mcopy"])).toThrow(
+    expect.objectContaining({
+      code: "unsupported",
+      message: "Cannot install: the programs mkfs.vfat, mmd, mcopy are missing",
+      facts: {
+        tool: "mkfs.vfat, mmd, mcopy",
+        hint: "Install them; on Debian they are in the packages dosfstools, mtools",
+      },
+    }),
+  );
+});

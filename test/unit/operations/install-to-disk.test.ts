@@ -121,7 +121,8 @@ describe("installToDisk", () => {
     ["a qcow2 file", { format: "qcow2" }, ["qemu-img", "mkfs.ext4", "debugfs", "e2fsck"]],
   ])("refuses a machine without one of the tools for %s", async (_, changes, own) => {
     for (const tool of [...own, "mkfs.vfat", "mmd", "mcopy", "wipefs"]) {
-      const answers = ([program = ""]: readonly string[]) => (program.endsWith(tool) ? undefined : "");
+      const answers = ([program = ""]: readonly string[]) =>
+        [tool, `/usr/sbin/${tool}`].includes(program) ? undefined : "";
       const message = `Cannot install: the program ${tool} is missing`;
       expect(await refusal(changes, answers)).toEqual({ code: "unsupported", message, phases: 0 });
     }
