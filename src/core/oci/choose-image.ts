@@ -132,6 +132,8 @@ function theOnlyImage(entries: readonly IndexEntry[], layout: string): readonly 
     const state = `all it holds says that it is none; write a digest behind its path to take it nevertheless: @${first.digest}`;
     throw new OsdeployError("not-found", `Cannot find image in ${layout}: ${state}`);
   }
+  // Builders write one image with two tags as two entries.
+  if (new Set(images.map((entry) => entry.digest)).size === 1) return images.slice(0, 1);
   const tags = tagsOf(images);
   if (tags.length > 1) {
     throw new OsdeployError(

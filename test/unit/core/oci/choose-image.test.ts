@@ -98,6 +98,15 @@ describe("chooseInLayout", () => {
   test.each([
     ["the only image", "", [{}], "a"],
     ["the only image, tagged or not", "", [tagged("x")], "a"],
+    [
+      "the only image, however many tags it has",
+      "",
+      [
+        { ...tagged("x"), ...same("d") },
+        { ...tagged("y"), ...same("d") },
+      ],
+      "d",
+    ],
     ["the tagged one, beside what is attached to it", "", [tagged("x"), {}, { ...tagged("sig"), ...referrer }], "a"],
     ["the tagged one, beside what had its tag before", "", [on("amd64"), { ...on("amd64"), ...tagged("x") }], "b"],
     ["all platforms of the only image", "", [on("amd64"), on("arm64"), attestation], "ab"],
