@@ -39,11 +39,14 @@ export function indexArchive(files: LinuxFiles, path: Path): ArchiveIndex {
   try {
     readMembers(files, file, members);
   } catch (cause) {
-    if (!(cause instanceof OsdeployError) || cause.code !== "bad-format") throw cause;
-    throw new OsdeployError("bad-format", `Cannot read the archive ${toText(path)}: ${cause.message}`, { cause });
+    if (!(cause instanceof OsdeployError) || !namelessCodes.has(cause.code)) throw cause;
+    throw new OsdeployError(cause.code, `Cannot read the archive ${toText(path)}: ${cause.message}`, { cause });
   }
   return { locate: (name) => follow(members, name) };
 }
+
+/** Of errors that those who read a tar throw, who do not know which it is. */
+const namelessCodes: ReadonlySet<string> = new Set(["bad-format", "unsupported"]);
 
 function follow(members: ReadonlyMap<ByteString, Member>, path: ByteString): BlobLocation | undefined {
   let name = path;
@@ -89,10 +92,7 @@ function checkPlain(files: LinuxFiles, file: BlobLocation): void {
   const start = readRange(files, { ...file, lengthBytes: Math.min(file.lengthBytes, blockSize) }, blockSize);
   const program = compressors.find(({ magic }) => magic.every((byte, index) => start[index] === byte))?.program;
   if (program !== undefined) {
-    throw new OsdeployError(
-      "unsupported",
-      `Cannot read the archive ${toText(file.path)}: it is compressed as a whole; unpack it with ${program} first`,
-    );
+    throw new OsdeployError("unsupported", `it is compressed as a whole; unpack it with ${program} first`);
   }
   if (start.length < blockSize) throw new OsdeployError("bad-format", "it is no tar");
 }
@@ -136,6 +136,11 @@ function readMember(
     case "2":
       members.set(pathOf(entry), { target: symlinkTarget(pathOf(entry), linkOf(entry)) });
       return {};
+    case "S":
+      throw new OsdeployError(
+        "unsupported",
+        `${toText(pathOf(entry))} is a sparse file; write the archive without --sparse`,
+      );
     case "g":
       return extension;
     default:

@@ -190,6 +190,19 @@ describe("indexArchive", () => {
     expect(() => indexWith(100_001)).toThrow(expect.objectContaining({ code: "limit-exceeded" }));
   });
 
+  test.each([
+    ["GNU's", entry({ name: "a", type: "S" })],
+    ["PAX", Buffer.concat([pax({ "GNU.sparse.major": "1" }), entry({ name: "a" })])],
+  ])("refuses sparse files in %s form, and names the archive: their blobs would not be found", (_, blocks) => {
+    const path = write(tarOf(blocks));
+    expect(() => indexOf(path)).toThrow(
+      expect.objectContaining({
+        code: "unsupported",
+        message: expect.stringMatching(new RegExp(`^Cannot read the archive ${path}: .*without --sparse$`)),
+      }),
+    );
+  });
+
   test("refuses an archive that is compressed as a whole, and says what to do", async () => {
     const path = write(gzipSync(await buildTar([{ path: "a", content: "1" }])));
     expect(() => indexOf(path)).toThrow(
