@@ -123,8 +123,15 @@ function readName(block: Uint8Array, format: TarHeader["format"]): ByteString {
   const name = readText(block, 0, 100);
   if (format === "gnu" && block[345] !== 0) checkTimes(block, name);
   if (format !== "ustar" || block[345] === 0) return name;
-  return `${readText(block, 345, 155)}/${name}` as ByteString;
+  const prefix = readText(block, 345, 155);
+  if (prefix.length > starPrefixBytes && fromBytes(block, 508, 512) === "tar\0") {
+    throw new OsdeployError("bad-format", `Cannot read tar entry ${inQuotes(name)}: its star header has a long prefix`);
+  }
+  return `${prefix}/${name}` as ByteString;
 }
+
+/** Headers of star end in a magic of their own and have times behind a shorter prefix, for those readers who know of it. */
+const starPrefixBytes = 131;
 
 const timeFields = [345, 357] as const;
 

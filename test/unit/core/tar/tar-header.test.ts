@@ -87,6 +87,21 @@ test.each(["usr/lib", "7/", "12 34", "00000000017\0a"])(
   },
 );
 
+test("readHeader: refuses a header of star whose prefix is longer than star's", () => {
+  const star = (prefix: string) => {
+    const fields = { name: "n", prefix: `${prefix.padEnd(163, "\0")}tar\0` };
+    return () => readHeader(header(fields))?.name;
+  };
+  expect(star("p".repeat(131))()).toBe(`${"p".repeat(131)}/n`);
+  expect(star("p".repeat(132))).toThrow(
+    expect.objectContaining({
+      code: "bad-format",
+      message: 'Cannot read tar entry "n": its star header has a long prefix',
+    }),
+  );
+  expect(readHeader(header({ name: "n", prefix: "p".repeat(155) }))?.name).toBe(`${"p".repeat(155)}/n`);
+});
+
 test("readHeader: a block of zeros is none", () => {
   expect(readHeader(new Uint8Array(512))).toBeUndefined();
 });
