@@ -116,7 +116,7 @@ export async function status(system: System, request: StatusRequest): Promise<St
   const state = readSysrootState(sysroot, menu);
   const { booted, staged, quarantine } = state;
   const problem = damage.length > 0 ? undefined : bootPartitionProblem(sysroot, state);
-  const partition = problem === undefined ? lostKernelProblems(state) : [problem];
+  const partition = problem === undefined ? [...lostKernelProblems(state), ...lostImageProblems(state)] : [problem];
   const readLayers = heldLayersReader(system.linux, sysroot.paths.repo);
   return {
     schemaVersion: statusSchemaVersion,
@@ -239,6 +239,17 @@ function findLeftovers({ files, paths }: Sysroot): readonly string[] {
   return found.map(
     (path) => `${showPath(path)} is left of an earlier run: the next change of the sysroot tries to remove it`,
   );
+}
+
+function lostImageProblems(state: SysrootState): readonly string[] {
+  const { menu, lostRootImages, orphans } = state;
+  const next = nextEntry(state);
+  return menu.entries
+    .filter((entry) => lostRootImages.has(entry.rootImage) && !orphans.includes(entry))
+    .map((entry) => {
+      const way = entry === next ? "; upgrade or switch brings it again" : "";
+      return `The root image of boot entry ${entry.fileName} is not in the repo, so it does not boot${way}`;
+    });
 }
 
 function lostKernelProblems(state: SysrootState): readonly string[] {

@@ -8,6 +8,7 @@ import type { ObjectId } from "../core/digest/object-id.ts";
 import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { pathBelow } from "../linux/path.ts";
+import { imagesPath } from "../repo/repo-paths.ts";
 import { isDamage, readBootFailure, readNotes } from "../sysroot/boot-records.ts";
 import { readQuarantine } from "../sysroot/quarantine-store.ts";
 import { readStagedMarker } from "../sysroot/staged-marker.ts";
@@ -34,6 +35,7 @@ export function readSysrootState({ files, paths, running }: Sysroot, menu: BootM
     heldByOthers: digestsOfOthers(files, paths.boot, menu.foreign),
     damagedEntries: damagedEntries({ files, paths }, menu),
     lostKernels: lostKernels(kernels.stored, menu, staged),
+    lostRootImages: lostRootImages({ files, paths }, menu),
     problems: [
       ...(damage === undefined ? [] : [`${damage.message}; nothing is staged`]),
       ...(noted.damage === undefined ? [] : [noted.damage.message]),
@@ -63,6 +65,13 @@ function lostKernels(
 ): ReadonlySet<string> {
   const needed = [...entries.map(bootDigestOfEntry), staged?.origin.bootDigest];
   return new Set(needed.flatMap((each) => (each === undefined || isKernelThere(kernels, each) ? [] : [each])));
+}
+
+/** None is known of by a user who may not look into the repo. */
+function lostRootImages({ files, paths }: Pick<Sysroot, "files" | "paths">, menu: BootMenu): ReadonlySet<ObjectId> {
+  const isLost = (id: ObjectId) => files.lstatIfExists(pathBelow(imagesPath(paths.repo), id)) === undefined;
+  const started = new Set(menu.entries.map(({ rootImage }) => rootImage));
+  return new Set(unlessFailing(() => [...started].filter(isLost)) ?? []);
 }
 
 function damagedEntries({ files, paths }: Pick<Sysroot, "files" | "paths">, menu: BootMenu): ReadonlySet<number> {

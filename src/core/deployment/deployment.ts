@@ -69,6 +69,8 @@ export interface SysrootState {
   readonly damagedEntries: ReadonlySet<number>;
   /** Boot digests of kernels that entries of ours or what is staged need, and that are not on the boot partition. */
   readonly lostKernels: ReadonlySet<string>;
+  /** Root images that entries of ours start, and that are not in the repo. */
+  readonly lostRootImages: ReadonlySet<ObjectId>;
   /** What could not be read, or was noted to be told; whole sentences without period. */
   readonly problems: readonly string[];
 }
@@ -85,6 +87,7 @@ export interface SysrootParts {
   readonly heldByOthers?: ReadonlySet<ObjectId>;
   readonly damagedEntries?: ReadonlySet<number>;
   readonly lostKernels?: ReadonlySet<string>;
+  readonly lostRootImages?: ReadonlySet<ObjectId>;
   readonly problems?: readonly string[];
 }
 
@@ -110,6 +113,7 @@ export function makeSysrootState(parts: SysrootParts): SysrootState {
     heldByOthers: parts.heldByOthers ?? new Set(),
     damagedEntries: parts.damagedEntries ?? new Set(),
     lostKernels: parts.lostKernels ?? new Set(),
+    lostRootImages: parts.lostRootImages ?? new Set(),
     problems,
   };
 }

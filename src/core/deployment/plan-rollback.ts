@@ -40,7 +40,7 @@ export type RollbackPlan =
 /**
  * Decides what a rollback does.
  *
- * @throws OsdeployError `not-found` when there is nothing to go back to, and nothing staged; or when the kernel to go back to is gone.
+ * @throws OsdeployError `not-found` when there is nothing to go back to, and nothing staged; or when the kernel or the root image to go back to is gone.
  */
 export function planRollback(state: SysrootState): RollbackPlan {
   if (isRollbackQueued(state)) return planUnqueue(state);
@@ -56,6 +56,12 @@ export function planRollback(state: SysrootState): RollbackPlan {
     const why = `the kernel of ${way.entry.fileName} is not on the boot partition`;
     throw new OsdeployError("not-found", `Cannot roll back: ${why}`, {
       facts: { hint: "Deploy that image again, which stores its kernel, with: osdeploy switch IMAGE" },
+    });
+  }
+  if (state.lostRootImages.has(deployment.rootImage)) {
+    const why = `the root image of ${way.entry.fileName} is not in the repo`;
+    throw new OsdeployError("not-found", `Cannot roll back: ${why}`, {
+      facts: { hint: "Deploy that image again, which makes it, with: osdeploy switch IMAGE" },
     });
   }
   return {

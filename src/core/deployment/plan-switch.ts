@@ -27,8 +27,8 @@ export type SwitchPlan =
   | { readonly kind: "deploy"; readonly base: Deployment | undefined };
 
 /**
- * Decides whether a switch to the image with this manifest has anything to do. Where its kernel is gone from the boot partition it
- * is deployed again, which stores that again.
+ * Decides whether a switch to the image with this manifest has anything to do. Where its kernel is gone from the boot partition, or
+ * its root image from the repo, it is deployed again, which stores that again.
  */
 export function planSwitch(state: SysrootState, image: FollowedImage): SwitchPlan {
   const { staged } = state;
@@ -50,7 +50,7 @@ export function keptKernel(state: SysrootState, plan: SwitchPlan): string | unde
 
 function isNextLost(state: SysrootState): boolean {
   const entry = nextEntry(state);
-  return entry !== undefined && hasLostKernel(state, entry);
+  return entry !== undefined && (hasLostKernel(state, entry) || state.lostRootImages.has(entry.rootImage));
 }
 
 function isImage(origin: Origin, image: FollowedImage): boolean {

@@ -112,6 +112,19 @@ describe("switchImage on a running system", () => {
     expect(await finalize()).toMatchObject({ kind: "locked", rootImage });
   });
 
+  test("the root image of what boots next is made again when it is gone, without another entry", async () => {
+    const { menu } = stateOf(linux);
+    const [entry] = menu.entries;
+    linux.files.unlink(fromText(`/sysroot/composefs/images/${entry?.rootImage}`));
+    const problems = async () => (await status(systemOn(linux), { sysroot: physicalRoot })).problems;
+    expect(await problems()).toEqual([
+      `The root image of boot entry ${entry?.fileName} is not in the repo, so it does not boot; upgrade or switch brings it again`,
+    ]);
+    expect(await switchRunning(linux, "v1")).toMatchObject({ kind: "deployed", bootEntry: entry?.fileName });
+    expect(await problems()).toEqual([]);
+    expect(stateOf(linux).menu).toEqual(menu);
+  });
+
   test("the kernel of what boots next is stored again when it is gone, without another entry", async () => {
     const { menu, booted } = stateOf(linux);
     const [kernel = ""] = linux.files.readDirectory(fromText("/boot/osdeploy"));

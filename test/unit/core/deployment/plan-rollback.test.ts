@@ -106,6 +106,15 @@ describe("planRollback", () => {
     expect(planRollback(stateWith("ab", entries, lost("b"))).kind).toBe("queue");
   });
 
+  test("refuses where the root image to go back to is gone from the repo, and leads away from one that is", () => {
+    const entries = [entryOf(7, "b"), entryOf(6, "a")];
+    const lost = (digit: string) => ({ booted: bootedOf("b", 7), lostRootImages: new Set([rootImageOf(digit)]) });
+    expect(() => planRollback(stateWith("ab", entries, lost("a")))).toThrow(
+      "Cannot roll back: the root image of osdeploy-000006.conf is not in the repo",
+    );
+    expect(planRollback(stateWith("ab", entries, lost("b"))).kind).toBe("queue");
+  });
+
   test("works on a sysroot that nothing runs from", () => {
     expect(planRollback(stateWith("ab", [entryOf(2, "b"), entryOf(1, "a")]))).toMatchObject({
       kind: "queue",

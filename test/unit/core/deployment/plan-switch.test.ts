@@ -55,6 +55,14 @@ describe("planSwitch", () => {
     expect(planSwitch({ ...running, staged: undefined }, originOf("b"))).toEqual(again);
   });
 
+  test("deploys again what boots next when its root image is gone from the repo", () => {
+    const state = stateWith("ab", [entryOf(7, "b"), entryOf(6, "a")]);
+    const kindWithout = (digit: string) =>
+      planSwitch({ ...state, lostRootImages: new Set([rootImageOf(digit)]) }, originOf("b")).kind;
+    expect(kindWithout("b")).toBe("deploy");
+    expect(kindWithout("a")).toBe("keep");
+  });
+
   test("another program's kernel is not known of", () => {
     const [newest = entryOf(7, "b")] = entries;
     const fields = newest.entry.fields.map((field) => (field.key === "linux" ? { ...field, value: "/k" } : field));
