@@ -1,4 +1,4 @@
-import { toText } from "../core/bytes/byte-string.ts";
+import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { ObjectId } from "../core/digest/object-id.ts";
 import type { Path } from "../linux/linux.ts";
 import { childPath } from "../linux/path.ts";
@@ -43,6 +43,7 @@ export function checkNames(
   const keepers = [...references, ...images, ...deployments];
   const reached = check.graph.reachable([...keepers, ...streams].map(({ root }) => root));
   for (const root of reached) checkRoot(repo, { root, check }, problems);
+  for (const deployment of deployments) checkDeployment(repo, deployment, problems);
   return {
     streamLinks: streams.map(({ path, root }) => ({ path, id: root.id })),
     images: images.length,
@@ -93,6 +94,15 @@ function checkReferences(repo: Repo, problems: FsckProblems): readonly Named[] {
     }
     return [];
   });
+}
+
+/** A boot finds a root image by its name in `images/` alone. Where its object is gone too, that is the problem. */
+function checkDeployment(repo: Repo, { name, root: { id } }: Named, problems: FsckProblems): void {
+  const path = childPath(imagesPath(repo.path), fromText(id));
+  const isThere = (place: Path) => repo.files.lstatIfExists(place) !== undefined;
+  if (isThere(path) || !isThere(objectPath(repo.path, id))) return;
+  const message = "a deployment starts from it, and the link is not there";
+  problems.add({ kind: "reference-dangling", path, message, hits: [name] });
 }
 
 /** Checks that what `root` names can be read, and that all it refers to exists. */

@@ -26,7 +26,7 @@ export type FsckKind =
   | "link-wrong"
   /** A link in `streams/` or `images/` leads to an object that is not there. */
   | "link-dangling"
-  /** A tag or another reference leads nowhere. */
+  /** A tag, another reference or a deployment leads nowhere. */
   | "reference-dangling"
   /** What no program that we know put there. A note, not an error. */
   | "stray-file"

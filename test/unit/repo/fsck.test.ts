@@ -314,6 +314,24 @@ describe("checkRepo", () => {
     expect(report.problems).toMatchObject([{ kind: "object-missing", object: absent, hits: ["deployment 3"] }]);
   });
 
+  test("checkRepo: a deployment whose root image has lost its name, by which a boot finds it", () => {
+    const { linux, image } = withImage(false);
+    const deployments = new Map([["deployment 7", image.rootImage]]);
+    expect(check(linux, { deployments }).problems).toEqual([]);
+    linux.files.unlink(fromText(`/repo/images/${image.rootImage}`));
+    expect(check(linux, { deployments }).problems).toMatchObject([
+      {
+        ...{
+          kind: "reference-dangling",
+          severity: "error",
+          path: `images/${image.rootImage}`,
+          object: null,
+        },
+        ...{ message: "a deployment starts from it, and the link is not there", hits: ["deployment 7"] },
+      },
+    ]);
+  });
+
   test("checkRepo: tells its progress", () => {
     const { linux } = withImage(false);
     const steps: string[] = [];
