@@ -48,7 +48,8 @@ describe("ImageServer", () => {
   });
 
   test("manifests: under every tag of every repository and under its digest, not under others", async () => {
-    for (const path of ["/v2/os/manifests/latest", "/v2/a/b/manifests/v2", `/v2/os/manifests/${digest}`]) {
+    const asked = ["/v2/os/manifests/latest", "/v2/os/manifests/latest?ns=lab", "/v2/a/b/manifests/v2"];
+    for (const path of [...asked, `/v2/os/manifests/${digest}`, `/v2/os/manifests/${digest}?ns=lab`]) {
       const answer = await get(path);
       expect(answer.headers.get("docker-content-digest")).toBe(digest);
       expect(answer.headers.get("content-type")).toBe(manifest.mediaType);

@@ -198,6 +198,9 @@ async function importSlowly(options: {
   readonly failing?: number;
   readonly meanwhile?: () => void;
   readonly ask?: () => Promise<unknown>;
+  readonly signal?: AbortSignal;
+  /** Nothing of any layer comes, and no end. */
+  readonly endless?: boolean;
 }): Promise<{ readonly error: unknown; readonly imported: readonly number[] }> {
   const linux = await machineWithRepo({ os: await buildOsImage("v1") });
   const reference = parseImageReference(layoutReference("os"));
@@ -206,6 +209,7 @@ async function importSlowly(options: {
   const bySize = [...layers].sort((a, b) => b.sizeBytes - a.sizeBytes).map(({ diffId }) => diffId);
   assert(bySize.length === 2, "the image has two layers");
   const failing = options.failing === undefined ? undefined : bySize[options.failing];
+  let fetching = 0;
   const source: ImageSource = {
     ...{ describe: () => "slow", reference: () => reference, registry: () => undefined, bundle: () => undefined },
     ...{ resolve: (platform) => layout.resolve(platform), close: async () => {} },
@@ -215,8 +219,16 @@ async function importSlowly(options: {
     async *openBlob(blob) {
       const { diffId } = layers.find(({ digest }) => digest === blob.digest) ?? {};
       if (diffId !== undefined && diffId === failing) throw new OsdeployError("network", "the link is gone");
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      yield* layout.openBlob(blob);
+      fetching++;
+      try {
+        do {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          yield new Uint8Array();
+        } while (options.endless);
+        yield* layout.openBlob(blob);
+      } finally {
+        fetching--;
+      }
     },
   };
   const repo = openRepo(linux, repoOfSysroot, { access: "write", wait: false });
@@ -224,11 +236,13 @@ async function importSlowly(options: {
   const imported: number[] = [];
   const { ask, meanwhile = () => {} } = options;
   const request = { source, layers, run, findKnown: () => undefined, meanwhile, ...(ask && { asked: ask() }) };
-  const importing = importLayers(systemOn(linux), request, ({ diffId }) => imported.push(bySize.indexOf(diffId)));
+  const system = systemOn(linux, options.signal && { signal: options.signal });
+  const importing = importLayers(system, request, ({ diffId }) => imported.push(bySize.indexOf(diffId)));
   const error = await importing.then(
     () => undefined,
     (cause: unknown) => cause,
   );
+  expect(fetching).toBe(0);
   run.close();
   repo.close();
   expect(linux.openPaths).toEqual([]);
@@ -239,6 +253,11 @@ test("importLayers: a layer whose fetch failed before its turn is told as that f
   const { error, imported } = await importSlowly({ failing: 1 });
   expect(error).toMatchObject({ code: "network", message: "the link is gone" });
   expect(imported).toEqual([0]);
+});
+
+test("importLayers: begins nothing where somebody wanted an end before", async () => {
+  const { error, imported } = await importSlowly({ signal: AbortSignal.abort() });
+  expect([error, imported]).toEqual([expect.objectContaining({ code: "interrupted" }), []]);
 });
 
 test("importLayers: what goes wrong meanwhile is the import's own error", async () => {
@@ -263,6 +282,11 @@ describe("importLayers: a question that was asked when the import began", () => 
 
   test("ends the import by its failure, before another layer is begun", async () => {
     expect(await importSlowly({ ask: () => Promise.reject(refused) })).toEqual({ error: refused, imported: [] });
+  });
+
+  test("ends by its failure what is on its way, however slowly that comes", async () => {
+    const ask = () => new Promise((_, reject) => setTimeout(() => reject(refused), 100));
+    expect(await importSlowly({ ask, endless: true })).toEqual({ error: refused, imported: [] });
   });
 
   test("fails what has brought all layers", async () => {

@@ -5,6 +5,7 @@ import { assert } from "../../../src/core/errors.ts";
 import { parseImageReference } from "../../../src/core/oci/reference.ts";
 import { removeTree } from "../../../src/linux/remove-tree.ts";
 import { type InstallToRootRequest, installToRoot } from "../../../src/operations/install-to-root.ts";
+import type { System } from "../../../src/operations/system.ts";
 import { layoutReference, SeenProgress, sysrootPath, systemOn } from "../../builders/operation-machine.ts";
 import { content } from "../../builders/os-images.ts";
 import {
@@ -209,6 +210,20 @@ describe("installToRoot, into an empty file system", () => {
     );
     expect(entriesOf(linux)).toEqual([]);
     expect(linux.files.lstatIfExists(fromText(`/target/state/deploy/${rootImage}`))).toBeDefined();
+    // Without keys nothing is to be changed there.
+    await install(linux);
+    expect(entriesOf(linux)).toHaveLength(1);
+  });
+
+  test("makes no entry once somebody wants an end", async () => {
+    const linux = machine();
+    const stop = new AbortController();
+    const progress: System["progress"] = (event) => {
+      if (event.kind === "phase" && event.phase === "publish") stop.abort();
+    };
+    const system = systemOn(linux, { progress, signal: stop.signal });
+    await expect(installToRoot(system, requestFor())).rejects.toMatchObject({ code: "interrupted" });
+    expect(entriesOf(linux)).toEqual([]);
   });
 
   test("refuses a file system that cannot seal, before anything is there; then does it where that is fine", async () => {
