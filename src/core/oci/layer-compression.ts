@@ -1,4 +1,4 @@
-import { OsdeployError } from "../errors.ts";
+import { unlessFailing } from "../errors.ts";
 import { blockSize, readHeader } from "../tar/tar-header.ts";
 import type { Compression } from "./media-type.ts";
 
@@ -36,11 +36,5 @@ function isSkippableFrame(start: Uint8Array, promised: Compression): boolean {
 
 /** A header, or a block of zeros, which ends a tar. */
 function isTarBlock(block: Uint8Array): boolean {
-  try {
-    readHeader(block);
-    return true;
-  } catch (error) {
-    if (error instanceof OsdeployError) return false;
-    throw error;
-  }
+  return unlessFailing(() => ({ header: readHeader(block) })) !== undefined;
 }
