@@ -49,10 +49,11 @@ export function partitionType({ programs }: Pick<Linux, "programs">, { source }:
   return probedTag(programs, source, "PART_ENTRY_TYPE")?.toLowerCase();
 }
 
-/** blkid looks at the device itself; what is no device, such as an overlay's name, has nothing to tell. */
+/** blkid looks at the device itself; what is no device, such as an overlay's name, has nothing to tell, nor has a file system that blkid does not know. */
 function probedTag(programs: Linux["programs"], source: string, tag: string): string | undefined {
   if (!source.startsWith("/dev/")) return undefined;
-  const { stdout } = runTool(programs, ["blkid", "--probe", "--output", "value", "--match-tag", tag, source]);
+  const words = ["--probe", "--output", "value", "--match-tag", tag, source];
+  const { stdout } = runTool(programs, ["blkid", ...words], { nothingStatus: 2 });
   const value = decodeText(stdout).trim();
   return value === "" ? undefined : value;
 }

@@ -30,6 +30,12 @@ export interface ToolOutput {
   readonly stderr: string;
 }
 
+/** How a tool is run. */
+export interface ToolOptions extends ProgramOptions {
+  /** What it ends with, silently, when there is nothing that it could tell. */
+  readonly nothingStatus?: number;
+}
+
 /**
  * Runs a tool to its end; a failure is an error with the tool's own words.
  *
@@ -39,12 +45,12 @@ export interface ToolOutput {
 export function runTool(
   programs: LinuxPrograms,
   [tool, ...words]: readonly [ToolName, ...string[]],
-  options: ProgramOptions = {},
+  { nothingStatus = 0, ...options }: ToolOptions = {},
 ): ToolOutput {
   const ended = runFound(programs, [tool, ...words], { limitSeconds, ...options });
   if (ended === undefined) throw missingTools([tool]);
   const { status, stdout, stderr } = ended;
-  if (status === 0) return { stdout, stderr };
+  if (status === 0 || (status === nothingStatus && stderr === "")) return { stdout, stderr };
   const said = lastWords(stderr) || lastWords(decodeText(stdout)) || "it says nothing";
   const isRefused = /(permission denied|operation not permitted)$/i.test(said);
   // mcopy says so of the FAT partition that it fills.

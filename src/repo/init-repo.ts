@@ -1,6 +1,6 @@
 import { fromText, toText } from "../core/bytes/byte-string.ts";
 import type { VerityAlgorithm } from "../core/digest/object-id.ts";
-import { OsdeployError } from "../core/errors.ts";
+import { OsdeployError, unlessFailing } from "../core/errors.ts";
 import type { LinuxFiles, Path } from "../linux/linux.ts";
 import { childPath, pathBelow } from "../linux/path.ts";
 import { type ErofsFormat, newRepoMeta, type RepoMeta } from "./meta-file.ts";
@@ -8,7 +8,7 @@ import { ensureDirectory, listObjects } from "./object-listing.ts";
 import { lockRepo, openDirectory, readState } from "./repo.ts";
 import { imagesPath, objectsPath, streamsPath } from "./repo-paths.ts";
 import { isTemporaryName, type RepoLinux } from "./temporary-name.ts";
-import { writeMeta } from "./write-meta.ts";
+import { nameMeta, writeMeta } from "./write-meta.ts";
 
 /** What a new repo is to be. */
 export interface InitOptions {
@@ -33,7 +33,7 @@ export const defaultInitOptions: InitOptions = { algorithm: "sha512", secure: tr
  */
 export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { readonly created: boolean } {
   const { files } = linux;
-  ensureDirectory(files, path, 0o700);
+  const isNew = ensureDirectory(files, path, 0o700);
   if (files.lstatIfExists(pathBelow(path, ".")) === undefined) throw inTheWay(path, "it is not a directory");
   const fd = openDirectory(files, path);
   try {
@@ -45,16 +45,29 @@ export function initRepo(linux: RepoLinux, path: Path, options: InitOptions): { 
     lockRepo(files, fd, { path, kind: "exclusive", wait: false });
     refuseOldFormat(linux, path);
     refuseOtherThings(files, path);
+    const meta = newRepoMeta(options.algorithm, options.erofsFormat);
+    const temporary = orRemove(files, isNew ? path : undefined, () =>
+      writeMeta(linux, path, { fd, meta, secure: options.secure }),
+    );
     for (const directory of [objectsPath(path), imagesPath(path), streamsPath(path)]) {
       ensureDirectory(files, directory, 0o755);
     }
     ensureDirectory(files, pathBelow(imagesPath(path), "refs"), 0o755);
     ensureDirectory(files, pathBelow(streamsPath(path), "refs"), 0o755);
-    const meta = newRepoMeta(options.algorithm, options.erofsFormat);
-    writeMeta(linux, path, { fd, meta, secure: options.secure });
+    nameMeta(files, path, { fd, temporary });
     return { created: true };
   } finally {
     files.close(fd);
+  }
+}
+
+/** What `act` gives. Where it fails, the directory at `path` goes, if it holds nothing. */
+function orRemove<T>(files: LinuxFiles, path: Path | undefined, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    if (path !== undefined) unlessFailing(() => files.removeDirectory(path));
+    throw error;
   }
 }
 

@@ -75,7 +75,7 @@ export function parseRepoMeta(text: string): RepoMeta {
   if (unknown !== undefined) {
     throw new OsdeployError(
       "unsupported",
-      `Cannot use the repo: it needs the feature "${shown(unknown)}"; use a newer osdeploy`,
+      `Cannot use meta.json: it needs the feature "${shown(unknown)}"; use a newer osdeploy`,
       {
         facts: { feature: shown(unknown) },
       },
@@ -112,7 +112,7 @@ function parseObject(text: string): Unchecked {
 function checkVersion(version: unknown): void {
   if (typeof version !== "number" || !Number.isInteger(version) || version < 1) throw bad("it has no version");
   if (version > knownVersion) {
-    throw new OsdeployError("unsupported", `Cannot use the repo: it has version ${version}; use a newer osdeploy`, {
+    throw new OsdeployError("unsupported", `Cannot use meta.json: it has version ${version}; use a newer osdeploy`, {
       facts: { version, known: knownVersion },
     });
   }
@@ -168,5 +168,5 @@ function shown(value: unknown): string {
 }
 
 function bad(state: string, cause?: unknown): OsdeployError {
-  return new OsdeployError("bad-format", `Cannot read the repo's meta.json: ${state}`, { cause });
+  return new OsdeployError("bad-format", `Cannot read meta.json: ${state}`, { cause });
 }

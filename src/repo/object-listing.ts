@@ -49,11 +49,13 @@ export function readDirectoryIfExists(files: LinuxFiles, path: Path): readonly B
   return unless("not-found", () => files.readDirectory(path)) ?? [];
 }
 
-/** Makes a directory where there is none. */
-export function ensureDirectory(files: LinuxFiles, path: Path, permissions: number): void {
+/** Makes a directory where there is none, and says whether it did. */
+export function ensureDirectory(files: LinuxFiles, path: Path, permissions: number): boolean {
   try {
     files.makeDirectory(path, permissions);
+    return true;
   } catch (error) {
     if (!(error instanceof OsdeployError && error.code === "already-exists")) throw error;
+    return false;
   }
 }

@@ -8,7 +8,7 @@ import { newRepoMeta, type RepoMeta } from "./meta-file.ts";
 import { readDirectoryIfExists } from "./object-listing.ts";
 import { objectPath, objectsPath } from "./repo-paths.ts";
 import type { RepoLinux } from "./temporary-name.ts";
-import { writeMeta } from "./write-meta.ts";
+import { nameMeta, writeMeta } from "./write-meta.ts";
 
 /** What a repo without `meta.json` must be, told by its first object. */
 export interface OldFormat {
@@ -44,7 +44,10 @@ export function upgradeOldFormat(
 ): void {
   const { fd, found } = options;
   // Under a shared lock two programs may do this at once: both find the same, and the later rename changes nothing.
-  writeMeta(linux, path, { fd, meta: found.meta, secure: found.secure });
+  nameMeta(linux.files, path, {
+    fd,
+    temporary: writeMeta(linux, path, { fd, meta: found.meta, secure: found.secure }),
+  });
 }
 
 function firstObject(files: LinuxFiles, path: Path): { id: ObjectId; algorithm: VerityAlgorithm } | undefined {

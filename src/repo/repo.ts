@@ -130,10 +130,21 @@ const metaLimitBytes = 64 * 1024;
 export function readState(files: LinuxFiles, path: Path): KnownState | undefined {
   const metaFile = metaPath(path);
   if (files.lstatIfExists(metaFile) === undefined) return undefined;
-  const meta = parseRepoMeta(decodeText(readMeta(files, path)));
+  const meta = parseMeta(decodeText(readMeta(files, path)), path);
   const secure =
     files.measureVerity(metaFile, "sha512") !== undefined || files.measureVerity(metaFile, "sha256") !== undefined;
   return { meta, secure, oldFormat: false };
+}
+
+function parseMeta(text: string, path: Path): RepoMeta {
+  try {
+    return parseRepoMeta(text);
+  } catch (cause) {
+    if (!(cause instanceof OsdeployError)) throw cause;
+    const repo = toText(path);
+    const facts = { ...cause.facts, repo };
+    throw new OsdeployError(cause.code, `Cannot open repo "${repo}": ${cause.message}`, { facts, cause });
+  }
 }
 
 /** A kernel without fs-verity opens no sealed file (EOPNOTSUPP), that of a live system for example. */

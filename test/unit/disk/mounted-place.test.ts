@@ -67,6 +67,24 @@ test("mountedPlace: asks blkid for the UUID that is on the device itself", () =>
   expect(mountedPlace(linux, fromText("/"))).toMatchObject({ uuid: "abc" });
 });
 
+test.each([
+  ["", undefined],
+  [
+    "blkid: error: /dev/sda1: Input/output error\n",
+    "Cannot install: blkid failed with status 2: blkid: error: /dev/sda1: Input/output error",
+  ],
+])(
+  "mountedPlace: a file system that blkid does not know has no UUID, one that it cannot read is an error (%j)",
+  (stderr, message) => {
+    const stdout = new Uint8Array();
+    const linux = new FakeLinux({ runProgram: () => ({ status: 2, stdout, stderr }) });
+    putMounts(linux, [{ at: "/", type: "bcachefs", source: "/dev/sda1" }]);
+    const place = () => mountedPlace(linux, fromText("/"));
+    if (message === undefined) expect(place()).toMatchObject({ source: "/dev/sda1", uuid: undefined });
+    else expect(place).toThrow(message);
+  },
+);
+
 test("mountedPlace: looks at the place first, so that an automount that waits for that is mounted", () => {
   const linux = machine("abc");
   putMounts(linux, [{ at: "/boot", type: "autofs", source: "systemd-1" }]);

@@ -38,11 +38,25 @@ describe("initRepo", () => {
     expect(withRepo(insecure, "read", (repo) => repo.secure)).toBe(false);
   });
 
-  test("initRepo: an insecure repo needs no fs-verity, a secure one says that it is missing and leaves no meta.json", () => {
+  test("initRepo: an insecure repo needs no fs-verity, a secure one says that it is missing and leaves nothing", () => {
     const linux = new FakeLinux({ verity: false });
     expect(() => makeRepo(linux)).toThrow(expect.objectContaining({ code: "unsupported" }));
-    expect(listing(linux).filter((line) => line.includes("meta") || line.includes("tmp"))).toEqual([]);
+    expect(linux.files.lstatIfExists(repoPath)).toBeUndefined();
+    linux.files.makeDirectory(repoPath, 0o750);
+    expect(() => makeRepo(linux)).toThrow(expect.objectContaining({ code: "unsupported" }));
+    expect([linux.files.lstat(repoPath).permissions, listing(linux), linux.openPaths]).toEqual([0o750, [], []]);
     expect(initRepo(linux, repoPath, { ...defaultInitOptions, secure: false })).toEqual({ created: true });
+  });
+
+  test("initRepo: what another one has put into the new directory meanwhile stays", () => {
+    const linux = new FakeLinux({ verity: false });
+    const enableVerity = linux.files.enableVerity.bind(linux.files);
+    linux.files.enableVerity = (...words) => {
+      linux.files.makeDirectory(fromText("/repo/other"), 0o755);
+      return enableVerity(...words);
+    };
+    expect(() => makeRepo(linux)).toThrow(expect.objectContaining({ code: "unsupported" }));
+    expect(listing(linux)).toEqual(["/repo/other 755"]);
   });
 
   test("initRepo: again with the same is fine and changes nothing", () => {

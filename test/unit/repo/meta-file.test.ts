@@ -80,7 +80,7 @@ describe("parseRepoMeta", () => {
     expect(() => parseRepoMeta(withFields({ version: 2 }))).toThrow(
       expect.objectContaining({
         code: "unsupported",
-        message: "Cannot use the repo: it has version 2; use a newer osdeploy",
+        message: "Cannot use meta.json: it has version 2; use a newer osdeploy",
       }),
     );
   });

@@ -90,7 +90,23 @@ describe("openRepo", () => {
     makeRepo(linux);
     expect(() => openRepo(linux, fromText("/repo/meta.json"), { access: "read", wait: false })).toThrow();
     replaceMeta(linux, "{}");
-    expect(() => open(linux, "read")).toThrow(expect.objectContaining({ code: "bad-format" }));
+    expect(() => open(linux, "read")).toThrow(
+      expect.objectContaining({
+        code: "bad-format",
+        message: 'Cannot open repo "/repo": Cannot read meta.json: it has no version',
+        facts: { repo: "/repo" },
+      }),
+    );
+    expect(linux.openPaths).toEqual([]);
+  });
+
+  test("openRepo: a repo of a newer version is named", () => {
+    const linux = new FakeLinux();
+    makeRepo(linux);
+    replaceMeta(linux, '{"version":7,"algorithm":"fsverity-sha512-12"}');
+    expect(() => open(linux, "read")).toThrow(
+      expect.objectContaining({ code: "unsupported", facts: { repo: "/repo", version: 7, known: 1 } }),
+    );
   });
 
   test("openRepo: an unknown read-only feature allows reading only", () => {
