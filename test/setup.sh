@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 . test/tools/apt.sh
 . test/tools/nodejs.sh
 
-PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv mtools openssl qemu-utils rpm shellcheck skopeo sqlite3 tar xfsprogs xz-utils zstd"
+PACKAGES="attr btrfs-progs ca-certificates debian-archive-keyring dosfstools e2fsprogs fdisk gdisk gpg gpg-agent gpgv libatomic1 mount mtools openssl qemu-utils rpm shellcheck skopeo sqlite3 tar xfsprogs xz-utils zstd"
 FOREIGN="composefs cosign erofs-utils fsverity skopeo"
 PROGRAMS="cosign mkcomposefs composefs-info fsck.erofs dump.erofs fsverity"
 SUITE=${OSDEPLOY_TOOLS_SUITE:-forky}
@@ -118,9 +118,10 @@ W
 
 # npm needs none of the modules, and they may need this Node
 another_node node-newest "$NEWEST_NODE"
+# libatomic1 is for the new Node
+if is_debian; then debian_packages; fi
 node_modules
 if is_debian; then
-  debian_packages
   if may_install; then accelerators; fi
   tools
   own_program docker-registry usr/bin/docker-registry

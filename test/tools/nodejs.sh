@@ -13,6 +13,10 @@ use_node_of_tests() {
     printf 'error: The test runner needs Node 20.19, 22.12 or newer. This is %s, and there is no other below %s.\n' "$(node --version)" "$TOOLS" >&2
     exit 1
   fi
+  if ! _says=$("$TOOLS/node-newest/bin/node" --version 2>&1); then
+    printf 'error: The test runner needs Node 20.19, 22.12 or newer. This is %s, and the one below %s does not start: %s\n' "$(node --version)" "$TOOLS" "$_says" >&2
+    exit 1
+  fi
   PATH=$(cd "$TOOLS/node-newest/bin" && pwd):$PATH
   export PATH
 }
