@@ -1,5 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseAst } from "vitest/node";
@@ -16,18 +15,22 @@ export interface SourceText {
 /** One rule broken, as a sentence that starts with the file. An empty list of these is what every check wants. */
 export type Violation = string;
 
-/** Paths of all files that git would take, sorted; what lies in ignored folders is not the project's. */
+/** Paths of all files of the project, sorted; what .gitignore names is not the project's. No git is asked: an archive has none. */
 export function projectPaths(): readonly string[] {
-  const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
-    cwd: projectRoot,
-    encoding: "utf8",
-    maxBuffer: 1 << 26,
-  });
-  return [...new Set(listed.split("\0"))].filter((path) => path !== "" && isFile(path)).sort();
-}
-
-function isFile(path: string): boolean {
-  return statSync(join(projectRoot, path), { throwIfNoEntry: false })?.isFile() === true;
+  const patterns = readText(".gitignore").text.split("\n");
+  const folders = new Set([
+    ".git",
+    ...patterns.flatMap((pattern) => (pattern.endsWith("/") ? pattern.slice(0, -1) : [])),
+  ]);
+  const endings = patterns.flatMap((pattern) => (pattern.startsWith("*") ? pattern.slice(1) : []));
+  const below = (folder: string): readonly string[] =>
+    readdirSync(join(projectRoot, folder), { withFileTypes: true }).flatMap((entry) => {
+      if (folders.has(entry.name)) return [];
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return below(path);
+      return entry.isFile() && !endings.some((ending) => path.endsWith(ending)) ? [path] : [];
+    });
+  return [...below("")].sort();
 }
 
 /** The files under one of `folders` whose names end in one of `endings`, with their text. */
